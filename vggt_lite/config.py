@@ -1,0 +1,298 @@
+"""Every size and every choice, in one readable place.
+
+Three frozen dataclasses: `ModelConfig` (what the network is), `SceneConfig` (what a generated scene
+looks like) and `TrainConfig` (how a model is trained). Derive variants with `config.with_(depth=4)`;
+a configuration in use can never change under a model that was built from it.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+HEADS = ("camera", "depth", "point", "track")
+
+
+class Config:
+    """What the three configurations share: variants, and a plain dict for files."""
+
+    def with_(self, **changes):
+        """A copy with some fields changed; validated again."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict):
+        """The inverse of `to_dict`, for values that went through JSON (lists become tuples)."""
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Config):
+    """Sizes of a `VGGT`. The defaults are NANO, which trains on a laptop.
+
+    `VGGT_1B` is the released model. Widths are channels C, depths count blocks, sizes are pixels.
+    """
+
+    # Images to tokens
+    image_size: int = 64  # side of the square the position table was made for
+    patch_size: int = 8
+    patch_embed: str = "vit"  # "vit" (DINOv2) or "conv" (one strided convolution)
+    dim: int = 128  # C: width of ViT and aggregator tokens
+    num_heads: int = 4
+    vit_depth: int = 4
+    # Alternating attention
+    depth: int = 4  # pairs of one frame block and one global block
+    num_registers: int = 4  # extra tokens per view, in the ViT and in the aggregator
+    rope_base: float = 100.0
+    heads: tuple[str, ...] = HEADS
+    # Camera head
+    camera_depth: int = 2  # blocks of its trunk
+    camera_num_heads: int = 4
+    camera_iterations: int = 4
+    # Dense heads: depth, point, and the tracker's feature maps
+    dense_layers: tuple[int, ...] = (0, 1, 2, 3)  # the pairs of blocks they read
+    dense_dims: tuple[int, ...] = (32, 48, 64, 64)  # widths of the four maps, fine to coarse
+    dense_dim: int = 32  # width in which they are fused
+    # Track head
+    track_dim: int = 32  # width of a track feature
+    track_fused: int = 32  # width in which the tracker's feature maps are fused
+    track_levels: int = 3  # levels of the correlation pyramid; level l needs H, W ≥ 2 ** (l + 1)
+    track_radius: int = 3  # the correlation window has (2 · radius + 1)² positions
+    track_hidden: int = 96
+    track_num_heads: int = 4
+    track_depth: int = 3  # time blocks, and as many space blocks of each kind
+    track_virtual: int = 16  # learned tokens through which tracks exchange information
+    track_iterations: int = 4
+    track_flow_scale: float = 64.0  # displacements in feature pixels are shown divided by this
+    # False repeats a slip of the released tracker: its feature maps carry no position embedding.
+    # The later checkpoint (VGGT_tracker_fixed) was trained with True.
+    track_position_embedding: bool = True
+    # Where the centre of pixel (0, 0) lies in query points and tracks. The package counts from the
+    # pixel's corner (0.5); the released weights were trained counting from its centre (0.0).
+    pixel_center: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.patch_embed not in ("vit", "conv"):
+            raise ValueError(f'patch_embed={self.patch_embed!r}: choose "vit" or "conv".')
+        if self.image_size % self.patch_size:
+            below = self.image_size - self.image_size % self.patch_size
+            raise ValueError(
+                f"image_size={self.image_size} is not a multiple of patch_size={self.patch_size}; "
+                f"nearest that fit: {below} and {below + self.patch_size}."
+            )
+        if self.dim % (4 * self.num_heads):
+            raise ValueError(
+                f"dim={self.dim} / num_heads={self.num_heads} must be a multiple of 4: rotary "
+                "positions turn row and column halves in pairs."
+            )
+        if (2 * self.dim) % self.camera_num_heads:
+            raise ValueError(
+                f"the camera head is 2 · dim = {2 * self.dim} wide, which does not split into "
+                f"camera_num_heads={self.camera_num_heads} equal heads."
+            )
+        if unknown := set(self.heads) - set(HEADS):
+            raise ValueError(f"unknown heads {sorted(unknown)}; choose among {HEADS}.")
+        if len(self.dense_layers) != 4 or len(self.dense_dims) != 4:
+            raise ValueError("dense heads fuse exactly four maps: give four dense_layers and dense_dims.")
+        if not all(0 <= layer < self.depth for layer in self.dense_layers):
+            raise ValueError(
+                f"dense_layers={self.dense_layers} must lie in 0 … {self.depth - 1} (depth={self.depth})."
+            )
+        if self.dense_dim % 8:
+            raise ValueError(f"dense_dim={self.dense_dim} must be a multiple of 8 (sine positions).")
+
+
+NANO = ModelConfig()
+
+TINY = ModelConfig(
+    image_size=112,
+    patch_size=14,
+    dim=256,
+    num_heads=4,
+    vit_depth=4,
+    depth=6,
+    dense_layers=(1, 2, 4, 5),
+    dense_dims=(48, 64, 96, 96),
+    dense_dim=64,
+    track_dim=64,
+    track_fused=64,
+    track_levels=4,
+    track_hidden=192,
+)
+
+VGGT_1B = ModelConfig(
+    image_size=518,
+    patch_size=14,
+    dim=1024,
+    num_heads=16,
+    vit_depth=24,
+    depth=24,
+    camera_depth=4,
+    camera_num_heads=16,
+    dense_layers=(4, 11, 17, 23),
+    dense_dims=(256, 512, 1024, 1024),
+    dense_dim=256,
+    track_dim=128,
+    track_fused=128,
+    track_levels=7,
+    track_radius=4,
+    track_hidden=384,
+    track_num_heads=8,
+    track_depth=6,
+    track_virtual=64,
+    track_flow_scale=518.0,
+    track_position_embedding=False,
+    pixel_center=0.0,
+)
+
+
+TASKS = ("camera", "depth", "point", "track", "matching")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Config):
+    """How a model is trained. A loss weight of 0 leaves that loss out, and its work with it.
+
+    Fractions refer to all the steps of the run. The weight decay falls on every parameter, and the
+    clipping norm on each part of the network by itself, as in the released training code.
+    """
+
+    steps: int = 20_000
+    seed: int = 0
+    # Optimiser: AdamW, linear warm-up, then a cosine down to zero
+    learning_rate: float = 5e-4  # at the peak
+    warmup: float = 0.05  # fraction
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0  # of the gradient, for each part of the network
+    ema_decay: float = 0.999  # of the running average of the weights; 0 keeps none
+    # Batches
+    views: tuple[int, int] = (2, 4)  # fewest and most views of a scene
+    max_images: int = 48  # a batch of n-view scenes holds max_images // n of them
+    num_tracks: int = 16  # per scene; none are drawn when track_weight is 0
+    curriculum: float = 0.5  # fraction over which views grow from neighbours to the whole path
+    augment: float = 1.0  # strength of the changes of colour; 0 = none
+    # Losses
+    loss_form: str = "code"  # "code" (as released) or "paper"
+    camera_weight: float = 5.0
+    depth_weight: float = 1.0
+    point_weight: float = 1.0
+    track_weight: float = 0.05
+    matching_weight: float = 0.0  # our addition: patch similarity against true correspondences
+    # Memory and safety
+    accumulation: int = 1  # parts in which a batch passes through the network; same gradient
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = 500  # steps
+    log_every: int = 20  # steps averaged in one line of the log
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "max_images", "num_tracks", "accumulation", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name in ("learning_rate", "clip_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be above 0, for example 1e-3.")
+        for name in ("warmup", "curriculum"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} is a fraction of the run: give 0 to 1.")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay={self.ema_decay} must lie in [0, 1), for example 0.999.")
+        if len(self.views) != 2 or not 1 <= self.views[0] <= self.views[1]:
+            raise ValueError(f"views={self.views} must be (fewest, most), for example (2, 4).")
+        if self.max_images < self.views[1]:
+            raise ValueError(
+                f"max_images={self.max_images} cannot hold one scene of {self.views[1]} views; "
+                f"give at least {self.views[1]}."
+            )
+        if self.loss_form not in ("code", "paper"):
+            raise ValueError(f'loss_form={self.loss_form!r}: choose "code" or "paper".')
+        if negative := [task for task in TASKS if getattr(self, f"{task}_weight") < 0]:
+            raise ValueError(f"loss weights must be 0 or more; negative: {', '.join(negative)}.")
+        if not self.loss_weights:
+            raise ValueError("every loss weight is 0: nothing would be learned. Try camera_weight=5.")
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weight of every task that takes part."""
+        weights = {task: getattr(self, f"{task}_weight") for task in TASKS}
+        return {task: weight for task, weight in weights.items() if weight > 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneConfig(Config):
+    """What `generate_scenes` draws: a furnished table-top in a room, seen from a camera path.
+
+    The defaults are NANO's domain: orbits and walks round the table with one lens family. Lengths are
+    metres, angles degrees (these are what people read); pairs are (lowest, highest).
+    """
+
+    # Surfaces
+    texture: str = "rich"  # "rich", "none" (one grey) or "repetitive" (the same checks everywhere)
+    # "landmark": each wall keeps its hue from scene to scene (east red, north green, west blue, south
+    # purple), so that a single picture betrays its compass direction. "random": any hue anywhere.
+    walls: str = "landmark"
+    num_objects: int = 9  # places on the table, 0 to 12; about one in ten stays empty
+    heightfield: bool = False  # put a small relief landscape among them
+    moving_objects: int = 0  # how many of them fly through the air from view to view
+    # Camera
+    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
+    turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
+    fov_deg: tuple[float, float] = (55.0, 65.0)  # horizontal field of view
+    camera_height: tuple[float, float] = (1.1, 1.7)  # above the floor
+    camera_distance: tuple[float, float] = (1.45, 2.05)  # from the table's axis, measured along the floor
+    gaze_jitter: float = 0.15  # how far the gaze strays from the middle of the table
+    roll_deg: float = 4.0  # largest roll, to either side
+    # Image
+    shadows: bool = False  # one more ray per pixel
+    supersample: int = 1  # n² rays per pixel are averaged for the colour (depth keeps its one ray)
+
+    def __post_init__(self) -> None:
+        _check_choice("texture", self.texture, ("rich", "none", "repetitive"))
+        _check_choice("walls", self.walls, ("landmark", "random"))
+        if not self.paths:
+            raise ValueError('paths=() leaves no camera path to draw; name at least one, such as ("orbit",).')
+        for path in self.paths:
+            _check_choice("paths", path, ("orbit", "walk", "forward"))
+        if not 0 <= self.num_objects <= 12:
+            raise ValueError(f"num_objects={self.num_objects}: the table has 12 places; choose 0 to 12.")
+        if not 0 <= self.moving_objects <= self.num_objects:
+            raise ValueError(
+                f"moving_objects={self.moving_objects} must lie between 0 and "
+                f"num_objects={self.num_objects}: only objects that exist can move."
+            )
+        if not 1 <= self.supersample <= 8:
+            raise ValueError(f"supersample={self.supersample}: choose 1 (off) to 8 (64 rays per pixel).")
+        # The ranges keep every camera between the table and the furniture, under the ceiling.
+        _check_range("turn_deg", self.turn_deg, -60.0, 60.0)
+        _check_range("fov_deg", self.fov_deg, 20.0, 120.0)
+        _check_range("camera_height", self.camera_height, 0.3, 2.2)
+        _check_range("camera_distance", self.camera_distance, 1.4, 2.1)
+        _check_range("gaze_jitter", (0.0, self.gaze_jitter), 0.0, 0.5)
+        _check_range("roll_deg", (0.0, self.roll_deg), 0.0, 180.0)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}: {value!r} is unknown; choose among {', '.join(map(repr, choices))}.")
+
+
+def _check_range(name: str, pair: tuple[float, float], lowest: float, highest: float) -> None:
+    low, high = pair
+    if not lowest <= low <= high <= highest:
+        raise ValueError(
+            f"{name}: ({low}, {high}) must be (low, high) with {lowest} ≤ low ≤ high ≤ {highest}, "
+            f"for example ({lowest}, {highest})."
+        )
+
+
+# Lenses from tele to wide, every path, colours anywhere, relief: what TINY learns from.
+VARIED_SCENES = SceneConfig(
+    walls="random",
+    heightfield=True,
+    paths=("orbit", "walk", "forward"),
+    turn_deg=(5.0, 25.0),
+    fov_deg=(40.0, 80.0),
+    camera_height=(0.9, 2.0),
+    gaze_jitter=0.3,
+    roll_deg=15.0,
+)
