@@ -37,31 +37,32 @@ class ModelConfig(Config):
     image_size: int = 64  # side of the square the position table was made for
     patch_size: int = 8
     patch_embed: str = "vit"  # "vit" (DINOv2) or "conv" (one strided convolution)
-    dim: int = 128  # C: width of ViT and aggregator tokens
+    dim: int = 96  # C: width of ViT and aggregator tokens
     num_heads: int = 4
-    vit_depth: int = 4
+    vit_depth: int = 3
     # Alternating attention
     depth: int = 4  # pairs of one frame block and one global block
     num_registers: int = 4  # extra tokens per view, in the ViT and in the aggregator
+    layer_scale: float = 0.5  # first value of γ outside the ViT; 0.01 in the release, slow at this size
     rope_base: float = 100.0
     heads: tuple[str, ...] = HEADS
     # Camera head
-    camera_depth: int = 2  # blocks of its trunk
+    camera_depth: int = 1  # blocks of its trunk
     camera_num_heads: int = 4
     camera_iterations: int = 4
     # Dense heads: depth, point, and the tracker's feature maps
     dense_layers: tuple[int, ...] = (0, 1, 2, 3)  # the pairs of blocks they read
-    dense_dims: tuple[int, ...] = (32, 48, 64, 64)  # widths of the four maps, fine to coarse
-    dense_dim: int = 32  # width in which they are fused
+    dense_dims: tuple[int, ...] = (24, 32, 48, 64)  # widths of the four maps, fine to coarse
+    dense_dim: int = 24  # width in which they are fused
     # Track head
     track_dim: int = 32  # width of a track feature
-    track_fused: int = 32  # width in which the tracker's feature maps are fused
+    track_fused: int = 24  # width in which the tracker's feature maps are fused
     track_levels: int = 3  # levels of the correlation pyramid; level l needs H, W ≥ 2 ** (l + 1)
     track_radius: int = 3  # the correlation window has (2 · radius + 1)² positions
-    track_hidden: int = 96
+    track_hidden: int = 64
     track_num_heads: int = 4
-    track_depth: int = 3  # time blocks, and as many space blocks of each kind
-    track_virtual: int = 16  # learned tokens through which tracks exchange information
+    track_depth: int = 2  # time blocks, and as many space blocks of each kind
+    track_virtual: int = 8  # learned tokens through which tracks exchange information
     track_iterations: int = 4
     track_flow_scale: float = 64.0  # displacements in feature pixels are shown divided by this
     # False repeats a slip of the released tracker: its feature maps carry no position embedding.
@@ -111,6 +112,7 @@ TINY = ModelConfig(
     num_heads=4,
     vit_depth=4,
     depth=6,
+    camera_depth=2,
     dense_layers=(1, 2, 4, 5),
     dense_dims=(48, 64, 96, 96),
     dense_dim=64,
@@ -118,6 +120,8 @@ TINY = ModelConfig(
     track_fused=64,
     track_levels=4,
     track_hidden=192,
+    track_depth=3,
+    track_virtual=16,
 )
 
 VGGT_1B = ModelConfig(
@@ -127,6 +131,7 @@ VGGT_1B = ModelConfig(
     num_heads=16,
     vit_depth=24,
     depth=24,
+    layer_scale=0.01,
     camera_depth=4,
     camera_num_heads=16,
     dense_layers=(4, 11, 17, 23),
@@ -255,6 +260,11 @@ class SceneConfig(Config):
             _check_choice("paths", path, ("orbit", "walk", "forward"))
         if not 0 <= self.num_objects <= 12:
             raise ValueError(f"num_objects={self.num_objects}: the table has 12 places; choose 0 to 12.")
+        if self.heightfield and self.num_objects > 10:
+            raise ValueError(
+                f"num_objects={self.num_objects} with heightfield=True: the relief takes two of the "
+                "12 places; choose at most 10."
+            )
         if not 0 <= self.moving_objects <= self.num_objects:
             raise ValueError(
                 f"moving_objects={self.moving_objects} must lie between 0 and "

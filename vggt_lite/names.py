@@ -31,7 +31,12 @@ RULES: list[Rule] = [
     swap("pyramid.output_conv.", "pyramid.scratch.output_conv1."),
     swap("pyramid.resizes.", "pyramid.resize_layers."),
     swap("track_head.pyramid.", "track_head.feature_extractor."),
-    (r"^(depth|point)_head\.pyramid\.", r"\1_head.", r"^(depth|point)_head\.(?!output\.)", r"\1_head.pyramid."),
+    (
+        r"^(depth|point)_head\.pyramid\.",
+        r"\1_head.",
+        r"^(depth|point)_head\.(?!output\.)",
+        r"\1_head.pyramid.",
+    ),
     swap("_head.output.", "_head.scratch.output_conv2."),
     # tracker
     swap("tracker.query_view_token", "tracker.query_ref_token"),

@@ -90,14 +90,12 @@ def save_weights(model: VGGT, path: str | Path, **notes: str) -> None:
 
 
 def load_file(path: Path, config: ModelConfig | None) -> VGGT:
-    """A model from one file: ours carry their configuration; official names are recognised."""
+    """A model from one file. Ours say their configuration; any other file has the official names."""
     state_dict, metadata = read_state_dict(path)
-    if any(key != our_name(key) for key in state_dict):
-        state_dict, config = from_official(state_dict), config or VGGT_1B
-    elif config is None:
-        if "config" not in metadata:
-            raise ValueError(f"{path} does not say its configuration; pass config=ModelConfig(…).")
+    if "config" in metadata:
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
+    else:
+        state_dict, config = from_official(state_dict), config or VGGT_1B
     with torch.device("meta"):
         model = VGGT(config)
     model.to_empty(device="cpu")
@@ -144,7 +142,9 @@ def fetch_from_hub(repository: str, revision: str | None, cache: str | Path | No
                 "HF_TOKEN to your access token."
             ) from error
         except RepositoryNotFoundError as error:
-            raise FileNotFoundError(f"the hub has no repository {repository!r}; check the spelling.") from error
+            raise FileNotFoundError(
+                f"the hub has no repository {repository!r}; check the spelling."
+            ) from error
         except EntryNotFoundError:
             continue
     raise FileNotFoundError(f"{repository} holds none of {HUB_FILES}.")
@@ -161,7 +161,7 @@ def load_pretrained(
     Args:
         name: "nano" (bundled), a weight file, a folder that holds `model.safetensors`, or a hub
             repository such as "facebook/VGGT-1B" (5 GB, non-commercial licence; downloaded once).
-        config: Needed only for files that do not say theirs.
+        config: Of a file with official names, when it is not the released size.
         revision: Commit or tag of the hub repository.
         cache: Folder of the hub's cache; its default when omitted.
 
@@ -172,7 +172,9 @@ def load_pretrained(
     if text in CONFIGS:
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: clone the whole repository, or train it: vggt-lite train.")
+            raise FileNotFoundError(
+                f"{path} is missing: clone the whole repository, or train it: vggt-lite train."
+            )
         return load_file(path, config)
     if path.is_dir():
         found = [path / file for file in HUB_FILES if (path / file).is_file()]

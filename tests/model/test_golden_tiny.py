@@ -46,7 +46,10 @@ def test_gradients_of_every_parameter_equal_the_official_ones(form):
     ):
         gradient = named[key].grad
         gradient = torch.zeros_like(named[key]) if gradient is None else gradient
-        got = (gradient.double().norm().item(), (gradient.double() * probe(key, gradient).double()).sum().item())
+        got = (
+            gradient.double().norm().item(),
+            (gradient.double() * probe(key, gradient).double()).sum().item(),
+        )
         tolerance = 10 * max(norm_noise, dot_noise) + 2e-3 * norm + 1e-9
         if not (abs(got[0] - norm) <= tolerance and abs(got[1] - dot) <= tolerance):
             wrong[key] = (got, norm, dot)

@@ -19,7 +19,13 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, dim: int, num_heads: int, *, norm_eps: float = 1e-5, layer_scale: float = 0.01, qk_norm: bool = False
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        norm_eps: float = 1e-5,
+        layer_scale: float = 0.01,
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)

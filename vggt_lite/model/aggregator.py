@@ -51,7 +51,10 @@ class Aggregator(nn.Module):
         nn.init.normal_(self.register_tokens, std=1e-6)
 
         def blocks() -> nn.ModuleList:
-            return nn.ModuleList(Block(dim, config.num_heads, qk_norm=True) for _ in range(config.depth))
+            return nn.ModuleList(
+                Block(dim, config.num_heads, layer_scale=config.layer_scale, qk_norm=True)
+                for _ in range(config.depth)
+            )
 
         self.frame_blocks = blocks()
         self.global_blocks = blocks()

@@ -25,9 +25,12 @@ class CameraHead(nn.Module):
         dim: Channels 2C of the aggregator's output.
         depth, num_heads: Size of the trunk, which lets the views of a scene agree with each other.
         iterations: Refinement steps (4 in VGGT).
+        layer_scale: First value of the trunk's γ.
     """
 
-    def __init__(self, dim: int, depth: int, num_heads: int, iterations: int) -> None:
+    def __init__(
+        self, dim: int, depth: int, num_heads: int, iterations: int, layer_scale: float = 0.01
+    ) -> None:
         super().__init__()
         self.iterations = iterations
         self.token_norm = nn.LayerNorm(dim, eps=1e-5)
@@ -35,7 +38,7 @@ class CameraHead(nn.Module):
         self.embed_pose = nn.Linear(POSE_DIM, dim)
         self.modulation = nn.Linear(dim, 3 * dim)
         self.adaptive_norm = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.trunk = nn.ModuleList(Block(dim, num_heads) for _ in range(depth))
+        self.trunk = nn.ModuleList(Block(dim, num_heads, layer_scale=layer_scale) for _ in range(depth))
         self.trunk_norm = nn.LayerNorm(dim, eps=1e-5)
         self.pose_branch = Mlp(dim, dim // 2, POSE_DIM)
 

@@ -11,12 +11,14 @@ def check_images(images: Tensor, patch_size: int) -> Tensor:
         ValueError: shape, type, size or range.
     """
     if not isinstance(images, Tensor):
-        raise ValueError(f"images is a {type(images).__name__}; give a tensor, e.g. load_images(paths).images.")
+        raise ValueError(
+            f"images is a {type(images).__name__}; give a tensor, e.g. load_images(paths).images."
+        )
     if images.ndim == 4:
         images = images[None]
     if images.ndim != 5 or images.shape[2] != 3:
         raise ValueError(
-            f"images has shape {tuple(images.shape)}; expected (S, 3, H, W) or (B, S, 3, H, W), RGB, channels first."
+            f"images has shape {tuple(images.shape)}; expected (S, 3, H, W) or (B, S, 3, H, W), RGB."
         )
     if 0 in images.shape:
         raise ValueError(f"images has shape {tuple(images.shape)}: at least one view is needed.")
@@ -50,8 +52,8 @@ def check_query_points(points: Tensor, images: Tensor, has_track_head: bool) -> 
         points = points[None]
     if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(images):
         raise ValueError(
-            f"query_points has shape {tuple(points.shape)}; expected (N, 2) or (B, N, 2) with B = {len(images)}, "
-            "(x, y) in pixels of the first view."
+            f"query_points has shape {tuple(points.shape)}; expected (N, 2) or (B, N, 2) with "
+            f"B = {len(images)}, (x, y) in pixels of the first view."
         )
     if not torch.isfinite(points).all():
         raise ValueError("query_points contains NaN or infinity: one such point would spoil every track.")

@@ -51,5 +51,7 @@ class DenseHead(nn.Module):
         count, pixels = len(layers[0]), grid[0] * grid[1] * self.patch_size**2
         chunk = count if torch.is_grad_enabled() else max(1, PIXELS_PER_CHUNK // pixels)
         parts = [self.decode([x[i : i + chunk] for x in layers], grid) for i in range(0, count, chunk)]
-        values, confidences = (torch.cat(part).unflatten(0, scenes_views) for part in zip(*parts, strict=True))
+        values, confidences = (
+            torch.cat(part).unflatten(0, scenes_views) for part in zip(*parts, strict=True)
+        )
         return values, confidences

@@ -43,7 +43,7 @@ class Tracker(nn.Module):
         self.confidence = nn.Linear(dim, 1)
 
     def correlations(self, pyramid: list[Tensor], features: Tensor, tracks: Tensor) -> Tensor:
-        """Track features (B, S, N, C) against windows around tracks (B, S, N, 2) → (B, S, N, levels · window)."""
+        """Features (B, S, N, C) against windows around tracks (B, S, N, 2) → (B, S, N, levels · window)."""
         flat, centers = features.flatten(0, 1), tracks.flatten(0, 1)
         windows = [
             correlate_window(level, flat, centers / 2**number, self.radius)

@@ -75,7 +75,11 @@ class UpdateTransformer(nn.Module):
         virtual = self.virtual_tracks.expand(num_scenes, -1, num_views, -1).to(start)
         x = torch.cat([start, virtual], dim=1)  # (B, N + V, S, C)
         for time, gather, talk, hand_back in zip(
-            self.time_blocks, self.virtual_from_points, self.virtual_blocks, self.points_from_virtual, strict=True
+            self.time_blocks,
+            self.virtual_from_points,
+            self.virtual_blocks,
+            self.points_from_virtual,
+            strict=True,
         ):
             x = time(x.flatten(0, 1)).unflatten(0, (num_scenes, -1))  # along S
             by_view = x.transpose(1, 2).flatten(0, 1)  # (B · S, N + V, C)

@@ -36,7 +36,11 @@ class VGGT(nn.Module):
         self.camera_head = self.depth_head = self.point_head = self.track_head = None
         if "camera" in config.heads:
             self.camera_head = CameraHead(
-                dim, config.camera_depth, config.camera_num_heads, config.camera_iterations
+                dim,
+                config.camera_depth,
+                config.camera_num_heads,
+                config.camera_iterations,
+                config.layer_scale,
             )
         dense = (dim, config.dense_dims, config.dense_dim)
         if "depth" in config.heads:
@@ -111,7 +115,6 @@ class VGGT(nn.Module):
             pred.track_conf = pred.track_conf_logits.sigmoid()
         return pred
 
-    @torch.inference_mode()
     def reconstruct(self, source, **options):
         """Photographs (paths, a folder, PIL images, arrays) → `Reconstruction` in original pixels.
 

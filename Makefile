@@ -1,0 +1,21 @@
+# Every target sets up .venv by itself, once. Windows: `python tasks.py demo`, and so on.
+# Another Python: make demo PYTHON=python3.12        Arguments: make test ARGS="tests/model -k parity"
+PYTHON ?= python3
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test test-full lint lock clean
+
+help:       ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 12
+
+demo:       ## reconstruct a held-out scene and a photographed stereo pair: outputs/demo/index.html
+lab:        ## open JupyterLab on notebook 00
+test:       ## lint, unit tests, golden parity, notebooks, browser (what CI runs)
+test-full:  ## the same with slow tests, notebooks at full size
+lint:       ## style of code and notebooks
+lock:       ## write constraints.txt anew
+setup:      ## make .venv, once
+clean:      ## remove .venv, caches and outputs
+
+demo lab test test-full lint lock setup clean:
+	@$(PYTHON) tasks.py $@ $(ARGS)

@@ -1,0 +1,104 @@
+"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--quick]
+
+Times `generate_scenes` with its defaults (NANO's domain) on this CPU with one and two threads, at 64 × 64
+and 112 × 112 pixels, and what shadows, the relief and supersampling cost; on a GPU too if there is one.
+Every case runs once unmeasured, then `REPEATS` times; median, fastest and slowest are written to
+benchmarks/results/raycaster_<device>.json with the hardware's name.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+
+from vggt_lite.config import VARIED_SCENES, SceneConfig
+from vggt_lite.scenes import generate_scenes
+
+RESULTS = Path(__file__).parent / "results"
+REPEATS = 9
+VIEWS = 4
+CONFIGS = {
+    "default": SceneConfig(),
+    "default + 16 tracks": SceneConfig(),
+    "shadows": SceneConfig(shadows=True),
+    "supersample=2": SceneConfig(supersample=2),
+    "varied (relief, all paths)": VARIED_SCENES,
+}
+
+
+def device_name(device: str) -> str:
+    """The processor's or GPU's name as its maker gives it."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    try:
+        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return platform.processor() or platform.machine()
+
+
+def measure(num_scenes: int, size: int, device: str, name: str, repeats: int) -> dict[str, float]:
+    """Images per second over several runs, each with scenes of its own."""
+    rates = []
+    for run in range(repeats + 1):
+        start = time.perf_counter()
+        tracks = 16 if "tracks" in name else 0
+        generate_scenes(run * num_scenes, num_scenes, VIEWS, size, size, device, tracks, CONFIGS[name])
+        if device == "cuda":
+            torch.cuda.synchronize()
+        rates.append(num_scenes * VIEWS / (time.perf_counter() - start))
+    rates = rates[1:]  # the first run also builds the textures
+    return {
+        "images_per_s_median": round(statistics.median(rates), 1),
+        "slowest": round(min(rates), 1),
+        "fastest": round(max(rates), 1),
+    }
+
+
+def run(device: str, quick: bool) -> dict:
+    rows = []
+    for threads in (1, 2) if device == "cpu" else (1,):
+        torch.set_num_threads(threads)
+        for size in (64, 112):
+            num_scenes = (1024 if device == "cuda" else 16) // (8 if quick else 1)
+            for name in CONFIGS:
+                rate = measure(num_scenes, size, device, name, 2 if quick else REPEATS)
+                row = {"threads": threads, "size": size, "config": name, "scenes": num_scenes, **rate}
+                rows.append(row)
+                print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+    return {
+        "hardware": device_name(device),
+        "cpu_count": os.cpu_count(),
+        "load_average_after": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "date": date.today().isoformat(),
+        "views_per_scene": VIEWS,
+        "rows": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two short runs per case; writes no file")
+    quick = parser.parse_args().quick
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        report = run(device, quick)
+        if quick:
+            continue
+        slug = "cpu" if device == "cpu" else re.sub(r"\W+", "-", report["hardware"]).lower()
+        path = RESULTS / f"raycaster_{slug}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".tmp").write_text(json.dumps(report, indent=1) + "\n")
+        os.replace(path.with_suffix(".tmp"), path)
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

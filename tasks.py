@@ -1,0 +1,189 @@
+"""One door for every system: `python tasks.py demo`. (`make demo` only forwards to it.)
+
+    demo        reconstruct a held-out scene and a photographed stereo pair; write outputs/demo/index.html
+    lab         open JupyterLab on notebook 00
+    test        lint, unit tests, golden parity, notebooks, browser; `test ARGS` is pytest with those alone
+    test-full   the same, with the tests marked slow, and notebooks at full size
+    lint        style of code and notebooks
+    lock        write constraints.txt anew from pyproject.toml and constraints.in
+    setup       make .venv and install into it; every command above does this by itself, once
+    clean       remove .venv, caches and outputs/
+
+Standard library only, and it starts on Python 3.8, so that it can say which Python is needed.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+STAMP = VENV / ".vggt_lite_stamp"
+EXTRAS = "dev,browser"
+LOCK_INPUTS = ("pyproject.toml", "constraints.in")
+FIRST_NOTEBOOK = "notebooks/00_quickstart.ipynb"
+# Notebooks under test draw few points, take few steps and print no progress bars.
+SMALL = {"VGGT_LITE_FAST": "1", "VGGT_LITE_QUIET": "1", "VGGT_LITE_MAX_POINTS": "2000"}
+NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg")
+
+
+def attempt(*command, **env):
+    """Run a command in the checkout; its exit code."""
+    print("+", *command, flush=True)
+    command = [str(part) for part in command]
+    return subprocess.call(command, cwd=str(ROOT), env={**os.environ, **jupyter_env(), **env})
+
+
+def run(*command, **env):
+    """Run a command that must succeed: leave with its exit code if it does not."""
+    if code := attempt(*command, **env):
+        sys.exit(code)
+
+
+def jupyter_env():
+    """Keep Jupyter's settings, workspaces and history inside the checkout, away from the user's own."""
+    home = ROOT / ".jupyter"
+    home.mkdir(exist_ok=True)
+    return {
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONUTF8": "1",
+    }
+
+
+def setup():
+    """Make .venv and install into it, unless the stamp says that nothing has changed since."""
+    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint():
+        return
+    if sys.version_info < (3, 10):  # noqa: UP036 (this file may be started by an older one)
+        version = sys.version.split()[0]
+        sys.exit(f"vggt_lite needs Python 3.10 or newer; this is {version}. Try: make demo PYTHON=python3.12")
+    start = time.time()
+    print("setting up .venv (once; one to four minutes) …", flush=True)
+    if not PYTHON.exists():
+        run(sys.executable, "-m", "venv", VENV)  # Debian, Ubuntu: needs the package python3-venv
+    install("-c", "constraints.txt", "-e", f".[{EXTRAS}]")
+    configure_jupyter()
+    STAMP.write_text(fingerprint())
+    print(f"environment ready in {time.time() - start:.0f} s", flush=True)
+
+
+def fingerprint():
+    """Changes when anything that decides what is installed changes."""
+    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt", *sorted((ROOT / "jupyter_config").iterdir())]
+    digest = hashlib.sha256(EXTRAS.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def install(*arguments):
+    """Into .venv, with uv where there is one (ten times faster), else with pip."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(BIN))
+    if uv:
+        wheels = os.environ.get("PIP_FIND_LINKS")  # a folder of wheels that pip knows of serves uv too
+        env = {"UV_FIND_LINKS": wheels} if wheels else {}
+        run(uv, "pip", "install", "--quiet", "--python", PYTHON, *arguments, **env)
+    else:
+        run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def configure_jupyter():
+    """A quiet Lab: no news, all cells in the page, uploads over 10 MB allowed."""
+    places = {
+        "overrides.json": VENV / "share" / "jupyter" / "lab" / "settings",
+        "jupyter_server_config.json": VENV / "etc" / "jupyter",
+    }
+    for name, folder in places.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(str(ROOT / "jupyter_config" / name), str(folder / name))
+
+
+def demo(*arguments):
+    setup()
+    run(PYTHON, "-m", "vggt_lite.demo", *arguments)
+
+
+def lab(*arguments):
+    setup()
+    options = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options += ["--allow-root", "--no-browser"]  # containers; Lab prints the address to open
+    run(PYTHON, "-m", "jupyterlab", *options, *arguments)
+
+
+def test(*arguments):
+    setup()
+    if arguments:
+        run(PYTHON, "-m", "pytest", *arguments)
+    else:
+        everything("-m", "not slow", **SMALL)
+
+
+def test_full():
+    setup()
+    everything(VGGT_LITE_QUIET="1")
+
+
+def everything(*selection, **env):
+    """Lint, then one pytest run over tests and notebooks: both report, and either can fail."""
+    untidy = lint_code()
+    run(PYTHON, "-m", "pytest", *selection, "tests", "notebooks", *NBVAL, **env)
+    if untidy:
+        sys.exit("the tests passed, but lint did not: see the top of this output, or `make lint`")
+
+
+def lint():
+    setup()
+    sys.exit(lint_code())
+
+
+def lint_code():
+    return attempt(PYTHON, "-m", "ruff", "check", ".") | attempt(PYTHON, "tools/nb.py", "check")
+
+
+def lock():
+    """Resolve for every Python and system at once; torch itself pulls CUDA where it needs it."""
+    setup()
+    install("uv")
+    command = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--all-extras"]
+    command += ["--no-header", "--no-annotate", "--no-emit-package", "vggt-lite"]
+    raw = ROOT / ".jupyter" / "constraints.raw"
+    run(PYTHON, "-m", "uv", *command, "-c", "constraints.in", "pyproject.toml", "-o", raw)
+    lines = raw.read_text().splitlines()
+    lines = [line for line in lines if not line.startswith(("nvidia-", "cuda-", "triton"))]
+    header = "# written by `python tasks.py lock`: tested versions for Python 3.10 and newer, all systems\n"
+    (ROOT / "constraints.txt").write_text(header + "\n".join(lines) + "\n")
+    raw.unlink()
+
+
+def clean():
+    for name in (".venv", ".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info", "outputs"):
+        shutil.rmtree(str(ROOT / name), ignore_errors=True)
+
+
+COMMANDS = {
+    "demo": demo,
+    "lab": lab,
+    "test": test,
+    "test-full": test_full,
+    "lint": lint,
+    "lock": lock,
+    "setup": setup,
+    "clean": clean,
+}
+
+if __name__ == "__main__":
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        sys.exit(__doc__)
+    COMMANDS[name](*sys.argv[2:])

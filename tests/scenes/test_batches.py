@@ -1,0 +1,168 @@
+"""Scenes rendered ahead come back as they were, and a batch depends on its step alone."""
+
+import time
+
+import pytest
+import torch
+
+from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.geometry import project_points
+from vggt_lite.scenes.ahead import ShardReader, render_ahead
+from vggt_lite.scenes.augment import augment_colors
+from vggt_lite.scenes.batches import GeneratedScenes, Prefetch, RenderedScenes, choose_views, step_generator
+from vggt_lite.scenes.depth_tracks import tracks_from_depth, visible_by_depth
+from vggt_lite.scenes.generate import generate_scenes
+
+CONFIG = TrainConfig(steps=100, max_images=12, num_tracks=8, augment=0.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return render_ahead(tmp_path_factory.mktemp("scenes"), SceneConfig(), 10, 5, 32, shard_scenes=4)
+
+
+def assert_same(a, b):
+    for name, value in vars(a).items():
+        assert torch.equal(value, getattr(b, name)), name
+
+
+def test_scenes_come_back_as_they_were_rendered(folder):
+    images, depth, cameras, intrinsics = ShardReader(folder).read(
+        torch.tensor([9, 2]), torch.tensor([[4, 0], [1, 2]])
+    )
+    for row, (seed, views) in enumerate(((9, [4, 0]), (2, [1, 2]))):
+        truth = generate_scenes(seed, 1, 5, 32, 32).views(views)
+        assert (images[row].float() / 255 - truth.images[0]).abs().max() <= 0.5 / 255 + 1e-6
+        torch.testing.assert_close(depth[row], truth.depth[0], rtol=5e-4, atol=0)
+        torch.testing.assert_close(cameras[row], truth.cam_from_world[0])
+        torch.testing.assert_close(intrinsics[row], truth.intrinsics[0])
+
+
+def test_rendering_resumes_and_two_workers_make_the_same_files(folder, tmp_path):
+    for worker in (1, 0):
+        with pytest.raises(FileNotFoundError, match="rendering has not finished|no index"):
+            ShardReader(tmp_path)
+        render_ahead(tmp_path, SceneConfig(), 10, 5, 32, shard_scenes=4, worker=(worker, 2))
+    (tmp_path / "scenes_00001.safetensors").unlink()
+    render_ahead(tmp_path, SceneConfig(), 10, 5, 32, shard_scenes=4)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_must_not_be_trained_on_is_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="are for evaluation"):
+        render_ahead(tmp_path, SceneConfig(), 10, first_seed=999_995)
+    with pytest.raises(ValueError, match="moving_objects=0"):
+        render_ahead(tmp_path, SceneConfig(moving_objects=1), 10)
+    with pytest.raises(ValueError, match="other num_views"):
+        render_ahead(folder, SceneConfig(), 10, 6, 32, shard_scenes=4)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(folder):
+    first, again = RenderedScenes(folder, CONFIG), RenderedScenes(folder, CONFIG)
+    wanted = first.batch_for_step(7)
+    for step in (3, 9):
+        again.batch_for_step(step)
+    torch.rand(5)
+    assert_same(again.batch_for_step(7), wanted)
+    other = RenderedScenes(folder, CONFIG.with_(seed=1)).batch_for_step(7)
+    assert other.images.shape != wanted.images.shape or not torch.equal(other.images, wanted.images)
+
+
+def test_prefetched_batches_are_those_of_the_source(folder):
+    source = RenderedScenes(folder, CONFIG.with_(augment=1.0))
+    ahead = Prefetch(source)
+    for step in (0, 1, 2, 7):
+        assert_same(ahead.batch_for_step(step), source.batch_for_step(step))
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_a_batch_is_a_consistent_normalised_scene(folder, rendered):
+    config = CONFIG.with_(views=(3, 3), curriculum=0.0)
+    source = RenderedScenes(folder, config) if rendered else GeneratedScenes(config, SceneConfig(), 32, 5)
+    batch = source.batch_for_step(0)
+    assert batch.images.shape == (4, 3, 3, 32, 32)
+    torch.testing.assert_close(batch.cam_from_world[:, 0], torch.eye(3, 4).repeat(4, 1, 1))
+    distances = batch.point_map.norm(dim=-1).mean((1, 2, 3))
+    torch.testing.assert_close(distances, torch.ones(4), atol=1e-3, rtol=0)
+    # In its own camera each point lies at the centre of its pixel, at its depth.
+    pixels, z = project_points(batch.point_map.flatten(2, 3), batch.cam_from_world, batch.intrinsics)
+    torch.testing.assert_close(z, batch.depth.flatten(2), atol=1e-4, rtol=1e-4)
+    x = pixels.unflatten(2, (32, 32))[..., 0]
+    torch.testing.assert_close(x, (torch.arange(32) + 0.5).expand_as(x), atol=1e-2, rtol=0)
+
+
+def test_tracks_follow_the_renderers_own_truth():
+    """Points that the ray caster says are seen, are found again by depth alone, and the reverse."""
+    truth = generate_scenes(20, 8, 4, 64, 64, num_tracks=64)
+    visible = []
+    for b in range(8):
+        scene = truth.scene(b)
+        points = lift(scene)
+        pixels, z = project_points(points[:, None], scene.cam_from_world, scene.intrinsics)
+        visible.append(visible_by_depth(pixels, z, scene.depth))
+    agreement = (torch.cat(visible) == truth.track_visibility).float().mean()
+    assert agreement > 0.95
+
+
+def lift(scene):
+    """World points (1, N, 3) of a scene's tracks, from the depth of the pixel each one starts in."""
+    column, row = scene.tracks[0, 0].long().unbind(-1)
+    return scene.point_map[:, 0, row, column]
+
+
+def test_drawn_tracks_start_at_pixel_centres_and_are_partly_hidden():
+    scene = generate_scenes(30, 8, 3, 48, 48)
+    tracks, visibility = tracks_from_depth(
+        scene.depth, scene.point_map, scene.cam_from_world, scene.intrinsics, 32, step_generator(0, 0)
+    )
+    assert tracks.shape == (8, 3, 32, 2) and visibility.shape == (8, 3, 32)
+    assert torch.equal(tracks[:, 0] % 1, torch.full_like(tracks[:, 0], 0.5))
+    assert visibility[:, 0].all()
+    assert 0.5 < visibility[:, 1].float().mean() < 1.0
+    inside = ((tracks >= 0) & (tracks < 48)).all(-1)
+    assert not (visibility & ~inside).any()
+
+
+def test_pixels_without_depth_are_never_visible():
+    scene = generate_scenes(30, 1, 2, 32, 32)
+    depth = scene.depth.clone()
+    depth[:, 0, :, 16:] = 0
+    tracks, visibility = tracks_from_depth(
+        depth, scene.point_map, scene.cam_from_world, scene.intrinsics, 64, step_generator(0, 0)
+    )
+    assert not visibility[:, :, tracks[0, 0, :, 0] > 16].any()
+
+
+def test_the_curriculum_widens_from_neighbours_to_the_whole_path():
+    def spread(progress):
+        views = choose_views(2000, 3, 8, progress, step_generator(0, 1))
+        assert all(len(set(row)) == 3 for row in views.tolist())
+        return (views.max(1).values - views.min(1).values).max().item(), set(views[:, 0].tolist())
+
+    assert spread(0.0) == (2, set(range(8)))  # neighbours, and any view may be the reference
+    assert spread(0.5)[0] in (4, 5)
+    assert spread(1.0) == spread(3.0) == (7, set(range(8)))
+    with pytest.raises(ValueError, match="scenes have 8 views, 9 were asked for"):
+        choose_views(1, 9, 8, 1.0, step_generator(0, 0))
+
+
+def test_colour_changes_are_real_bounded_and_shared_by_the_views_of_a_scene():
+    images = torch.full((2, 2, 3, 16, 16), 0.5)
+    images[..., 8:] = 0.3
+    changed = augment_colors(images, step_generator(0, 0))
+    assert 0 <= changed.min() and changed.max() <= 1
+    means = changed.mean((-1, -2))  # (B, S, 3)
+    assert (means[0, 0] - means[1, 0]).abs().max() > (means[0, 0] - means[0, 1]).abs().max()
+    torch.testing.assert_close(augment_colors(images, step_generator(0, 0), strength=0.0), images)
+
+
+def test_loading_costs_little(folder):
+    """48 images of 32 × 32 in far less time than a training step on them (about 0.3 s)."""
+    source = RenderedScenes(folder, TrainConfig(max_images=48))
+    source.batch_for_step(0)
+    started = time.perf_counter()
+    for step in range(10):
+        source.batch_for_step(step)
+    assert (time.perf_counter() - started) / 10 < 0.1

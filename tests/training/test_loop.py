@@ -1,0 +1,168 @@
+"""Training goes on exactly where it stopped, skips what is not finite, and says what it did."""
+
+import json
+import multiprocessing
+import random
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy import CONFIG, ToyModel, ToyScenes
+from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
+from vggt_lite.training.log import read_log
+from vggt_lite.training.loop import train
+
+# Forked children need not import torch again; Windows has no fork and takes the slow way.
+PROCESSES = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+LONG = CONFIG.with_(steps=100_000)
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def timeless(folder) -> list[dict]:
+    """The log without what the clock says."""
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_log(folder / "log.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder, model = tmp_path_factory.mktemp("unbroken"), ToyModel()
+    return model, folder, train(model, ToyScenes(), CONFIG, folder)
+
+
+def test_a_run_learns_and_leaves_a_log_and_two_checkpoints(unbroken):
+    model, folder, result = unbroken
+    assert result.finished and result.step == CONFIG.steps
+    assert [p.name for p in list_checkpoints(folder)] == ["checkpoint_00000020.pt", "checkpoint_00000024.pt"]
+    lines = read_log(result.log)
+    assert [line["step"] for line in lines] == list(range(3, 25, 3))
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert {"norm/aggregator", "norm/camera_head", "norm/depth_head", "rate"} <= set(lines[0])
+    assert not list(folder.glob("*.partial"))
+
+
+def test_a_run_cut_into_slices_gives_the_same_numbers(unbroken, tmp_path):
+    model, folder, _ = unbroken
+    for _ in range(CONFIG.steps):
+        sliced = ToyModel()
+        result = train(sliced, ToyScenes(), CONFIG, tmp_path, max_seconds=0)
+        torch.rand(7)  # what happens between two slices must not matter
+    assert result.finished
+    assert torch.equal(weights(sliced), weights(model))
+    assert timeless(tmp_path) == timeless(folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_run_killed_at_random_moments_gives_the_same_numbers(tmp_path):
+    killed, moments, before = tmp_path / "killed", [], 0
+    for _ in range(6):
+        process = PROCESSES.Process(target=train, args=(ToyModel(), ToyScenes(), LONG, killed))
+        process.start()
+        while newest(killed) <= before:
+            assert process.is_alive(), "the run ended before it could be killed"
+            time.sleep(0.001)
+        time.sleep(random.SystemRandom().uniform(0, 0.1))
+        process.kill()
+        process.join()
+        before = newest(killed)
+        moments.append(before)
+
+    resumed, whole, stop = ToyModel(), ToyModel(), LimitedScenes(before + 30)
+    for model, folder in ((resumed, killed), (whole, tmp_path / "whole")):
+        with pytest.raises(StopTraining):
+            train(model, stop, LONG, folder)
+    assert torch.equal(weights(resumed), weights(whole)), f"killed after {moments}"
+    assert timeless(killed) == timeless(tmp_path / "whole"), f"killed after {moments}"
+
+
+def newest(folder: Path) -> int:
+    """The step of the last checkpoint; 0 if there is none."""
+    found = list_checkpoints(folder)
+    return int(found[-1].stem[-8:]) if found else 0
+
+
+class StopTraining(Exception):
+    pass
+
+
+class LimitedScenes(ToyScenes):
+    """Ends a long run early, as a crash would."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.last = last
+
+    def batch_for_step(self, step):
+        if step >= self.last:
+            raise StopTraining
+        return super().batch_for_step(step)
+
+
+def test_the_log_forgets_lines_after_the_checkpoint(tmp_path):
+    with pytest.raises(StopTraining):
+        train(ToyModel(), LimitedScenes(15), CONFIG, tmp_path)  # checkpoint at 12, log line at 15
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"step": 15, "lo')  # the kill came while this line was written
+    train(ToyModel(), ToyScenes(), CONFIG, tmp_path)
+    assert [line["step"] for line in read_log(tmp_path / "log.jsonl")] == list(range(3, 25, 3))
+
+
+def test_a_batch_that_is_not_finite_is_skipped_and_named(tmp_path):
+    model = ToyModel()
+    train(model, ToyScenes(spoil={5, 6}), CONFIG, tmp_path)
+    skipped = [line for line in read_log(tmp_path / "log.jsonl") if "skipped" in line]
+    assert [line["step"] for line in skipped] == [6, 7]
+    assert any("camera" in name or "depth" in name for name in skipped[0]["skipped"])
+    assert torch.isfinite(weights(model)).all()
+
+
+def test_ten_skipped_steps_in_a_row_stop_the_run_and_name_the_checkpoint(tmp_path):
+    with pytest.raises(FloatingPointError, match=r"10 steps in a row.*checkpoint_00000008\.pt"):
+        train(ToyModel(), ToyScenes(spoil=set(range(9, 24))), CONFIG, tmp_path)
+    assert list_checkpoints(tmp_path)[-1].name == "checkpoint_00000008.pt"
+
+
+def test_accumulated_gradients_train_like_the_whole_batch(tmp_path):
+    whole, parts = ToyModel(), ToyModel()
+    for model in (whole, parts):
+        model.dropout.p = 0.0  # drawn anew in each pass
+    train(whole, ToyScenes(), CONFIG, tmp_path / "whole")
+    train(parts, ToyScenes(), CONFIG.with_(accumulation=3), tmp_path / "parts")
+    torch.testing.assert_close(weights(parts), weights(whole), atol=2e-6, rtol=1e-5)
+
+
+def test_another_configuration_is_refused_with_the_field_named(unbroken):
+    _, folder, _ = unbroken
+    with pytest.raises(ValueError, match="learning_rate was 0.0005, now 0.001"):
+        train(ToyModel(), ToyScenes(), CONFIG.with_(learning_rate=1e-3), folder)
+    with pytest.raises(ValueError, match="already holds a run"):
+        train(ToyModel(), ToyScenes(), CONFIG, folder, resume=False)
+
+
+def test_watching_sees_averaged_weights_and_changes_nothing(unbroken, tmp_path):
+    model, folder, _ = unbroken
+    seen = []
+
+    def watch(watched):
+        seen.append(weights(watched))
+        return {"random": torch.rand(1).item(), "training": watched.training}
+
+    observed = ToyModel()
+    train(observed, ToyScenes(), CONFIG, tmp_path, watch=watch)
+    assert torch.equal(weights(observed), weights(model))
+    assert torch.equal(seen[-1], weights(model))
+    lines = [line for line in timeless(tmp_path) if "watch" in line]
+    assert len(lines) == 6 and lines[0]["watch"]["training"] is False
+    assert json.dumps(lines)
+
+
+def test_the_model_returned_holds_the_average_and_the_checkpoint_both(unbroken):
+    model, folder, result = unbroken
+    saved = load_checkpoint(result.checkpoint)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(saved["average"][name], parameter)
+    assert any(not torch.equal(saved["average"][n], saved["model"][n]) for n, _ in model.named_parameters())

@@ -1,0 +1,55 @@
+"""A preset trains stage by stage with one call, and goes on after a stop."""
+
+import torch
+
+from tests.training.test_parts import SMALL
+from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.training import presets
+from vggt_lite.training.checkpoint import load_checkpoint
+
+STAGE = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1)
+MICRO = presets.Preset(
+    model=SMALL.with_(image_size=32, track_levels=2),
+    scenes=SceneConfig(),
+    num_scenes=4,
+    path_views=3,
+    stages={
+        "matching": presets.Stage(16, STAGE.with_(depth_weight=0, point_weight=0, matching_weight=1)),
+        "all": presets.Stage(32, STAGE.with_(matching_weight=0.5, seed=1)),
+    },
+)
+
+
+def run(monkeypatch, out, **options):
+    monkeypatch.setitem(presets.PRESETS, "micro", MICRO)
+    return presets.train_preset("micro", out, **options)
+
+
+def test_stages_hand_on_their_weights_and_a_stopped_preset_continues(monkeypatch, tmp_path):
+    data = tmp_path / "data"
+    whole = run(monkeypatch, tmp_path / "whole", data_folder=data)
+    assert whole.finished and whole.checkpoint.parent.name == "1_all"
+    for call in range(3):
+        sliced = run(monkeypatch, tmp_path / "sliced", data_folder=data, max_seconds=0)
+        assert sliced.finished == (call == 2)
+    a, b = (load_checkpoint(result.checkpoint)["average"] for result in (whole, sliced))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_stage_has_only_the_heads_that_it_trains():
+    names = [
+        {
+            name.split(".")[0]
+            for name, _ in presets.stage_model(MICRO.model, stage.config, {}).named_parameters()
+        }
+        for stage in MICRO.stages.values()
+    ]
+    assert names[0] == {"aggregator", "camera_head", "track_head"}
+    assert names[1] == names[0] | {"depth_head", "point_head"}
+
+
+def test_a_second_stage_starts_from_the_first():
+    first = presets.stage_model(MICRO.model, MICRO.stages["matching"].config, {})
+    second = presets.stage_model(MICRO.model, MICRO.stages["all"].config, first.state_dict())
+    for name, value in first.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value)

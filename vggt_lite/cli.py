@@ -1,0 +1,168 @@
+"""The command line, `vggt-lite`: reconstruct · train · evaluate · scenes · check-data."""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+WEIGHTS = '"nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
+WRONG_USE = (ValueError, OSError, FloatingPointError)  # each carries a sentence that says what to do
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 = done, 1 = the data have faults, 2 = it could not be done (one line says why)."""
+    args = parser().parse_args(arguments)
+    warnings.formatwarning = lambda message, *_: f"note: {message}\n"
+    try:
+        return args.run(args) or 0
+    except WRONG_USE as error:
+        print(f"vggt-lite {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="vggt-lite", description="Photographs in, a 3-D scene out.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("reconstruct", reconstruct, "photographs → cameras, depth, point cloud, a page to turn")
+    sub.add_argument("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder for the result")
+    sub.add_argument("--weights", default="nano", help=WEIGHTS)
+    sub.add_argument(
+        "--mode", default="pad", choices=("pad", "crop"), help="fit pictures to the network's size"
+    )
+    sub.add_argument("--overwrite", action="store_true", help="replace an earlier result in DIR")
+
+    sub = command("train", train, "train a model with its recipe; killed and called again, it goes on")
+    sub.add_argument("preset", nargs="?", default="nano", help='recipe, as in training/presets.py: "nano"')
+    sub.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
+    sub.add_argument(
+        "--data", metavar="DIR", help="scenes rendered ahead; default DIR of --out, plus /scenes"
+    )
+    sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    sub.add_argument(
+        "--weights-out", metavar="FILE", help="write the finished model to this .safetensors file"
+    )
+
+    sub = command("evaluate", evaluate, "score a model on generated scenes kept out of training")
+    sub.add_argument("--weights", default="nano", help=WEIGHTS)
+    sub.add_argument("--scenes", type=int, default=200, metavar="N")
+    sub.add_argument("--views", type=int, default=4, metavar="S")
+    sub.add_argument("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
+    sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
+
+    sub = command("scenes", scenes, "generate scenes: a contact sheet, scene folders, or shards for training")
+    sub.add_argument("what", choices=("sheet", "folders", "ahead"))
+    sub.add_argument("--out", required=True, metavar="PATH", help="a .png (sheet) or a folder")
+    sub.add_argument("--seed", type=int, default=0, help="of the first scene")
+    sub.add_argument("--count", type=int, default=4, metavar="N", help="number of scenes")
+    sub.add_argument("--views", type=int, default=4, metavar="S")
+    sub.add_argument("--size", type=int, default=64, metavar="PIXELS")
+    sub.add_argument("--varied", action="store_true", help="all lenses and paths, not only NANO's domain")
+
+    sub = command("check-data", check_data, "say what is wrong with a scene folder, and how to mend it")
+    sub.add_argument("folder", metavar="FOLDER", help="a scene, or a folder of scenes")
+    return top
+
+
+def reconstruct(args) -> None:
+    """`vggt-lite reconstruct`."""
+    from vggt_lite.model import VGGT
+    from vggt_lite.runtime import pick_device
+
+    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
+    model = VGGT.from_pretrained(args.weights)
+    scene = model.reconstruct(source, mode=args.mode, device=pick_device())
+    out = scene.save(args.out, overwrite=args.overwrite)
+    print(scene)
+    print(f"written: {out / 'index.html'} (open it in a browser), points.ply, arrays.npz")
+
+
+def train(args) -> None:
+    """`vggt-lite train`."""
+    from vggt_lite.training.presets import train_preset
+
+    out = Path(args.out or f"runs/{args.preset}")
+    seconds = None if args.max_minutes is None else 60 * args.max_minutes
+    result = train_preset(args.preset, out, args.data, seconds)
+    if not result.finished:
+        print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
+        return
+    print(f"finished: {result.checkpoint}, log {result.log}")
+    if args.weights_out:
+        print(f"written: {export(result.checkpoint, args.preset, args.weights_out)}")
+
+
+def export(checkpoint: Path, preset: str, path: str) -> str:
+    """Write the averaged weights of a finished preset as a file for `VGGT.from_pretrained`."""
+    from vggt_lite.model import VGGT
+    from vggt_lite.training.checkpoint import load_checkpoint
+    from vggt_lite.training.presets import PRESETS
+    from vggt_lite.weights import load_into, save_weights
+
+    state = load_checkpoint(checkpoint)
+    model = VGGT(PRESETS[preset].model)
+    load_into(model, {**state["model"], **state["average"]}, str(checkpoint))
+    save_weights(model, path, training=f"vggt-lite train {preset}, {state['step']} steps in the last stage")
+    return path
+
+
+def evaluate(args) -> None:
+    """`vggt-lite evaluate`."""
+    from vggt_lite.evaluation.protocols import evaluate
+    from vggt_lite.model import VGGT
+    from vggt_lite.runtime import pick_device
+
+    model = VGGT.from_pretrained(args.weights)
+    size = args.size or model.config.image_size
+    report = evaluate(model, args.scenes, num_views=args.views, size=size, device=pick_device())
+    print(report)
+    if args.out:
+        print(f"written: {report.save(args.out)}")
+
+
+def scenes(args) -> None:
+    """`vggt-lite scenes`."""
+    from vggt_lite.config import VARIED_SCENES, SceneConfig
+    from vggt_lite.scenes import generate_scenes, write_scene
+    from vggt_lite.scenes.ahead import render_ahead
+    from vggt_lite.viz.sheet import write_sheet
+
+    config = VARIED_SCENES if args.varied else SceneConfig()
+    if args.what == "ahead":
+        render_ahead(args.out, config, args.count, args.views, args.size, args.seed)
+    elif args.what == "sheet":
+        batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
+        write_sheet(batch, args.out, first_seed=args.seed)
+    else:
+        for seed in range(args.seed, args.seed + args.count):
+            batch = generate_scenes(seed, 1, args.views, args.size, args.size, num_tracks=64, config=config)
+            source = f"vggt_lite.scenes.generate_scenes(seed={seed}, …)"
+            folder = Path(args.out) / f"scene_{seed:07d}"
+            write_scene(folder, batch, units="metres", source=source, license="CC0-1.0")
+    print(f"written: {args.out}")
+
+
+def check_data(args) -> int:
+    """`vggt-lite check-data`: exit code 1 if anything is wrong."""
+    from vggt_lite.scenes import check_scene
+
+    folder = Path(args.folder)
+    inner = sorted(p for p in folder.iterdir() if (p / "images").is_dir()) if folder.is_dir() else []
+    folders = inner if inner and not (folder / "images").is_dir() else [folder]
+    problems = [problem for one in folders for problem in check_scene(one)]
+    print("\n".join(problems) or f"nothing wrong with {len(folders)} scene{'s' * (len(folders) != 1)}.")
+    return int(bool(problems))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Metrics, and the protocol by which a model is scored with them."""
+
+from vggt_lite.evaluation.metrics import (
+    depth_metrics,
+    point_metrics,
+    pose_auc,
+    relative_pose_errors,
+    track_metrics,
+)
+from vggt_lite.evaluation.protocols import evaluate
+
+__all__ = [
+    "depth_metrics",
+    "evaluate",
+    "point_metrics",
+    "pose_auc",
+    "relative_pose_errors",
+    "track_metrics",
+]

@@ -1,0 +1,93 @@
+"""`generate_scenes`: seeds in, a `SceneBatch` with exact truth out."""
+
+import torch
+
+from vggt_lite.config import SceneConfig
+from vggt_lite.scenes.batch import SceneBatch
+from vggt_lite.scenes.cameras import intrinsics_from_fov, sample_cameras
+from vggt_lite.scenes.dice import Dice
+from vggt_lite.scenes.layout import sample_layout
+from vggt_lite.scenes.materials import sample_materials
+from vggt_lite.scenes.raycaster import World
+from vggt_lite.scenes.render import render
+from vggt_lite.scenes.tracks import follow
+
+FIRST_EVALUATION_SEED = 1_000_000
+ABOVE_TABLE = 0.15  # cameras look this far above the table-top's middle, metres
+
+
+def generate_scenes(
+    seed: int,
+    num_scenes: int,
+    num_views: int,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    num_tracks: int = 0,
+    config: SceneConfig | None = None,
+) -> SceneBatch:
+    """Draw and render random rooms.
+
+    Scene i has the seed `seed + i`: it is the same whatever the number of scenes, and its first views are
+    the same whatever the number of views. Seeds from 1,000,000 on are for evaluation.
+
+    Args:
+        seed: Seed of the first scene, ≥ 0.
+        num_scenes: B. num_views: S, 1 to 16, in the order of the camera's path.
+        height, width: Image size, pixels.
+        device: Where to render and where the result lives. The random numbers are drawn on the CPU, so
+            every device shows the same scenes up to rounding.
+        num_tracks: N points of view 0 to follow through all views; 0 for none.
+        config: What to draw; None is `SceneConfig()`, NANO's domain.
+
+    Returns:
+        A `SceneBatch` in metres whose world is the room: x east, y north, z up, the floor's middle is
+        the origin. Every pixel is valid. With `moving_objects`, depth and point maps are true for the
+        moment of their own view, and tracks follow the object; cameras then agree only with what stands
+        still.
+    """
+    config = config or SceneConfig()
+    device = torch.device(device)
+    check_request(seed, num_scenes, num_views, height, width, num_tracks)
+
+    dice = Dice(seed, num_scenes)
+    layout = sample_layout(dice, num_views, config)
+    materials = sample_materials(dice, layout, config)
+    gaze = layout.table_center + torch.tensor([0.0, 0.0, ABOVE_TABLE])
+    cam_from_world, fov_h_rad = sample_cameras(dice, num_views, gaze, config)
+    intrinsics = intrinsics_from_fov(fov_h_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
+
+    cam_from_world, intrinsics = cam_from_world.to(device), intrinsics.to(device)
+    world = World.from_layout(layout.to(device), materials.to(device))
+    views = cam_from_world.flatten(0, 1), intrinsics.flatten(0, 1)  # V = B · S of them
+    rendered = render(world, *views, height, width, config)
+    images, depth, point_map = (x.unflatten(0, (num_scenes, num_views)) for x in rendered)
+    batch = SceneBatch(
+        images=images,
+        depth=depth,
+        cam_from_world=cam_from_world,
+        intrinsics=intrinsics,
+        point_map=point_map,
+        valid=torch.ones_like(depth, dtype=torch.bool),  # inside a room every ray ends somewhere
+    )
+    if num_tracks:
+        queries = dice.per_scene(num_tracks, 2) * torch.tensor([width, height])  # (B, N, 2)
+        batch.tracks, batch.track_visibility = follow(
+            world, cam_from_world, intrinsics, queries.to(device), height, width
+        )
+    return batch
+
+
+def check_request(
+    seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int
+) -> None:
+    """Refuse sizes that make no sense, with words."""
+    if seed < 0:
+        raise ValueError(f"seed={seed} must be 0 or more.")
+    for name, value in (("num_scenes", num_scenes), ("height", height), ("width", width)):
+        if value < 1:
+            raise ValueError(f"{name}={value} must be at least 1.")
+    if not 1 <= num_views <= 16:
+        raise ValueError(f"num_views={num_views}: a camera path has 1 to 16 views.")
+    if num_tracks < 0:
+        raise ValueError(f"num_tracks={num_tracks} must be 0 (no tracks) or more.")

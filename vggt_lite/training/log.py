@@ -1,0 +1,71 @@
+"""The training log: one JSON object per line, and never a line twice.
+
+Each line has `step` (steps done when it was written), the means of the loss terms over the steps since
+the line before, and what else the loop has to say. `read_log` returns the lines as dictionaries.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+
+class Meter:
+    """Means of named values over some steps. Values stay on their device until they are read."""
+
+    def __init__(self, sums: dict[str, Tensor] | None = None, counts: dict[str, int] | None = None) -> None:
+        self.sums, self.counts = sums or {}, counts or {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            value = value.detach().float()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def read(self) -> dict[str, float]:
+        """The means so far; then start again."""
+        means = {}
+        if self.sums:
+            values = torch.stack([s.to("cpu") for s in self.sums.values()]).tolist()
+            means = {
+                name: value / self.counts[name] for name, value in zip(self.sums, values, strict=True)
+            }
+        self.sums, self.counts = {}, {}
+        return means
+
+    def state_dict(self) -> dict:
+        return {"sums": dict(self.sums), "counts": dict(self.counts)}
+
+
+class Log:
+    """A JSON-lines file that is continued from a given step.
+
+    Lines after that step come from work that was lost when a run was killed; they are dropped, and so
+    is a last line cut in half.
+    """
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = Path(path)
+        kept = [line for line in read_log(self.path) if line["step"] <= step]
+        temporary = self.path.with_suffix(".partial")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        os.replace(temporary, self.path)
+
+    def write(self, step: int, values: dict) -> None:
+        rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **rounded}) + "\n")
+
+
+def read_log(path: Path | str) -> list[dict]:
+    """All complete lines of a training log, oldest first; an empty list if there is none."""
+    lines = []
+    if Path(path).exists():
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:  # cut off by a kill; only the last line can be
+                break
+    return lines

@@ -1,0 +1,136 @@
+"""The recipes of the models that this repository trains: `vggt-lite train nano --out runs/nano`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vggt_lite.config import HEADS, NANO, ModelConfig, SceneConfig, TrainConfig
+from vggt_lite.model.vggt import VGGT
+from vggt_lite.runtime import pick_device, seed_everything
+from vggt_lite.scenes.ahead import render_ahead
+from vggt_lite.scenes.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.training.loop import TrainResult, train
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training: the side of its images in pixels, and how it trains on them."""
+
+    size: int
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, the scenes that it learns from, and the stages in which it does."""
+
+    model: ModelConfig
+    scenes: SceneConfig
+    num_scenes: int  # rendered ahead, for each size of image
+    path_views: int  # views along the camera path of each scene
+    stages: dict[str, Stage]  # each starts with the weights of the one before
+
+
+PRESETS = {
+    "nano": Preset(
+        model=NANO,
+        scenes=SceneConfig(),
+        num_scenes=12_288,
+        path_views=6,
+        stages={
+            # Matches and cameras first, on pairs of small images: cameras can only be learned from
+            # matches, they need many scenes, and without the dense heads a step costs a quarter.
+            "matching": Stage(
+                size=48,
+                config=TrainConfig(
+                    steps=6_000,
+                    learning_rate=1e-3,
+                    betas=(0.9, 0.95),
+                    views=(2, 2),
+                    max_images=32,
+                    depth_weight=0.0,
+                    point_weight=0.0,
+                    track_weight=0.0,
+                    matching_weight=1.0,
+                ),
+            ),
+            "all": Stage(
+                size=64,
+                config=TrainConfig(
+                    steps=2_000,
+                    learning_rate=1e-3,
+                    betas=(0.9, 0.95),
+                    views=(2, 4),
+                    max_images=24,
+                    curriculum=0.0,
+                    matching_weight=0.3,
+                    seed=1,
+                ),
+            ),
+        },
+    ),
+}
+
+
+def train_preset(
+    name: str,
+    out: Path | str,
+    data_folder: Path | str | None = None,
+    max_seconds: float | None = None,
+    resume: bool = True,
+    watch=None,
+) -> TrainResult:
+    """Train a preset, stage by stage, or go on where an earlier call stopped.
+
+    Args:
+        name: One of `PRESETS`.
+        out: Gets a folder for each stage, with its checkpoints and log.
+        data_folder: Where scenes are rendered ahead, in a folder for each size; by default `out`. On a
+            GPU scenes are rendered on the spot unless a folder is given.
+        max_seconds: Stop cleanly after so long.
+        resume: False makes an earlier run in `out` an error.
+        watch: As for `train`.
+
+    Returns:
+        The result of the last stage that ran; `finished` tells whether all is done.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
+    preset, device, started = PRESETS[name], pick_device(), time.monotonic()
+    out = Path(out)
+    data = Path(data_folder) if data_folder else None
+    if data is None and device.type == "cpu":
+        data = out
+    weights: dict = {}
+    for number, (part, stage) in enumerate(preset.stages.items()):
+        source = batch_source(preset, stage, data, device)
+        model = stage_model(preset.model, stage.config, weights).to(device)
+        left = None if max_seconds is None else max_seconds - (time.monotonic() - started)
+        folder = out / f"{number}_{part}"
+        result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watch)
+        if not result.finished:
+            break
+        weights = model.state_dict()
+    return result
+
+
+def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Module:
+    """The model of one stage: only the heads that its losses use, weights from the stage before."""
+    seed_everything(config.seed)
+    heads = tuple(head for head in HEADS if head in config.loss_weights)
+    model = VGGT(sizes.with_(heads=heads))
+    model.load_state_dict(model.state_dict() | {k: v for k, v in weights.items() if k in model.state_dict()})
+    return model
+
+
+def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.device) -> BatchSource:
+    """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
+    if data is None:
+        return GeneratedScenes(stage.config, preset.scenes, stage.size, preset.path_views, device)
+    folder = data / f"scenes_{stage.size}"
+    render_ahead(folder, preset.scenes, preset.num_scenes, preset.path_views, stage.size)
+    source = RenderedScenes(folder, stage.config)
+    return source if device.type == "cpu" else Prefetch(source)

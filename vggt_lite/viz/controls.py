@@ -1,0 +1,118 @@
+"""The scene with controls: confidence, source of the points, views. A step changes the figure in place."""
+
+from functools import cached_property
+
+import plotly.graph_objects as go
+
+from vggt_lite.viz.cloud import Cameras, Cloud
+from vggt_lite.viz.look import WORLD_UNIT
+from vggt_lite.viz.preview import preview_scene
+from vggt_lite.viz.scene import draw_scene, frame_of, point_trace
+from vggt_lite.viz.show import require_alt, show, show_bundle
+
+SOURCE_NAMES = {"point_map": "point map", "depth": "depth + camera"}
+PERCENTILES = range(0, 100, 5)
+
+
+class SceneControls:
+    """A `Reconstruction` with sliders. `draw` is a pure function; `box` holds the live widgets.
+
+    Args:
+        scene: What to show.
+        true_cameras: Cameras to compare with, in the same world and scale.
+        unit: What 1.0 means on the axes.
+    """
+
+    def __init__(self, scene, true_cameras: Cameras | None = None, unit: str = WORLD_UNIT) -> None:
+        self.scene, self.true_cameras, self.unit = scene, true_cameras, unit
+        self.cameras = Cameras.of(scene)
+        self.clouds = Cloud.each(scene)
+
+    def arguments(self, percentile: float = 0, source: str | None = None, views=None) -> dict:
+        """What `draw_scene` and `preview_scene` draw for one position of the controls."""
+        return {
+            "cloud": self.clouds[source or next(iter(self.clouds))], "cameras": self.cameras,
+            "true_cameras": self.true_cameras, "percentile": percentile, "views": views, "unit": self.unit,
+        }  # fmt: skip
+
+    def draw(self, percentile: float = 0, source: str | None = None, views=None) -> go.Figure:
+        """The figure for one position of the controls.
+
+        Args:
+            percentile: Hide this share of the points (0 … 100), the least trusted first.
+            source: "point_map" or "depth"; None is the first that the scene has.
+            views: Whose points to show, counted from 0; None shows all.
+        """
+        return draw_scene(**self.arguments(percentile, source, views))
+
+    @cached_property
+    def figure(self) -> go.FigureWidget:
+        """The live figure."""
+        return go.FigureWidget(self.draw())
+
+    @cached_property
+    def box(self):
+        """Controls above the live figure, as one widget; all of them work from the keyboard."""
+        import ipywidgets as w
+
+        wide = {"description_width": "initial"}
+        self.percentile = w.SelectionSlider(
+            options=[(f"{k} %", k) for k in PERCENTILES], description="hide the least trusted", style=wide,
+            layout={"width": "380px"},
+        )  # fmt: skip
+        self.percentile.add_class("vggt-confidence")
+        names = [(SOURCE_NAMES[source], source) for source in self.clouds]
+        self.source = w.Dropdown(options=names, description="points from", style=wide)
+        self.views = [
+            w.Checkbox(value=True, description=str(view + 1), indent=False, layout={"width": "auto"})
+            for view in range(len(self.scene))
+        ]
+        for control in (self.percentile, self.source, *self.views):
+            control.observe(self._redraw, names="value")
+        views = w.HBox([w.Label("views"), *self.views], layout={"flex_flow": "row wrap"})
+        return w.VBox(
+            [w.HBox([self.percentile, self.source], layout={"flex_flow": "row wrap"}), views, self.figure]
+        )
+
+    def _redraw(self, change) -> None:
+        shown = [view for view, box in enumerate(self.views) if box.value]
+        cloud, figure = self.clouds[self.source.value], self.figure
+        trace = point_trace(cloud, self.percentile.value, shown)
+        with figure.batch_update():  # one message to the browser
+            figure.data[0].update(x=trace.x, y=trace.y, z=trace.z, marker=trace.marker)
+            if change["owner"] is self.source:
+                low, high = frame_of(cloud, self.cameras, self.true_cameras)
+                for axis, a, b in zip("xyz", low.tolist(), high.tolist(), strict=True):
+                    figure.layout.scene[f"{axis}axis"].range = (a, b)
+
+
+def show_reconstruction(scene, *, alt: str | None = None, true_cameras=None, unit: str = WORLD_UNIT) -> None:
+    """Show a `Reconstruction` in a notebook: turn it, hide what is uncertain, choose views and source.
+
+    Where widgets cannot run (GitHub, print) a still picture and the caption remain.
+
+    Args:
+        scene: The reconstruction.
+        alt: Caption and screen-reader text; None writes a plain one.
+        true_cameras: `Cameras` to draw beside the predicted ones, dashed.
+        unit: What 1.0 means on the axes.
+    """
+    controls = SceneControls(scene, true_cameras, unit)
+    alt = require_alt(describe(scene) if alt is None else alt)
+    preview = preview_scene(**controls.arguments())
+    try:
+        bundle = controls.box._repr_mimebundle_()
+    except ImportError:  # no ipywidgets or anywidget: a figure one can still turn
+        show(controls.draw(), alt=alt, preview=preview)
+        return
+    show_bundle({k: v for k, v in bundle.items() if "widget" in k}, alt, preview)
+
+
+def describe(scene) -> str:
+    """One sentence on what the figure of a reconstruction shows."""
+    views = f"{len(scene)} view" + ("s" if len(scene) != 1 else "")
+    count = int(scene.camera_ok.sum())
+    return (
+        f"Points seen in {views}, coloured like the photographs, in the first camera's frame; "
+        f"{count} numbered pyramid{'s' if count != 1 else ''} mark where the cameras stood."
+    )

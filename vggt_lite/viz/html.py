@@ -1,0 +1,174 @@
+"""A stand-alone page: figures to turn, a confidence slider, pictures and maps. Works offline from a file."""
+
+import base64
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from plotly.colors import sample_colorscale
+from plotly.offline import get_plotlyjs
+
+from vggt_lite.files import whole_file
+from vggt_lite.viz.cloud import Cameras, Cloud
+from vggt_lite.viz.controls import SOURCE_NAMES, describe
+from vggt_lite.viz.look import SEQUENTIAL, WORLD_UNIT, as_pictures, colorize, data_uri, small_png, thin
+from vggt_lite.viz.maps import map_rows
+from vggt_lite.viz.page_parts import SCRIPT, STYLE
+from vggt_lite.viz.scene import draw_scene, frame_of
+
+TRUTH_NOTE = "The true surface and cameras, at the same scale. The two figures turn together."
+
+
+def write_html(
+    reconstruction,
+    path: str | Path,
+    truth=None,
+    metrics: Mapping[str, object] | None = None,
+    title: str = "Reconstruction",
+    unit: str = WORLD_UNIT,
+) -> Path:
+    """Write one page about one reconstruction; whole or not at all.
+
+    Args:
+        reconstruction: A `Reconstruction`.
+        path: The file to write, for example "out/index.html".
+        truth: The true `Reconstruction`, in the same world and scale, drawn beside.
+        metrics: {what: value} or {what: {column: value}}, shown as a small table.
+        title: Heading of the page.
+        unit: What 1.0 means.
+    """
+    parts = [scene_section(reconstruction, truth, unit), metrics_table(metrics or {})]
+    return write_page(path, title, parts)
+
+
+def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
+    """Write a page from HTML parts (`scene_section`, `metrics_table`, or your own)."""
+    colors = ", ".join(sample_colorscale(SEQUENTIAL, 8))
+    text = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{html.escape(title)}</title>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{STYLE.replace('BAR', colors)}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n<body>\n"
+        f"<h1>{html.escape(title)}</h1>\n"
+        + "\n".join(parts)
+        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def scene_section(scene, truth=None, unit: str = WORLD_UNIT) -> str:
+    """Figures with their controls, then pictures and maps, as HTML."""
+    clouds, cameras = Cloud.each(scene), Cameras.of(scene)
+    first = next(iter(clouds.values()))
+    if truth is None:
+        figures = [_figure(clouds, draw_scene(first, cameras, unit=unit))]
+    else:
+        true_cloud, true_cameras = Cloud.of(truth), Cameras.of(truth)
+        frame = frame_of(true_cloud, cameras, true_cameras)
+        figures = [
+            _figure(clouds, draw_scene(first, cameras, true_cameras, unit=unit, frame=frame)),
+            _figure({"": true_cloud}, draw_scene(true_cloud, None, true_cameras, unit=unit, frame=frame)),
+        ]
+    plots = "".join(
+        f'<div><h3>{name}</h3><div class="plot" role="img" aria-label="{text}"></div>'
+        f'<p class="note">{text}</p></div>'
+        for name, text in (("Reconstruction", describe(scene)), ("Truth", TRUTH_NOTE))[: len(figures)]
+    )
+    content = json.dumps({"figures": figures}).replace("</", "<\\/")  # a script element ends at </
+    return (
+        f'<div class="scene">{_controls(clouds, len(scene))}<div class="figures">{plots}</div>'
+        f'<script type="application/json">{content}</script></div>' + maps_table(scene, truth, unit)
+    )
+
+
+def _controls(clouds: Mapping[str, Cloud], num_views: int) -> str:
+    sources = "".join(f'<option value="{s}">{SOURCE_NAMES[s]}</option>' for s in clouds)
+    views = "".join(
+        f'<label><input type="checkbox" value="{view}" checked> {view + 1}</label> '
+        for view in range(num_views)
+    )
+    return (
+        '<div class="controls"><label>hide the least trusted '
+        '<input type="range" min="0" max="95" step="1" value="0"> <output></output></label>'
+        f"<label>points from <select>{sources}</select></label><span>views {views}</span></div>"
+    )
+
+
+def _figure(clouds: Mapping[str, Cloud], figure) -> dict:
+    """A plotly figure for the page's script: its points travel apart, as bytes."""
+    drawn = json.loads(figure.to_json())
+    drawn["data"][0].update(x=[], y=[], z=[])
+    drawn["data"][0]["marker"]["color"] = []
+    drawn["layout"].pop("height", None)
+    drawn["layout"].pop("template", None)
+    return {**drawn, "clouds": {source: _packed(cloud) for source, cloud in clouds.items()}}
+
+
+def _packed(cloud: Cloud) -> dict:
+    def text(values, kind):
+        return base64.b64encode(np.ascontiguousarray(values, kind).tobytes()).decode()
+
+    shown = cloud.select()
+    index, scale = cloud.palette
+    axes = {axis: text(cloud.points[shown, i], "<f4") for i, axis in enumerate("xyz")}
+    bytes_ = {"color": index[shown], "rank": cloud.rank[shown], "view": cloud.view[shown]}
+    return {**axes, **{name: text(values, "u1") for name, values in bytes_.items()}, "scale": scale}
+
+
+def maps_table(scene, truth=None, unit: str = WORLD_UNIT) -> str:
+    """Pictures, depth (beside the truth) and confidence of every view, as a table of embedded images."""
+    rows = map_rows(
+        depth=None if scene.depth is None else [d * v for d, v in zip(scene.depth, scene.valid, strict=True)],
+        true_depth=None if truth is None or truth.depth is None else list(truth.depth * truth.valid),
+        confidence=None if scene.depth_conf is None else list(scene.depth_conf),
+        unit=unit,
+    )
+    heads = "".join(f"<th>{view + 1} · {html.escape(name)}</th>" for view, name in enumerate(scene.names))
+    lines = [f"<tr><th></th>{heads}</tr>"]
+    photos = [thin(picture, 400) for picture in as_pictures(scene.images)]
+    cells = "".join(
+        f'<td><img class="photo" alt="view {view}: {html.escape(name)}" src="{data_uri(photo)}"></td>'
+        for view, (name, photo) in enumerate(zip(scene.names, photos, strict=True), start=1)
+    )
+    lines.append(f"<tr><th>photograph</th>{cells}</tr>")
+    for row in rows:
+        cells = "".join(
+            f'<td><img alt="{row.name} of view {view}" src="{_map_uri(values, row)}"></td>'
+            for view, values in enumerate(row.maps, start=1)
+        )
+        ends = f"<span>{row.low:.3g}</span><span>{row.high:.3g}</span>"
+        ends = f'<div class="bar"></div><div class="ends">{ends}</div>'
+        lines.append(
+            f'<tr><th>{row.name}<br><span class="note">{html.escape(row.unit)}</span>{ends}</th>{cells}</tr>'
+        )
+    return f'<div class="maps"><table>{"".join(lines)}</table></div>'
+
+
+def _map_uri(values: np.ndarray, row) -> str:
+    picture = Image.fromarray(colorize(thin(values, 256), row.low, row.high))
+    return "data:image/png;base64," + base64.b64encode(small_png(picture)).decode()
+
+
+def metrics_table(metrics: Mapping[str, object], caption: str = "") -> str:
+    """{what: value} or {what: {column: value}} as an HTML table; nothing for an empty mapping."""
+    if not metrics:
+        return ""
+    rows = {what: value if isinstance(value, Mapping) else {"": value} for what, value in metrics.items()}
+    columns = list(dict.fromkeys(column for values in rows.values() for column in values))
+
+    def cell(value) -> str:
+        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        return f'<td class="number">{html.escape(text)}</td>'
+
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "".join(
+        f"<tr><td>{html.escape(what)}</td>" + "".join(cell(values.get(c, "–")) for c in columns) + "</tr>"
+        for what, values in rows.items()
+    )
+    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<tr><th></th>{head}</tr>{body}</table>"

@@ -1,0 +1,94 @@
+"""How every figure looks: colours that survive colour blindness and dark mode, and one layout."""
+
+import base64
+import io
+import os
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+# Okabe–Ito, ordered by contrast on white (5.2 : 1 … 3.1 : 1); its yellow and sky are too faint for lines.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+TEXT = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
+GRID = "rgba(117,117,117,0.35)"
+GRID_3D = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
+CLEAR = "rgba(0,0,0,0)"
+SEQUENTIAL = "Cividis"
+WORLD_UNIT = "scene units"
+
+
+def max_points() -> int:
+    """How many points a figure shows at most: 20,000, or fewer where VGGT_LITE_MAX_POINTS says so."""
+    return int(os.environ.get("VGGT_LITE_MAX_POINTS", 20_000))
+
+
+def layout(**changes) -> go.Layout:
+    """The house layout: transparent, grey text that reads on white and on black, slim margins."""
+    base = go.Layout(
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        font={"color": TEXT, "size": 13},
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        uirevision="keep",  # an update keeps the reader's viewpoint
+    )
+    return base.update(**changes)
+
+
+def as_array(values) -> np.ndarray | None:
+    """A NumPy array of a tensor, a list or an array; None stays None."""
+    if values is None:
+        return None
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)
+
+
+def as_pictures(images) -> list[np.ndarray]:
+    """Views as a list of uint8 (H, W, 3): from (S, 3, H, W) or (S, H, W, 3), [0, 1] floats or uint8."""
+    pictures = []
+    for image in images:
+        image = as_array(image)
+        if image.ndim != 3 or 3 not in (image.shape[0], image.shape[-1]):
+            raise ValueError(f"a view has shape {image.shape}; it must be (3, H, W) or (H, W, 3).")
+        if image.shape[-1] != 3:
+            image = image.transpose(1, 2, 0)  # (H, W, 3)
+        if image.dtype != np.uint8:
+            image = (np.nan_to_num(image).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+        pictures.append(image)
+    return pictures
+
+
+def thin(image: np.ndarray, longest: int) -> np.ndarray:
+    """Every k-th row and column, so that no side is longer than `longest` (maps must not be blended)."""
+    step = max(1, -(-max(image.shape[:2]) // longest))
+    return image[::step, ::step]
+
+
+def colorize(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values (H, W) → cividis RGBA uint8 (H, W, 4); NaN becomes transparent."""
+    table = np.array([unlabel_rgb(c) for c in sample_colorscale(SEQUENTIAL, 256)])
+    scaled = (np.nan_to_num(values) - low) / max(high - low, 1e-12)
+    rgb = table[(scaled.clip(0, 1) * 255).astype(int)]  # (H, W, 3)
+    alpha = np.isfinite(values) * 255.0
+    return np.dstack([rgb, alpha]).round().astype(np.uint8)
+
+
+def small_png(image: Image.Image, colors: int = 128) -> bytes:
+    """PNG bytes of a picture, few enough colours to be committed; what is half clear becomes clear."""
+    buffer = io.BytesIO()
+    clear = np.asarray(image.convert("RGBA"))[..., 3] < 128
+    image = image.convert("RGB").quantize(colors - 1, method=Image.Quantize.MEDIANCUT)
+    index = np.where(clear, colors - 1, np.asarray(image)).astype(np.uint8)
+    paletted = Image.fromarray(index, "P")
+    paletted.putpalette(image.getpalette()[: 3 * (colors - 1)] + [255, 255, 255])
+    paletted.save(buffer, "PNG", optimize=True, transparency=colors - 1)
+    return buffer.getvalue()
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) as a JPEG that a page or a figure can hold within itself."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
