@@ -241,6 +241,7 @@ class SceneConfig(Config):
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
     paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
+    start_deg: tuple[float, float] = (-50.0, 50.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
     fov_deg: tuple[float, float] = (55.0, 65.0)  # horizontal field of view
     camera_height: tuple[float, float] = (1.1, 1.7)  # above the floor
@@ -273,6 +274,7 @@ class SceneConfig(Config):
         if not 1 <= self.supersample <= 8:
             raise ValueError(f"supersample={self.supersample}: choose 1 (off) to 8 (64 rays per pixel).")
         # The ranges keep every camera between the table and the furniture, under the ceiling.
+        _check_range("start_deg", self.start_deg, -360.0, 360.0)
         _check_range("turn_deg", self.turn_deg, -60.0, 60.0)
         _check_range("fov_deg", self.fov_deg, 20.0, 120.0)
         _check_range("camera_height", self.camera_height, 0.3, 2.2)
@@ -300,6 +302,7 @@ VARIED_SCENES = SceneConfig(
     walls="random",
     heightfield=True,
     paths=("orbit", "walk", "forward"),
+    start_deg=(-180.0, 180.0),
     turn_deg=(5.0, 25.0),
     fov_deg=(40.0, 80.0),
     camera_height=(0.9, 2.0),

@@ -50,8 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     ]  # fmt: skip
     page = write_page(out / "index.html", "vggt_lite: photographs in, a 3-D scene out", parts)
     for name, example in (("held-out scene", scene), ("Motorcycle photographs", photographs)):
-        print(f"\n{name}")
-        print("\n".join(lines(example)))
+        print(f"\n{name}\n{example.table()}")
     print(verdict(photographs))
     if not args.skip_notebook:
         run_notebook(NOTEBOOK, out / NOTEBOOK.name)
@@ -74,14 +73,6 @@ def section(example: Example) -> str:
     """Figures, maps and figures of one example as HTML."""
     table = metrics_table(example.metrics)
     return table + scene_section(example.reconstruction, example.truth, example.unit)
-
-
-def lines(example: Example) -> list[str]:
-    """The figures of one example for a terminal."""
-    return [
-        f"  {what:54s} " + "   ".join(f"{who} {value:.3g}" for who, value in values.items())
-        for what, values in example.metrics.items()
-    ]
 
 
 def run_notebook(source: Path, target: Path) -> None:

@@ -28,6 +28,14 @@ class Example:
     metrics: dict[str, dict[str, float]]  # what: {"model": …, "constant depth": …}
     unit: str
 
+    def table(self) -> str:
+        """The figures as text, one line each."""
+        width = max(map(len, self.metrics))
+        return "\n".join(
+            f"{what:{width}s}  " + "   ".join(f"{who} {value:.3g}" for who, value in values.items())
+            for what, values in self.metrics.items()
+        )
+
     def depth_error(self) -> Tensor:
         """(S, H, W) |depth − truth| / truth on the truth's pixels, NaN where there is no truth."""
         depth = depth_on_truth(self.reconstruction, self.truth)

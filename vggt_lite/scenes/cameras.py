@@ -57,7 +57,7 @@ def sample_cameras(dice: Dice, num_views: int, center: Tensor, config: SceneConf
     is_walk, is_forward = (kind == PATHS.index("walk")).float(), kind == PATHS.index("forward")
 
     turn = dice.uniform(*(math.radians(a) for a in config.turn_deg), 1) * dice.choice([-1, 1], 1)
-    start = dice.uniform(0, 2 * math.pi, 1)
+    start = dice.uniform(*(math.radians(a - 90) for a in config.start_deg), 1)  # from the south
     uneven = is_walk * 0.3 * wave(dice, step, 1.0, 2.0)  # a walker's steps differ in length
     azimuth = start + turn * torch.where(is_forward, 0.15 * step, step + uneven)  # (B, S)
 

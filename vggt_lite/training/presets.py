@@ -34,45 +34,56 @@ class Preset:
     stages: dict[str, Stage]  # each starts with the weights of the one before
 
 
+_FAST = TrainConfig(
+    learning_rate=1e-3,
+    betas=(0.9, 0.95),
+    ema_decay=0.995,
+    max_images=32,
+    curriculum=0.0,
+    checkpoint_every=250,
+)
+
 PRESETS = {
     "nano": Preset(
         model=NANO,
         scenes=SceneConfig(),
-        num_scenes=12_288,
+        num_scenes=8_192,
         path_views=6,
         stages={
-            # Matches and cameras first, on pairs of small images: cameras can only be learned from
-            # matches, they need many scenes, and without the dense heads a step costs a quarter.
+            # Cameras can only be learned from matches between views, so these come first: on pairs of
+            # small images, without the dense heads, for a quarter of the price of a full step.
             "matching": Stage(
                 size=48,
-                config=TrainConfig(
-                    steps=6_000,
-                    learning_rate=1e-3,
-                    betas=(0.9, 0.95),
-                    views=(2, 2),
-                    max_images=32,
-                    depth_weight=0.0,
-                    point_weight=0.0,
-                    track_weight=0.0,
+                config=_FAST.with_(
+                    steps=1_000, views=(2, 2), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
                     matching_weight=1.0,
                 ),
             ),
+            # Its gradient is thirty times that of the cameras; left at 1 it would drown them.
+            "cameras": Stage(
+                size=48,
+                config=_FAST.with_(
+                    steps=3_000, views=(2, 3), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
+                    matching_weight=0.03, seed=1,
+                ),
+            ),
             "all": Stage(
+                size=48,
+                config=_FAST.with_(
+                    steps=2_000, views=(2, 4), max_images=24, track_weight=0.1, matching_weight=0.03,
+                    seed=2,
+                ),
+            ),
+            "larger": Stage(
                 size=64,
-                config=TrainConfig(
-                    steps=2_000,
-                    learning_rate=1e-3,
-                    betas=(0.9, 0.95),
-                    views=(2, 4),
-                    max_images=24,
-                    curriculum=0.0,
-                    matching_weight=0.3,
-                    seed=1,
+                config=_FAST.with_(
+                    steps=1_000, learning_rate=5e-4, views=(2, 4), max_images=24, track_weight=0.1,
+                    matching_weight=0.03, seed=3,
                 ),
             ),
         },
     ),
-}
+}  # fmt: skip
 
 
 def train_preset(
