@@ -1,4 +1,4 @@
-"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--quick]
+"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--threads 1 2] [--quick]
 
 Times `generate_scenes` with its defaults (NANO's domain) on this CPU with one and two threads, at 64 × 64
 and 112 × 112 pixels, and what shadows, the relief and supersampling cost; on a GPU too if there is one.
@@ -58,7 +58,7 @@ def measure(num_scenes: int, size: int, device: str, name: str, repeats: int) ->
             torch.cuda.synchronize()
         rates.append(num_scenes * VIEWS / (time.perf_counter() - start))
         work.append(num_scenes * VIEWS / (time.process_time() - start_work))
-        if len(rates) > 2 and time.perf_counter() - begin > PATIENCE:
+        if len(rates) > 1 and time.perf_counter() - begin > PATIENCE:
             break
     rates, work = rates[1:], work[1:]  # the first run also builds the textures
     return {
@@ -70,9 +70,9 @@ def measure(num_scenes: int, size: int, device: str, name: str, repeats: int) ->
     }
 
 
-def run(device: str, quick: bool) -> dict:
+def run(device: str, quick: bool, threads_to_try: list[int]) -> dict:
     rows, load = [], os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    for threads in (1, 2) if device == "cpu" else (1,):
+    for threads in threads_to_try if device == "cpu" else [1]:
         torch.set_num_threads(threads)
         for size in (64, 112):
             num_scenes = (1024 if device == "cuda" else 8) // (4 if quick else 1)
@@ -96,9 +96,11 @@ def run(device: str, quick: bool) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two short runs per case; writes no file")
-    quick = parser.parse_args().quick
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads to try")
+    arguments = parser.parse_args()
+    quick = arguments.quick
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        report = run(device, quick)
+        report = run(device, quick, arguments.threads)
         if quick:
             continue
         slug = "cpu" if device == "cpu" else re.sub(r"\W+", "-", report["hardware"]).lower()

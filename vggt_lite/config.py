@@ -233,15 +233,15 @@ class SceneConfig(Config):
 
     # Surfaces
     texture: str = "rich"  # "rich", "none" (one grey) or "repetitive" (the same checks everywhere)
-    # "landmark": each wall keeps its hue from scene to scene (east red, north green, west blue, south
-    # purple), so that a single picture betrays its compass direction. "random": any hue anywhere.
-    walls: str = "landmark"
+    # "random": any hue anywhere. "landmark": each wall keeps its hue from scene to scene (east red, north
+    # green, west blue, south purple), so that a single picture betrays its compass direction.
+    walls: str = "random"
     num_objects: int = 9  # places on the table, 0 to 12; about one in ten stays empty
     heightfield: bool = False  # put a small relief landscape among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
     paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
-    start_deg: tuple[float, float] = (-50.0, 50.0)  # where a path starts: 0 south of the table, 90 east
+    start_deg: tuple[float, float] = (-180.0, 180.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
     fov_deg: tuple[float, float] = (55.0, 65.0)  # horizontal field of view
     camera_height: tuple[float, float] = (1.1, 1.7)  # above the floor
@@ -299,10 +299,8 @@ def _check_range(name: str, pair: tuple[float, float], lowest: float, highest: f
 
 # Lenses from tele to wide, every path, colours anywhere, relief: what TINY learns from.
 VARIED_SCENES = SceneConfig(
-    walls="random",
     heightfield=True,
     paths=("orbit", "walk", "forward"),
-    start_deg=(-180.0, 180.0),
     turn_deg=(5.0, 25.0),
     fov_deg=(40.0, 80.0),
     camera_height=(0.9, 2.0),

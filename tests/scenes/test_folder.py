@@ -47,7 +47,7 @@ def room(half=(2.0, 1.5, 2.5)) -> SceneBatch:
         track_visibility=torch.arange(S * N).reshape(S, N) % 3 > 0,
     )
     scene.depth[0, :5], scene.valid[0, :5] = 0, False
-    return scene._map(lambda x: x[None])
+    return scene.apply(lambda x: x[None])
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from vggt_lite.training.checkpoint import load_checkpoint
 STAGE = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1)
 MICRO = presets.Preset(
     model=SMALL.with_(image_size=32, track_levels=2),
-    scenes=SceneConfig(),
     num_scenes=4,
     path_views=3,
     stages={
-        "matching": presets.Stage(16, STAGE.with_(depth_weight=0, point_weight=0, matching_weight=1)),
-        "all": presets.Stage(32, STAGE.with_(matching_weight=0.5, seed=1)),
+        "matching": presets.Stage(presets.LANDMARKS, 16, STAGE.with_(depth_weight=0, point_weight=0, matching_weight=1)),
+        "all": presets.Stage(SceneConfig(), 32, STAGE.with_(matching_weight=0.5, seed=1)),
     },
 )
 

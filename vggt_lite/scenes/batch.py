@@ -23,20 +23,20 @@ class SceneBatch:
     tracks: Tensor | None = None  # (B, S, N, 2) pixels (x, y)
     track_visibility: Tensor | None = None  # (B, S, N) bool
 
-    def _map(self, change) -> "SceneBatch":
+    def apply(self, change) -> "SceneBatch":
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return SceneBatch(**{k: None if v is None else change(v) for k, v in values.items()})
 
     def to(self, device: torch.device | str) -> "SceneBatch":
-        return self._map(lambda x: x.to(device))
+        return self.apply(lambda x: x.to(device))
 
     def views(self, index) -> "SceneBatch":
         """Only some views, in the order of `index`; the first of them becomes the reference view."""
-        return self._map(lambda x: x[:, index])
+        return self.apply(lambda x: x[:, index])
 
     def scene(self, index: int) -> "SceneBatch":
         """One scene, still with its batch axis (B = 1)."""
-        return self._map(lambda x: x[index : index + 1])
+        return self.apply(lambda x: x[index : index + 1])
 
     def __len__(self) -> int:
         return len(self.images)

@@ -50,7 +50,7 @@ def write_scene(
     """
     if index is None and len(scene) != 1:
         raise ValueError(f"the batch holds {len(scene)} scenes: say which one, for example index=0.")
-    views = scene._map(lambda x: x[index or 0].detach().cpu())
+    views = scene.apply(lambda x: x[index or 0].detach().cpu())
     count = len(views.images)
     names = names or [f"{view:03d}" for view in range(count)]
     if len(set(names)) != count or len(names) != count or any("/" in name or "\\" in name for name in names):

@@ -41,7 +41,7 @@ def loss_and_gradients(
             total.backward()
         return total, terms
 
-    pieces = [batch._map(lambda x, rows=rows: x[rows]) for rows in scenes]
+    pieces = [batch.apply(lambda x, rows=rows: x[rows]) for rows in scenes]
     with torch.no_grad():
         outputs = [tensors(forward(piece)) for piece in pieces]
     leaves = {name: torch.cat([o[name] for o in outputs]) for name in outputs[0]}

@@ -17,22 +17,25 @@ from vggt_lite.training.loop import TrainResult, train
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training: the side of its images in pixels, and how it trains on them."""
+    """A part of a training: which scenes, the side of their images in pixels, and how it trains."""
 
+    scenes: SceneConfig
     size: int
     config: TrainConfig
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model, the scenes that it learns from, and the stages in which it does."""
+    """A model, and the stages in which it learns; each starts with the weights of the one before."""
 
     model: ModelConfig
-    scenes: SceneConfig
-    num_scenes: int  # rendered ahead, for each size of image
+    num_scenes: int  # rendered ahead, for each kind of scene and size of image
     path_views: int  # views along the camera path of each scene
-    stages: dict[str, Stage]  # each starts with the weights of the one before
+    stages: dict[str, Stage]
 
+
+# Walls that keep their colours, seen from one side: a picture tells by itself where its camera stands.
+LANDMARKS = SceneConfig(walls="landmark", start_deg=(-50.0, 50.0))
 
 _FAST = TrainConfig(
     learning_rate=1e-3,
@@ -46,38 +49,43 @@ _FAST = TrainConfig(
 PRESETS = {
     "nano": Preset(
         model=NANO,
-        scenes=SceneConfig(),
         num_scenes=8_192,
         path_views=6,
         stages={
-            # Cameras can only be learned from matches between views, so these come first: on pairs of
-            # small images, without the dense heads, for a quarter of the price of a full step.
-            "matching": Stage(
+            # What to compare, and what a camera is. Landmarks give the camera head something to read
+            # long before the network can relate two views; without them nothing moves for a long time.
+            "landmarks": Stage(
+                scenes=LANDMARKS,
                 size=48,
                 config=_FAST.with_(
                     steps=1_000, views=(2, 2), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
                     matching_weight=1.0,
                 ),
             ),
-            # Its gradient is thirty times that of the cameras; left at 1 it would drown them.
-            "cameras": Stage(
+            # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
+            # ask every patch for its match. The matching loss is turned down, for its gradient is
+            # thirty times that of the cameras and would drown them.
+            "matches": Stage(
+                scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
-                    steps=3_000, views=(2, 3), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
+                    steps=1_500, views=(2, 3), depth_weight=0.0, track_weight=0.0,
                     matching_weight=0.03, seed=1,
                 ),
             ),
             "all": Stage(
+                scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
-                    steps=2_000, views=(2, 4), max_images=24, track_weight=0.1, matching_weight=0.03,
+                    steps=1_200, views=(2, 4), max_images=24, track_weight=0.1, matching_weight=0.03,
                     seed=2,
                 ),
             ),
             "larger": Stage(
+                scenes=SceneConfig(),
                 size=64,
                 config=_FAST.with_(
-                    steps=1_000, learning_rate=5e-4, views=(2, 4), max_images=24, track_weight=0.1,
+                    steps=700, learning_rate=5e-4, views=(2, 4), max_images=24, track_weight=0.1,
                     matching_weight=0.03, seed=3,
                 ),
             ),
@@ -140,8 +148,8 @@ def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Mo
 def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.device) -> BatchSource:
     """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
     if data is None:
-        return GeneratedScenes(stage.config, preset.scenes, stage.size, preset.path_views, device)
-    folder = data / f"scenes_{stage.size}"
-    render_ahead(folder, preset.scenes, preset.num_scenes, preset.path_views, stage.size)
+        return GeneratedScenes(stage.config, stage.scenes, stage.size, preset.path_views, device)
+    folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
+    render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size)
     source = RenderedScenes(folder, stage.config)
     return source if device.type == "cpu" else Prefetch(source)

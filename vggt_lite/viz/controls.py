@@ -110,9 +110,10 @@ def show_reconstruction(scene, *, alt: str | None = None, true_cameras=None, uni
 
 def describe(scene) -> str:
     """One sentence on what the figure of a reconstruction shows."""
-    views = f"{len(scene)} view" + ("s" if len(scene) != 1 else "")
+    views = f"{len(scene)} view" + "s" * (len(scene) != 1)
     count = int(scene.camera_ok.sum())
+    cameras = "one numbered pyramid marks" if count == 1 else f"{count} numbered pyramids mark"
     return (
-        f"Points seen in {views}, coloured like the photographs, in the first camera's frame; "
-        f"{count} numbered pyramid{'s' if count != 1 else ''} mark where the cameras stood."
+        f"Points seen in {views}, coloured like the photographs, in the first camera's frame; {cameras} "
+        f"where the camera{'s' * (count != 1)} stood."
     )

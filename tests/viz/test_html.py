@@ -1,0 +1,67 @@
+"""The stand-alone page: one file, nothing fetched, nothing broken by odd names."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vggt_lite.viz import Cloud, metrics_table, write_html
+from vggt_lite.viz.html import scene_section
+
+
+@pytest.fixture(scope="module")
+def section(scene) -> str:
+    return scene_section(replace(scene, names=["a</script><b>", "b&b", "ü"]), scene, "metres")
+
+
+def data_of(section: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', section, re.DOTALL)[1])
+
+
+def test_a_page_is_one_file_that_fetches_nothing(scene, tmp_path):
+    path = write_html(scene, tmp_path / "out" / "index.html", title="A <b> page")
+    text = path.read_text(encoding="utf-8")
+    assert [p.name for p in path.parent.iterdir()] == ["index.html"]
+    own = text.replace(re.search(r"<script>/\*\*.*?</script>", text, re.DOTALL)[0], "")  # without plotly.js
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|fetch\(|http""", own)
+    assert "<title>A &lt;b&gt; page</title>" in own
+    assert text.count("plotly.js v") >= 1 and len(own) < 1_000_000
+
+
+def test_names_cannot_break_the_page(section):
+    outside = section.split("<script")[0] + section.split("</script>")[1]  # plotly escapes its own labels
+    assert "<b>" not in outside
+    assert section.count("<script") == section.count("</script>") == 1
+    assert "a&lt;/script&gt;&lt;b&gt;" in section
+
+
+def test_the_points_of_the_page_are_the_points_of_the_scene(section, scene):
+    figures = data_of(section)["figures"]
+    packed, cloud = figures[0]["clouds"]["depth"], Cloud.of(scene, "depth")
+    x = np.frombuffer(base64.b64decode(packed["x"]), "<f4")
+    rank = np.frombuffer(base64.b64decode(packed["rank"]), "u1")
+    shown = cloud.select()
+    np.testing.assert_array_equal(x, cloud.points[shown, 0])
+    assert (rank >= 50).sum() == len(cloud.select(50)) or len(shown) < len(cloud)
+    assert figures[0]["data"][0]["x"] == []
+
+
+def test_truth_gets_a_figure_of_its_own_in_the_same_frame(section, scene):
+    ours, truth = data_of(section)["figures"]
+    assert ours["layout"]["scene"]["xaxis"]["range"] == truth["layout"]["scene"]["xaxis"]["range"]
+    assert len(data_of(scene_section(scene))["figures"]) == 1
+    assert "metres" in section and "true depth" in section
+
+
+def test_every_picture_has_words(section):
+    images = re.findall(r"<img[^>]*>", section)
+    assert len(images) == 12 and all(re.search(r'alt="[^"]+"', image) for image in images)  # 4 rows × 3 views
+
+
+def test_metrics_stand_in_a_table_beside_their_baseline():
+    table = metrics_table({"AbsRel": {"model": 0.1234, "constant": 0.5}, "views": 4})
+    assert "0.123" in table and "0.5" in table and "<th>constant</th>" in table and ">4<" in table
+    assert metrics_table({}) == ""
