@@ -1,4 +1,4 @@
-"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--threads 1 2] [--quick]
+"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--threads 1 2]
 
 Times `generate_scenes` with its defaults (NANO's domain) on this CPU with one and two threads, at 64 × 64
 and 112 × 112 pixels, and what shadows, the relief and supersampling cost; on a GPU too if there is one.

@@ -45,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command("train", train, "train a model with its recipe; killed and called again, it goes on")
     sub.add_argument("preset", nargs="?", default="nano", help='recipe, as in training/presets.py: "nano"')
     sub.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
-    sub.add_argument(
-        "--data", metavar="DIR", help="scenes rendered ahead; default DIR of --out, plus /scenes"
-    )
+    sub.add_argument("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
     sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
     sub.add_argument(
         "--weights-out", metavar="FILE", help="write the finished model to this .safetensors file"
@@ -157,7 +155,11 @@ def check_data(args) -> int:
     from vggt_lite.scenes import check_scene
 
     folder = Path(args.folder)
-    inner = sorted(p for p in folder.iterdir() if (p / "images").is_dir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder} is not a folder: give a scene (images/, cameras.npz) or a folder of them."
+        )
+    inner = sorted(p for p in folder.iterdir() if (p / "images").is_dir())
     folders = inner if inner and not (folder / "images").is_dir() else [folder]
     problems = [problem for one in folders for problem in check_scene(one)]
     print("\n".join(problems) or f"nothing wrong with {len(folders)} scene{'s' * (len(folders) != 1)}.")

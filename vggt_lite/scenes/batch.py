@@ -1,5 +1,6 @@
 """`SceneBatch`: what a model is trained on and judged by, whether generated, rendered ahead or read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -23,7 +24,8 @@ class SceneBatch:
     tracks: Tensor | None = None  # (B, S, N, 2) pixels (x, y)
     track_visibility: Tensor | None = None  # (B, S, N) bool
 
-    def apply(self, change) -> "SceneBatch":
+    def apply(self, change: Callable[[Tensor], Tensor]) -> "SceneBatch":
+        """The same change made to every tensor that is there."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return SceneBatch(**{k: None if v is None else change(v) for k, v in values.items()})
 

@@ -1,0 +1,122 @@
+"""The command line: what it writes, and that wrong use ends in one clear line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vggt_lite import NANO, VGGT
+from vggt_lite.cli import main
+from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.training import presets
+from vggt_lite.weights import save_weights
+
+SMALL = NANO.with_(vit_depth=1, depth=4, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights of a small model whose cameras are at least usable."""
+    torch.manual_seed(0)
+    model = VGGT(SMALL)
+    with torch.no_grad():
+        model.camera_head.pose_branch.fc2.bias[6:] = 0.25  # four corrections: quaternion (…, 1), fields 1 rad
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_weights(model, path)
+    return str(path)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("view2.png", "view10.png"):
+        Image.fromarray(rng.integers(0, 256, (60, 90, 3)).astype(np.uint8)).save(folder / name)
+    return folder
+
+
+def fails_in_one_line(capsys, *arguments) -> str:
+    """Run a command that must end with exit code 2 and a single line; that line."""
+    assert main([str(argument) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and "Traceback" not in lines[0]
+    return lines[0]
+
+
+def test_reconstruct_writes_a_page_a_cloud_and_arrays(photographs, weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["reconstruct", str(photographs), "--out", str(out), "--weights", weights]) == 0
+    assert {"index.html", "points.ply", "arrays.npz", "scene.json"} <= {p.name for p in out.iterdir()}
+    printed = capsys.readouterr().out
+    assert "2 views" in printed and printed.index("view2.png") < printed.index("view10.png")
+
+
+def test_an_earlier_result_is_only_replaced_when_asked(photographs, weights, tmp_path, capsys):
+    arguments = ["reconstruct", str(photographs), "--out", str(tmp_path / "out"), "--weights", weights]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert "earlier result" in fails_in_one_line(capsys, *arguments)
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+def test_a_missing_folder_and_missing_weights_are_one_clear_line(photographs, weights, tmp_path, capsys):
+    missing, out = tmp_path / "nowhere", tmp_path / "out"
+    assert "nowhere" in fails_in_one_line(capsys, "reconstruct", missing, "--out", out, "--weights", weights)
+    line = fails_in_one_line(capsys, "reconstruct", photographs, "--out", out, "--weights", tmp_path / "x.pt")
+    assert "x.pt" in line
+    assert not out.exists()
+
+
+def test_scenes_can_be_seen_written_checked_and_rendered_ahead(tmp_path, capsys):
+    sheet, folders, ahead = tmp_path / "sheet.png", tmp_path / "folders", tmp_path / "ahead"
+    few = ["--count", "2", "--views", "3", "--size", "16"]
+    assert main(["scenes", "sheet", "--out", str(sheet), *few]) == 0
+    assert Image.open(sheet).size[0] > 4 * 160
+    assert main(["scenes", "folders", "--out", str(folders), "--seed", "7", *few]) == 0
+    assert sorted(p.name for p in folders.iterdir()) == ["scene_0000007", "scene_0000008"]
+    assert main(["check-data", str(folders)]) == 0
+    assert main(["scenes", "ahead", "--out", str(ahead), *few]) == 0
+    assert json.loads((ahead / "index.json").read_text())["num_scenes"] == 2
+    assert "evaluation" in fails_in_one_line(capsys, "scenes", "ahead", "--out", ahead, "--seed", "1000000")
+    assert ".png" in fails_in_one_line(capsys, "scenes", "sheet", "--out", tmp_path / "sheet.txt", *few)
+
+
+def test_check_data_names_what_is_wrong_and_its_exit_code_says_so(tmp_path, capsys):
+    main(["scenes", "folders", "--out", str(tmp_path / "s"), "--count", "1", "--views", "2", "--size", "16"])
+    folder = tmp_path / "s" / "scene_0000000"
+    (folder / "cameras.npz").unlink()
+    capsys.readouterr()
+    assert main(["check-data", str(folder)]) == 1
+    assert "cameras.npz" in capsys.readouterr().out
+    assert "nowhere" in fails_in_one_line(capsys, "check-data", tmp_path / "nowhere")
+
+
+def test_evaluate_prints_a_table_and_writes_the_report(weights, tmp_path, capsys):
+    report = tmp_path / "report.json"
+    few = ["--scenes", "2", "--views", "2", "--size", "32"]
+    assert main(["evaluate", "--weights", weights, "--out", str(report), *few]) == 0
+    assert "constant predictor" in capsys.readouterr().out
+    assert json.loads(report.read_text())["protocol"]["num_scenes"] == 2
+
+
+def test_train_follows_a_recipe_and_writes_a_model_that_loads(tmp_path, capsys, monkeypatch):
+    steps = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1, log_every=1)
+    stage = presets.Stage(SceneConfig(num_objects=1), 32, steps)
+    recipe = presets.Preset(model=SMALL, num_scenes=4, path_views=2, stages={"all": stage})
+    monkeypatch.setitem(presets.PRESETS, "two-steps", recipe)
+    file = tmp_path / "model.safetensors"
+    command = ["train", "two-steps", "--out", str(tmp_path / "run"), "--weights-out", str(file)]
+    assert main(command) == 0
+    assert "finished" in capsys.readouterr().out
+    assert VGGT.from_pretrained(file).config == SMALL
+    assert "two-steps" in fails_in_one_line(capsys, "train", "no-such-recipe", "--out", tmp_path / "other")
+
+
+def test_no_command_shows_what_there_is(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
