@@ -87,11 +87,11 @@ def reconstruct(args) -> None:
 
 def train(args) -> None:
     """`vggt-lite train`."""
-    from vggt_lite.training.presets import train_preset
+    from vggt_lite.training.presets import held_out_scores, train_preset
 
     out = Path(args.out or f"runs/{args.preset}")
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
-    result = train_preset(args.preset, out, args.data, seconds)
+    result = train_preset(args.preset, out, args.data, seconds, watch=held_out_scores)
     if not result.finished:
         print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
         return

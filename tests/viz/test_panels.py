@@ -100,3 +100,17 @@ def test_figures_are_readable_in_light_and_dark(scene):
     for figure in figures:
         layout = json.loads(figure.to_json())["layout"]
         assert layout["paper_bgcolor"] == "rgba(0,0,0,0)" and layout["font"]["color"] == "#757575"
+
+
+def test_what_is_clear_stays_clear_in_a_picture_of_few_colours():
+    from io import BytesIO
+
+    from PIL import Image
+
+    from vggt_lite.viz.look import small_png
+
+    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    picture.paste((200, 30, 30, 255), (0, 0, 4, 8))
+    again = Image.open(BytesIO(small_png(picture))).convert("RGBA")
+    assert again.getpixel((6, 4))[3] == 0
+    assert again.getpixel((1, 4)) == (200, 30, 30, 255)

@@ -82,7 +82,8 @@ def small_png(image: Image.Image, colors: int = 128) -> bytes:
     image = image.convert("RGB").quantize(colors - 1, method=Image.Quantize.MEDIANCUT)
     index = np.where(clear, colors - 1, np.asarray(image)).astype(np.uint8)
     paletted = Image.fromarray(index, "P")
-    paletted.putpalette(image.getpalette()[: 3 * (colors - 1)] + [255, 255, 255])
+    palette = (image.getpalette() + 3 * colors * [0])[: 3 * (colors - 1)]  # Pillow drops unused colours
+    paletted.putpalette(palette + [255, 255, 255])
     paletted.save(buffer, "PNG", optimize=True, transparency=colors - 1)
     return buffer.getvalue()
 

@@ -66,12 +66,18 @@ function setUp(block) {
     const shown = points(0)[0].x.length.toLocaleString('en');
     block.querySelector('output').textContent = `${state().percentile} %: ${shown} points shown`;
   }
+  const drawn = plots.map(() => '');
   function redraw() {
     count();
     plots.forEach((plot, k) => {
       const [shown, scale] = points(k);
-      Plotly.restyle(plot, {x: [shown.x], y: [shown.y], z: [shown.z], 'marker.color': [shown.color],
-        'marker.colorscale': [scale], 'marker.cmax': scale.length - 1}, [0]);
+      const key = JSON.stringify([k ? 0 : slider.value, source.value, [...state().views]]);
+      if (key === drawn[k]) return;  // the slider does not touch the truth
+      drawn[k] = key;
+      const change = {x: [shown.x], y: [shown.y], z: [shown.z], 'marker.color': [shown.color]};
+      if (scale !== plot.data[0].marker.colorscale)
+        Object.assign(change, {'marker.colorscale': [scale], 'marker.cmax': scale.length - 1});
+      Plotly.restyle(plot, change, [0]);
     });
   }
   let waiting = false;

@@ -67,7 +67,7 @@ def frustum_size(cameras: Cameras | None, low: np.ndarray, high: np.ndarray) -> 
     if cameras is None or len(cameras.centers) < 2:
         return 0.08 * extent
     step = np.linalg.norm(np.diff(cameras.centers, axis=0), axis=-1)
-    return float(np.clip(0.6 * np.median(step), 0.03 * extent, 0.08 * extent))
+    return float(np.clip(0.6 * np.median(step), 0.04 * extent, 0.08 * extent))
 
 
 def frame_of(cloud: Cloud, *cameras: Cameras | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,44 @@
+"""The stand-alone page, opened from a file: it draws, its controls work, and it asks nobody for anything."""
+
+import pytest
+import torch
+
+from vggt_lite.reconstruction import Reconstruction
+from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.viz import write_html
+
+PATIENCE = 120_000  # ms; software WebGL is slow
+SHOWN = "k => document.querySelectorAll('.plot')[k].data[0].x.length"
+EYES = "() => [...document.querySelectorAll('.plot')].map(p => p.layout.scene.camera.eye.x)"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    truth = Reconstruction.from_batch(normalize_scene(generate_scenes(1_000_000, 1, 2, 24, 24)))
+    scene = Reconstruction.from_batch(normalize_scene(generate_scenes(1_000_000, 1, 2, 24, 24)))
+    scene.point_conf = 1 + torch.rand(scene.depth.shape, generator=torch.Generator().manual_seed(0))
+    return write_html(scene, tmp_path_factory.mktemp("page") / "index.html", truth, {"views": 2})
+
+
+def test_slider_and_views_change_the_points_and_both_figures_turn_together(page, path):
+    page.goto(path.as_uri(), timeout=PATIENCE)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.js-plotly-plot').length === 2", timeout=PATIENCE
+    )
+    assert page.evaluate(SHOWN, 0) == 2 * 24 * 24
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("End")
+    page.wait_for_function(f"() => ({SHOWN})(0) < 100", timeout=PATIENCE)
+    assert "95 %" in page.locator("output").inner_text()
+    assert page.evaluate(SHOWN, 1) == 2 * 24 * 24  # the truth has no doubts to hide
+
+    page.locator("input[type=checkbox]").first.uncheck()
+    page.wait_for_function(f"() => ({SHOWN})(1) === 24 * 24", timeout=PATIENCE)
+
+    points = {"eye": (1.25, -1, -1), "up": (0, -1, 0), "center": (0, 0, 0)}
+    camera = {name: dict(zip("xyz", point, strict=True)) for name, point in points.items()}
+    turn = "camera => Plotly.relayout(document.querySelector('.plot'), {'scene.camera': camera})"
+    page.evaluate(turn, camera)
+    page.wait_for_function(f"() => ({EYES})().every(x => x === 1.25)", timeout=PATIENCE)
+    assert not page.errors, page.errors
+    assert not page.outside, page.outside
