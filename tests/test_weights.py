@@ -62,6 +62,16 @@ def test_saving_and_loading_gives_the_same_model(small, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"], "a temporary file was left behind"
 
 
+def test_a_half_size_file_loads_as_float32_and_nearly_the_same(small, tmp_path):
+    save_weights(small, tmp_path / "full.safetensors")
+    save_weights(small, tmp_path / "half.safetensors", torch.float16)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half")]
+    assert sizes[1] < 0.7 * sizes[0]
+    again = load_pretrained(tmp_path / "half.safetensors").state_dict()
+    assert all(value.dtype == torch.float32 for value in again.values())
+    torch.testing.assert_close(again, small.state_dict(), rtol=1e-3, atol=1e-6)
+
+
 def test_a_file_with_official_names_is_recognised(small, tmp_path):
     from safetensors.torch import save_file
 

@@ -101,7 +101,9 @@ def train(args) -> None:
 
 
 def export(checkpoint: Path, preset: str, path: str) -> str:
-    """Write the averaged weights of a finished preset as a file for `VGGT.from_pretrained`."""
+    """Write the averaged weights of a finished preset as a half-size file for `VGGT.from_pretrained`."""
+    import torch
+
     from vggt_lite.model import VGGT
     from vggt_lite.training.checkpoint import load_checkpoint
     from vggt_lite.training.presets import PRESETS
@@ -110,7 +112,8 @@ def export(checkpoint: Path, preset: str, path: str) -> str:
     state = load_checkpoint(checkpoint)
     model = VGGT(PRESETS[preset].model)
     load_into(model, {**state["model"], **state["average"]}, str(checkpoint))
-    save_weights(model, path, training=f"vggt-lite train {preset}, {state['step']} steps in the last stage")
+    training = f"vggt-lite train {preset}, {state['step']} steps in the last stage"
+    save_weights(model, path, torch.float16, training=training)
     return path
 
 

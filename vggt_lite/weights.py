@@ -73,18 +73,20 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(f"{path} cannot be read as weights ({error}); fetch or write it again.") from error
 
 
-def save_weights(model: VGGT, path: str | Path, **notes: str) -> None:
+def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float32, **notes: str) -> None:
     """Write a model to one `.safetensors` file, its configuration inside; never half a file.
 
     Args:
         model: Any `VGGT`.
         path: Where; an older file is replaced only when the new one is complete.
+        dtype: How numbers are stored; float16 halves the file and rounds them to three digits. Models
+            are loaded in float32 either way.
         notes: Texts kept in the file's metadata (training command, seed, licence).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
     save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
     os.replace(temporary, path)
 

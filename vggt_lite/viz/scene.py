@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.look import CLEAR, COLORS, GRID_3D, TEXT, WORLD_UNIT, layout
+from vggt_lite.viz.look import CLEAR, COLORS, GRID_3D, TEXT, WORLD_UNIT, layout, max_points
 
 # OpenCV's y points down, so "up" on the screen is −y. The eye sits behind the first camera, to its
 # right and above it; plotly counts in units of the drawn box.
@@ -20,8 +20,9 @@ def point_trace(cloud: Cloud, percentile: float = 0.0, views=None, **options) ->
     shown = cloud.select(percentile, views)
     index, scale = cloud.palette
     x, y, z = np.ascontiguousarray(cloud.points[shown].T, np.float32)
+    most = min(len(cloud), max_points())  # of the whole cloud: dots keep their size while a slider moves
     marker = {
-        "size": float(np.clip(2.0 * (20_000 / max(len(shown), 1)) ** 0.5, 2.0, 5)),
+        "size": float(np.clip(1.6 * (20_000 / most) ** 0.5, 1.6, 3.5)),
         "color": index[shown],
         "colorscale": scale,
         "cmin": 0,
