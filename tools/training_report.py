@@ -1,6 +1,7 @@
 """Gather what a training leaves behind: `python tools/training_report.py runs/nano data/weights/nano`.
 
-Writes PREFIX_log.jsonl (the logs of all stages, one after the other) and PREFIX_curves.png.
+Writes PREFIX_log.jsonl (the logs of all stages, one after the other) and PREFIX_curves.png, and puts the
+tables of stages and of held-out figures (PREFIX_evaluation.json) into README.md beside them.
 """
 
 import json
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from vggt_lite.evaluation import Report
 from vggt_lite.training.log import read_log
+from vggt_lite.training.presets import PRESETS
 from vggt_lite.viz import preview_curves
 
 TERMS = ("camera", "depth", "point", "matching")
@@ -32,6 +35,35 @@ def gather(run: Path) -> list[dict]:
     return records
 
 
+def stage_table(records: list[dict], preset: str) -> str:
+    """One row of the README for every stage of a preset."""
+    rows = []
+    for number, (name, stage) in enumerate(PRESETS[preset].stages.items()):
+        ours = [r for r in records if r["stage"] == f"{number}_{name}"]
+        minutes = sum(b["seconds"] for b in last_of_each_call(ours)) / 60
+        views = "–".join(str(v) for v in sorted(set(stage.config.views)))
+        tasks = ", ".join(stage.config.loss_weights)
+        rows.append(
+            f"| {name} | {stage.scenes.walls} walls | {stage.size} | {views} | {tasks} | "
+            f"{ours[-1]['step']:,} | {minutes:.0f} |"
+        )
+    return "\n".join(rows)
+
+
+def last_of_each_call(records: list[dict]) -> list[dict]:
+    """The last timed record of every call of `train`: its clock starts anew when a run is resumed."""
+    timed = [r for r in records if "seconds" in r]
+    return [r for r, after in zip(timed, timed[1:] + [{"seconds": 0}], strict=True)
+            if after["seconds"] < r["seconds"]]  # fmt: skip
+
+
+def put_between(text: str, marker: str, table: str) -> str:
+    """Replace what stands between <!-- marker: begin --> and <!-- marker: end -->."""
+    begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{table.strip()}\n{end}{rest.split(end)[1]}"
+
+
 def main(run: str, prefix: str) -> None:
     records = gather(Path(run))
     text = "".join(json.dumps(record) + "\n" for record in records)
@@ -46,6 +78,12 @@ def main(run: str, prefix: str) -> None:
         part = Image.open(BytesIO(png)).convert("RGBA")
         picture.paste(part, (0, row * size[1]), part)
     picture.quantize(64).save(f"{prefix}_curves.png", optimize=True)
+
+    preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    text = put_between(text, "stages", stage_table(records, preset))
+    text = put_between(text, preset, Report.load(f"{prefix}_evaluation.json").to_markdown())
+    readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, verdict
+from vggt_lite.evaluation import bundled_report
+from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
 from vggt_lite.files import whole_file
 from vggt_lite.model import VGGT
 from vggt_lite.viz import metrics_table, scene_section, write_page
@@ -41,10 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
     started = time.monotonic()
     out = Path(args.out)
-    model = VGGT.from_pretrained("nano")
+    model = VGGT.from_pretrained(args.weights)
     scene, photographs = held_out_scene(model), motorcycle(model)
+    average = usual(bundled_report("nano")) if args.weights == "nano" else ""
     parts = [
-        HELD_OUT, section(scene),
+        HELD_OUT, section(scene), f"<p>{html.escape(average)}</p>",
         MOTORCYCLE, section(photographs), f"<p><strong>{html.escape(verdict(photographs))}</strong></p>",
         YOURS,
     ]  # fmt: skip
@@ -52,6 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, example in (("held-out scene", scene), ("Motorcycle photographs", photographs)):
         print(f"\n{name}\n{example.table()}")
     print(verdict(photographs))
+    print(average)
     if not args.skip_notebook:
         run_notebook(NOTEBOOK, out / NOTEBOOK.name)
         print(f"\n{NOTEBOOK.name} ran from top to bottom")

@@ -8,8 +8,11 @@ from vggt_lite.evaluation.metrics import (
     track_metrics,
 )
 from vggt_lite.evaluation.protocols import evaluate
+from vggt_lite.evaluation.report import Report, bundled_report
 
 __all__ = [
+    "Report",
+    "bundled_report",
     "depth_metrics",
     "evaluate",
     "point_metrics",

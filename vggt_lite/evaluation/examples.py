@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vggt_lite.evaluation.depths import depth_metrics
 from vggt_lite.evaluation.poses import pose_auc, relative_pose_errors
+from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import unproject_depth
 from vggt_lite.reconstruction import Reconstruction
 from vggt_lite.scenes import SceneBatch, generate_scenes, normalize_scene
@@ -93,6 +94,15 @@ def motorcycle(model, mode: str = "crop") -> Example:
         "horizontal field of view, degrees": fov,
     }
     return example
+
+
+def usual(report: Report) -> str:
+    """What a model scores on average, to be read beside a single example."""
+    return (
+        f"On average over {report.protocol['num_scenes']} such scenes: pose AUC@30 {report['auc_30']:.1f}, "
+        f"median rotation error {report['rotation_median_deg']:.1f}°, "
+        f"depth AbsRel {report['depth_abs_rel']:.3f}."
+    )
 
 
 def verdict(example: Example) -> str:

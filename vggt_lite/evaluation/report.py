@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from vggt_lite.weights import BUNDLED
+
 # key: (what people read, the better direction, decimals)
 ROWS = {
     "auc_5": ("pose AUC@5", "↑", 1),
@@ -75,6 +77,20 @@ class Report:
 
     def __repr__(self) -> str:
         return self.to_markdown()
+
+
+def bundled_report(name: str) -> Report:
+    """What a bundled model scored on its held-out scenes, as committed beside its weights.
+
+    Raises:
+        FileNotFoundError: No report for a model of that name.
+    """
+    path = BUNDLED / f"{name}_evaluation.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing; make it: vggt-lite evaluate --weights {name} --out {path}."
+        )
+    return Report.load(path)
 
 
 def hardware(device: torch.device | str) -> str:

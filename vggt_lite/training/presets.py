@@ -85,7 +85,7 @@ PRESETS = {
                 scenes=SceneConfig(),
                 size=64,
                 config=_FAST.with_(
-                    steps=900, learning_rate=5e-4, views=(1, 4), max_images=24, track_weight=0.1,
+                    steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, track_weight=0.1,
                     matching_weight=0.03, seed=3,
                 ),
             ),
