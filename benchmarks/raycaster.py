@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from vggt_lite.config import VARIED_SCENES, SceneConfig
+from vggt_lite.files import whole_file
 from vggt_lite.scenes import generate_scenes
 
 RESULTS = Path(__file__).parent / "results"
@@ -105,9 +106,8 @@ def main() -> None:
             continue
         slug = "cpu" if device == "cpu" else re.sub(r"\W+", "-", report["hardware"]).lower()
         path = RESULTS / f"raycaster_{slug}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.with_suffix(".tmp").write_text(json.dumps(report, indent=1) + "\n")
-        os.replace(path.with_suffix(".tmp"), path)
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(report, indent=1) + "\n")
         print(f"wrote {path}")
 
 

@@ -4,7 +4,6 @@ Nothing is ever unpickled: `.safetensors` is read as such, `.pt` with `weights_o
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vggt_lite.config import NANO, TINY, VGGT_1B, ModelConfig
+from vggt_lite.files import whole_file
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.names import official_name, our_name
 
@@ -83,12 +83,9 @@ def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float
             are loaded in float32 either way.
         notes: Texts kept in the file's metadata (training command, seed, licence).
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
-    save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
 
 
 def load_file(path: Path, config: ModelConfig | None) -> VGGT:

@@ -42,7 +42,7 @@ def test_a_run_learns_and_leaves_a_log_and_two_checkpoints(unbroken):
     assert [line["step"] for line in lines] == list(range(3, 25, 3))
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert {"norm/aggregator", "norm/camera_head", "norm/depth_head", "rate"} <= set(lines[0])
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob(".*.tmp"))
 
 
 def test_a_run_cut_into_slices_gives_the_same_numbers(unbroken, tmp_path):

@@ -1,13 +1,13 @@
 """`Report`: figures together with all that is needed to get them again."""
 
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
+from vggt_lite.files import whole_file
 from vggt_lite.weights import BUNDLED
 
 # key: (what people read, the better direction, decimals)
@@ -55,10 +55,9 @@ class Report:
     def save(self, path: Path | str) -> Path:
         """Write JSON."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
         return path
 
     @staticmethod

@@ -6,7 +6,6 @@ these and the cameras, so they are computed when a batch is made.
 """
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
+from vggt_lite.files import whole_file
 from vggt_lite.runtime import progress
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED, generate_scenes
@@ -72,7 +72,8 @@ def render_ahead(
                 f"{folder} holds scenes rendered with other {', '.join(differ)}; give another folder."
             )
     else:
-        write_atomically(index, lambda path: path.write_text(json.dumps(asked, indent=1), encoding="utf-8"))
+        with whole_file(index) as path:
+            path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
 
     shards = range(-(-num_scenes // shard_scenes))
     mine = [k for k in shards if k % worker[1] == worker[0] and not shard_path(folder, k).exists()]
@@ -80,7 +81,8 @@ def render_ahead(
         first = k * shard_scenes
         seeds = range(first_seed + first, first_seed + min(first + shard_scenes, num_scenes))
         tensors = render_shard(seeds, num_views, size, config)
-        write_atomically(shard_path(folder, k), lambda path, tensors=tensors: save_file(tensors, path))
+        with whole_file(shard_path(folder, k)) as path:
+            save_file(tensors, path)
     return folder
 
 
@@ -100,13 +102,6 @@ def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -
 
 def shard_path(folder: Path, number: int) -> Path:
     return folder / f"scenes_{number:05d}.safetensors"
-
-
-def write_atomically(path: Path, write) -> None:
-    """Let `write` fill a temporary file, then give it its name: the file is whole or absent."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    write(temporary)
-    os.replace(temporary, path)
 
 
 class ShardReader:

@@ -78,14 +78,14 @@ def sample_cameras(dice: Dice, num_views: int, center: Tensor, config: SceneConf
     target = center[:, None] + config.gaze_jitter * stray
     roll = math.radians(config.roll_deg) * (0.7 * dice.uniform(-1, 1, 1) + 0.3 * wave(dice, step, 0.3, 1.0))
 
-    fov_h_rad = dice.uniform(*(math.radians(a) for a in config.fov_deg))
-    return look_at(position, target, roll), fov_h_rad
+    fov_w_rad = dice.uniform(*(math.radians(a) for a in config.fov_deg))
+    return look_at(position, target, roll), fov_w_rad
 
 
-def intrinsics_from_fov(fov_h_rad: Tensor, height: int, width: int) -> Tensor:
+def square_pixel_intrinsics(fov_w_rad: Tensor, height: int, width: int) -> Tensor:
     """(…, 3, 3) K of a camera with square pixels and its principal point in the image's middle."""
-    intrinsics = torch.zeros(*fov_h_rad.shape, 3, 3)
-    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = width / 2 / torch.tan(fov_h_rad / 2)
+    intrinsics = torch.zeros(*fov_w_rad.shape, 3, 3)
+    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = width / 2 / torch.tan(fov_w_rad / 2)
     intrinsics[..., 0, 2], intrinsics[..., 1, 2] = width / 2, height / 2
     intrinsics[..., 2, 2] = 1
     return intrinsics

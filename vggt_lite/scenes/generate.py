@@ -4,7 +4,7 @@ import torch
 
 from vggt_lite.config import SceneConfig
 from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.cameras import intrinsics_from_fov, sample_cameras
+from vggt_lite.scenes.cameras import sample_cameras, square_pixel_intrinsics
 from vggt_lite.scenes.dice import Dice
 from vggt_lite.scenes.layout import sample_layout
 from vggt_lite.scenes.materials import sample_materials
@@ -54,8 +54,8 @@ def generate_scenes(
     layout = sample_layout(dice, num_views, config)
     materials = sample_materials(dice, layout, config)
     gaze = layout.table_center + torch.tensor([0.0, 0.0, ABOVE_TABLE])
-    cam_from_world, fov_h_rad = sample_cameras(dice, num_views, gaze, config)
-    intrinsics = intrinsics_from_fov(fov_h_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
+    cam_from_world, fov_w_rad = sample_cameras(dice, num_views, gaze, config)
+    intrinsics = square_pixel_intrinsics(fov_w_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
 
     cam_from_world, intrinsics = cam_from_world.to(device), intrinsics.to(device)
     world = World.from_layout(layout.to(device), materials.to(device))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vggt_lite.files import whole_file
+
 KEEP = 2  # the last one, and the one before it in case a disk fills up or a run goes astray
 
 
@@ -16,12 +18,10 @@ def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     The file gets its name only when it is complete, so a kill at any moment leaves a usable folder.
     """
     path = Path(folder) / f"checkpoint_{step:08d}.pt"
-    temporary = path.with_suffix(".partial")
-    with open(temporary, "wb") as file:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
         torch.save({"step": step, **state}, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, path)
     for old in list_checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path

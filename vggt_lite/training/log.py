@@ -5,11 +5,12 @@ the line before, and what else the loop has to say. `read_log` returns the lines
 """
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from vggt_lite.files import whole_file
 
 
 class Meter:
@@ -49,9 +50,8 @@ class Log:
     def __init__(self, path: Path, step: int) -> None:
         self.path = Path(path)
         kept = [line for line in read_log(self.path) if line["step"] <= step]
-        temporary = self.path.with_suffix(".partial")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self.path)
+        with whole_file(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict) -> None:
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
