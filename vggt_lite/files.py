@@ -63,7 +63,9 @@ def _check_target(folder: Path, kind: str, overwrite: bool) -> None:
     if folder_kind(folder) != kind:
         raise FileExistsError(f"{folder} holds other files: choose a new or empty folder.")
     if not overwrite:
-        raise FileExistsError(f"{folder} holds an earlier result: choose another, or pass overwrite=True (--overwrite).")
+        raise FileExistsError(
+            f"{folder} holds an earlier result: choose another, or pass overwrite=True (--overwrite)."
+        )
 
 
 def _swap(new: Path, folder: Path) -> None:
