@@ -51,10 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         YOURS,
     ]  # fmt: skip
     page = write_page(out / "index.html", "vggt_lite: photographs in, a 3-D scene out", parts)
-    for name, example in (("held-out scene", scene), ("Motorcycle photographs", photographs)):
-        print(f"\n{name}\n{example.table()}")
-    print(verdict(photographs))
-    print(average)
+    print(f"\nheld-out scene\n{scene.table()}\n{average}")
+    print(f"\nMotorcycle photographs\n{photographs.table()}\n{verdict(photographs)}")
     if not args.skip_notebook:
         run_notebook(NOTEBOOK, out / NOTEBOOK.name)
         print(f"\n{NOTEBOOK.name} ran from top to bottom")
