@@ -64,7 +64,7 @@ PRESETS = {
             ),
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
             # ask every patch for its match. The matching loss is turned down, for its gradient is
-            # thirty times that of the cameras and would drown them.
+            # 25 times that of the cameras and would drown them.
             "matches": Stage(
                 scenes=SceneConfig(),
                 size=48,
