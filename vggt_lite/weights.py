@@ -98,17 +98,9 @@ def load_file(path: Path, config: ModelConfig | None) -> VGGT:
     with torch.device("meta"):
         model = VGGT(config)
     model.to_empty(device="cpu")
-    reset_buffers(model)
+    model.aggregator.register_constants()
     load_into(model, state_dict, str(path))
     return model.eval()
-
-
-def reset_buffers(model: VGGT) -> None:
-    """Refill what is not stored in weight files (image mean and standard deviation)."""
-    from vggt_lite.model.aggregator import IMAGE_MEAN, IMAGE_STD
-
-    model.aggregator.mean.copy_(torch.tensor(IMAGE_MEAN).view(3, 1, 1))
-    model.aggregator.std.copy_(torch.tensor(IMAGE_STD).view(3, 1, 1))
 
 
 def fetch_from_hub(repository: str, revision: str | None, cache: str | Path | None) -> Path:

@@ -8,7 +8,7 @@ former and not with the latter has not begun to compare its views, however good 
 import torch
 from torch import Tensor
 
-from vggt_lite.geometry import quat_xyzw_from_matrix
+from vggt_lite.geometry import camera_center, quat_xyzw_from_matrix
 
 COMPONENTS = ("pitch", "yaw", "roll", "sideways", "down", "forward", "height")
 
@@ -24,10 +24,10 @@ def motion_components(cam_from_first: Tensor, up_in_first: Tensor) -> Tensor:
         (B, S − 1, 7) in the order of `COMPONENTS`: rotation vector x, y, z (radians), then the position
         of the camera along x, y, z of the first camera, and along the upward direction.
     """
-    rotation, translation = cam_from_first[:, 1:, :, :3], cam_from_first[:, 1:, :, 3:]
-    center = -(rotation.mT @ translation)[..., 0]  # (B, S − 1, 3)
+    others = cam_from_first[:, 1:]
+    center = camera_center(others)  # (B, S − 1, 3)
     height = (center * up_in_first[:, None]).sum(-1, keepdim=True)
-    return torch.cat([rotation_vector(rotation), center, height], dim=-1)
+    return torch.cat([rotation_vector(others[..., :3]), center, height], dim=-1)
 
 
 def rotation_vector(rotation: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -63,16 +64,12 @@ def evaluate(
     started = time.monotonic()
     scene_config = scene_config or SceneConfig()
     device = torch.device(device or next(model.parameters()).device)
-    model = model.to(device).eval()
     constant = ConstantPredictor(scene_config, num_views, size, device=device)
-    scores = {"model": Scores(), "constant": Scores()}
-    for first in progress(range(0, num_scenes, batch_size), desc="evaluate", unit="batch"):
-        count = min(batch_size, num_scenes - first)
-        scenes = generate_scenes(
-            first_seed + first, count, num_views, size, size, device, num_tracks, scene_config
-        )
-        for name, predictor in (("model", model), ("constant", constant)):
-            scores[name].add(predict(predictor, scenes), scenes, model.config.patch_size)
+    predictors = {"model": model.to(device).eval(), "constant": constant}
+    scenes = held_out_scenes(
+        num_scenes, first_seed, num_views, size, scene_config, num_tracks, batch_size, device
+    )
+    scores = score(predictors, scenes, model.config.patch_size)
     numbers = {"num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size}
     text = TEXT.format(**numbers, last_seed=first_seed + num_scenes - 1, num_tracks=num_tracks)
     protocol = {
@@ -80,7 +77,40 @@ def evaluate(
         "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
         "versions": versions(),
     }  # fmt: skip
-    return Report(scores["model"].result(), scores["constant"].result(), protocol)
+    return Report(scores["model"], scores["constant"], protocol)
+
+
+def held_out_scenes(
+    num_scenes: int,
+    first_seed: int,
+    num_views: int,
+    size: int,
+    scene_config: SceneConfig,
+    num_tracks: int,
+    batch_size: int,
+    device: torch.device | str,
+) -> Iterator[SceneBatch]:
+    """The scenes of a protocol, `batch_size` at a time; arguments as for `evaluate`."""
+    for first in progress(range(0, num_scenes, batch_size), desc="evaluate", unit="batch"):
+        count = min(batch_size, num_scenes - first)
+        yield generate_scenes(
+            first_seed + first, count, num_views, size, size, device, num_tracks, scene_config
+        )
+
+
+def score(predictors: dict, scenes: Iterable[SceneBatch], patch_size: int) -> dict[str, dict[str, float]]:
+    """All figures of several predictors on the same scenes.
+
+    Args:
+        predictors: By name; each is called like a `VGGT`.
+        scenes: Batches with tracks.
+        patch_size: Pixels, for the matching accuracy.
+    """
+    scores = {name: Scores() for name in predictors}
+    for batch in scenes:
+        for name, predictor in predictors.items():
+            scores[name].add(predict(predictor, batch), batch, patch_size)
+    return {name: found.result() for name, found in scores.items()}
 
 
 @torch.inference_mode()

@@ -58,9 +58,13 @@ class Aggregator(nn.Module):
 
         self.frame_blocks = blocks()
         self.global_blocks = blocks()
+        self.register_constants()
+        self.gradient_checkpointing = False
+
+    def register_constants(self) -> None:
+        """What no weight file holds; called again where a model was made without memory, to be loaded."""
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
-        self.gradient_checkpointing = False
 
     def embed(self, images: Tensor) -> Tensor:
         """Tokens before the first frame block: [camera | registers | patches], (B · S, T, C)."""

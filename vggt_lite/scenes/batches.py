@@ -112,6 +112,8 @@ class GeneratedScenes:
 
 
 class BatchSource(Protocol):
+    """Where training scenes come from: a function of the step alone, so that resuming is exact."""
+
     def batch_for_step(self, step: int) -> SceneBatch: ...
 
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from vggt_lite.config import TrainConfig
 from vggt_lite.runtime import progress, seed_everything
 from vggt_lite.scenes.batch import SceneBatch
+from vggt_lite.scenes.batches import BatchSource
 from vggt_lite.training.accumulate import loss_and_gradients
 from vggt_lite.training.clipping import clip_by_part
 from vggt_lite.training.log import Log
@@ -20,12 +20,6 @@ from vggt_lite.training.schedule import learning_rate
 from vggt_lite.training.state import TrainState
 
 PATIENCE = 10  # steps in a row that may be skipped before the run stops
-
-
-class BatchSource(Protocol):
-    """Where training scenes come from: a function of the step alone, so that resuming is exact."""
-
-    def batch_for_step(self, step: int) -> SceneBatch: ...
 
 
 @dataclass(frozen=True)

@@ -137,15 +137,17 @@ def train_preset(
 
 
 def held_out_scores(model: nn.Module) -> dict[str, float]:
-    """What to watch during a training: 40 scenes kept out of it, in one or two seconds.
+    """What to watch during a training: 40 scenes kept out of it.
 
     The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
     with the truth tells when it does.
     """
-    from vggt_lite.evaluation import evaluate  # which itself needs the matching loss of this package
+    # The protocols themselves need the matching loss of this package.
+    from vggt_lite.evaluation.protocols import FIRST_EVALUATION_SEED, held_out_scenes, score
 
-    size = model.config.image_size
-    found = evaluate(model, num_scenes=40, size=size, num_tracks=8).model
+    size, device = model.config.image_size, next(model.parameters()).device
+    scenes = held_out_scenes(40, FIRST_EVALUATION_SEED, 4, size, SceneConfig(), 8, 20, device)
+    found = score({"model": model}, scenes, model.config.patch_size)["model"]
     keys = ("auc_30", "rotation_median_deg", "correlation_yaw", "correlation_sideways", "correlation_pitch",
             "matching_accuracy", "depth_abs_rel", "track_delta_px")  # fmt: skip
     return {key: round(found[key], 4) for key in keys if key in found}
