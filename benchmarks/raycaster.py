@@ -1,4 +1,4 @@
-"""How many images a second does the ray caster make?   python benchmarks/raycaster.py [--threads 1 2]
+"""How many images a second does the ray caster make?   python -m benchmarks.raycaster [--threads 1 2]
 
 Times `generate_scenes` with its defaults (NANO's domain) on this CPU with one and two threads, at 64 × 64
 and 112 × 112 pixels, and what shadows, the relief and supersampling cost; on a GPU too if there is one.
@@ -9,22 +9,15 @@ thread. (Two threads on a busy machine can be far slower than one: each waits fo
 """
 
 import argparse
-import json
-import os
-import platform
-import re
 import statistics
 import time
-from datetime import date
-from pathlib import Path
 
 import torch
 
+from benchmarks import measure
 from vggt_lite.config import VARIED_SCENES, SceneConfig
-from vggt_lite.files import whole_file
 from vggt_lite.scenes import generate_scenes
 
-RESULTS = Path(__file__).parent / "results"
 REPEATS = 7
 PATIENCE = 15.0  # a case stops repeating after so many seconds
 VIEWS = 4
@@ -37,17 +30,7 @@ CONFIGS = {
 }
 
 
-def device_name(device: str) -> str:
-    """The processor's or GPU's name as its maker gives it."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    try:
-        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):
-        return platform.processor() or platform.machine()
-
-
-def measure(num_scenes: int, size: int, device: str, name: str, repeats: int) -> dict[str, float]:
+def images_per_second(num_scenes: int, size: int, device: str, name: str, repeats: int) -> dict[str, float]:
     """Images per second over several runs, each with scenes of its own."""
     rates, work = [], []
     begin = time.perf_counter()
@@ -72,26 +55,17 @@ def measure(num_scenes: int, size: int, device: str, name: str, repeats: int) ->
 
 
 def run(device: str, quick: bool, threads_to_try: list[int]) -> dict:
-    rows, load = [], os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    rows, head = [], measure.hardware(device)
     for threads in threads_to_try if device == "cpu" else [1]:
         torch.set_num_threads(threads)
         for size in (64, 112):
             num_scenes = (1024 if device == "cuda" else 8) // (4 if quick else 1)
             for name in CONFIGS if threads == 1 else ("default",):
-                rate = measure(num_scenes, size, device, name, 2 if quick else REPEATS)
+                rate = images_per_second(num_scenes, size, device, name, 2 if quick else REPEATS)
                 row = {"threads": threads, "size": size, "config": name, "scenes": num_scenes, **rate}
                 rows.append(row)
                 print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-    return {
-        "hardware": device_name(device),
-        "cpu_count": os.cpu_count(),
-        "load_average_before": load,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "date": date.today().isoformat(),
-        "views_per_scene": VIEWS,
-        "rows": rows,
-    }
+    return {**head, "views_per_scene": VIEWS, "rows": rows}
 
 
 def main() -> None:
@@ -102,13 +76,8 @@ def main() -> None:
     quick = arguments.quick
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         report = run(device, quick, arguments.threads)
-        if quick:
-            continue
-        slug = "cpu" if device == "cpu" else re.sub(r"\W+", "-", report["hardware"]).lower()
-        path = RESULTS / f"raycaster_{slug}.json"
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n")
-        print(f"wrote {path}")
+        if not quick:
+            measure.write_result(f"raycaster_{measure.slug(device)}", report)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The transformer block shared by ViT, frame attention, global attention and camera head."""
 
+import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from vggt_lite.layers.attention import Attention
+from vggt_lite.layers.lean import run_in_pieces
 from vggt_lite.layers.mlp import LayerScale, Mlp
 
 
@@ -37,6 +39,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """(B, L, C) → (B, L, C)."""
+        if not torch.is_grad_enabled():
+            return run_in_pieces(self, x, rotary)  # the same two lines, a few tokens at a time
         x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary))
         return x + self.ls2(self.mlp(self.norm2(x)))
 

@@ -66,6 +66,11 @@ class Aggregator(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGE_STD).view(3, 1, 1), persistent=False)
 
+    @property
+    def matrix_dtype(self) -> torch.dtype:
+        """How linear maps and convolutions are stored: float32, unless rounded to save memory."""
+        return self.frame_blocks[0].mlp.fc1.weight.dtype
+
     def embed(self, images: Tensor) -> Tensor:
         """Tokens before the first frame block: [camera | registers | patches], (B · S, T, C)."""
         num_scenes, num_views = images.shape[:2]

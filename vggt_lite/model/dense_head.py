@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from vggt_lite.layers.lean import some_views
 from vggt_lite.model.activations import activate
 from vggt_lite.model.dense_pyramid import DensePyramid
-
-PIXELS_PER_CHUNK = 8 * 518 * 518  # how much is decoded at a time when no gradient is wanted
 
 
 class DenseHead(nn.Module):
@@ -48,9 +47,9 @@ class DenseHead(nn.Module):
         """
         scenes_views = layers[0].shape[:2]
         layers = [x.flatten(0, 1) for x in layers]  # four of (B · S, P, 2C)
-        count, pixels = len(layers[0]), grid[0] * grid[1] * self.patch_size**2
-        chunk = count if torch.is_grad_enabled() else max(1, PIXELS_PER_CHUNK // pixels)
-        parts = [self.decode([x[i : i + chunk] for x in layers], grid) for i in range(0, count, chunk)]
+        pieces = some_views(layers[0], grid[0] * grid[1] * self.patch_size**2)
+        # Values and confidences need more digits than bf16 has, hence float32.
+        parts = [self.decode([x[some].float() for x in layers], grid) for some in pieces]
         values, confidences = (
             torch.cat(part).unflatten(0, scenes_views) for part in zip(*parts, strict=True)
         )

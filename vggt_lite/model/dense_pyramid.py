@@ -15,7 +15,7 @@ def axis_waves(count: int, half_extent: float, dim: int, device: torch.device) -
     rounding them in float32 is visible in the outputs.
     """
     end = half_extent * (count - 1) / count
-    place = torch.linspace(-end, end, count, dtype=torch.float32, device="cpu").double()
+    place = torch.linspace(-end, end, count, dtype=torch.float32).double()
     frequency = 100.0 ** (-torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     angle = frequency[:, None] * place  # (dim / 4, count)
     return torch.cat([angle.sin(), angle.cos()]).float().to(device)
@@ -38,11 +38,13 @@ def position_waves(height: int, width: int, dim: int, aspect: float, device: tor
     return across, down
 
 
-def add_positions(x: Tensor, aspect: float) -> Tensor:
-    """Add 0.1 × position embedding to a map (M, D, H, W)."""
+def add_positions_(x: Tensor, aspect: float) -> Tensor:
+    """Add 0.1 × position embedding to a map (M, D, H, W), in place: it is the largest map of all."""
     half = x.shape[1] // 2
     across, down = position_waves(*x.shape[-2:], x.shape[1], aspect, x.device)
-    return torch.cat([x[:, :half] + 0.1 * across, x[:, half:] + 0.1 * down], dim=1)
+    x[:, :half] += 0.1 * across
+    x[:, half:] += 0.1 * down
+    return x
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -117,9 +119,10 @@ class DensePyramid(nn.Module):
         maps = []
         for tokens, project, enlarge in zip(layers, self.projects, self.resizes, strict=True):
             x = self.norm(tokens).transpose(1, 2).unflatten(2, grid)  # (M, 2C, h, w)
-            x = project(x)
+            # Channels last, as tokens are stored: all convolutions from here on are quicker for it.
+            x = project(x).clone(memory_format=torch.channels_last)
             if self.positions:
-                x = add_positions(x, aspect)
+                x = add_positions_(x, aspect)
             maps.append(enlarge(x))
         return maps
 
@@ -140,4 +143,4 @@ class DensePyramid(nn.Module):
         x = self.fusions[1](x, maps[1], maps[0].shape[-2:])
         x = self.fusions[0](x, maps[0], (2 * maps[0].shape[-2], 2 * maps[0].shape[-1]))
         x = resize(self.output_conv(x), size)
-        return add_positions(x, aspect) if self.positions else x
+        return add_positions_(x, aspect) if self.positions else x

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite.config import ModelConfig
+from vggt_lite.layers.lean import some_views
 from vggt_lite.layers.mlp import Mlp
 from vggt_lite.model.dense_pyramid import DensePyramid
 from vggt_lite.model.track_positions import flow_embedding, query_positions
@@ -106,9 +107,12 @@ class TrackHead(nn.Module):
     def feature_maps(self, layers: list[Tensor], grid: tuple[int, int]) -> Tensor:
         """Four layers of patch tokens (B, S, P, 2C) → (B, S, track_dim, H / 2, W / 2)."""
         height, width = (side * self.patch_size // STRIDE for side in grid)
-        flat = [x.flatten(0, 1) for x in layers]
-        maps = self.pyramid(flat, grid, aspect=width / height, size=(height, width))
-        return maps.unflatten(0, layers[0].shape[:2])
+        flat = [x.flatten(0, 1) for x in layers]  # four of (B · S, P, 2C)
+        parts = [
+            self.pyramid([x[some] for x in flat], grid, aspect=width / height, size=(height, width))
+            for some in some_views(flat[0], height * width)
+        ]
+        return torch.cat(parts).unflatten(0, layers[0].shape[:2])
 
     def forward(
         self, layers: list[Tensor], grid: tuple[int, int], query_points: Tensor

@@ -69,7 +69,8 @@ def correlate_window(level: Tensor, features: Tensor, centers: Tensor, radius: i
     corner = corner.clamp(-radius - 3, max(height, width) + radius + 3).long()
     x = corner[..., 0, None] + steps  # (M, N, 2r + 2)
     y = corner[..., 1, None] + steps
-    inside_x, inside_y = (x >= 0) & (x < width), (y >= 0) & (y < height)
+    # A single row or column has no scale: `sample_bilinear` finds it wherever one looks, so must we.
+    inside_x, inside_y = (x >= 0) & (x < width) | (width == 1), (y >= 0) & (y < height) | (height == 1)
     column, row = x.clamp(0, width - 1), y.clamp(0, height - 1)
     pixel = row[:, :, None, :] * width + column[:, :, :, None]  # (M, N, x, y)
 

@@ -91,23 +91,27 @@ class VGGT(nn.Module):
         height, width = images.shape[-2:]
         grid = (height // self.config.patch_size, width // self.config.patch_size)
 
-        camera_tokens, kept = self.aggregator(images)
+        device, stored = images.device.type, self.aggregator.matrix_dtype
+        rounded = stored != torch.float32  # matrices rounded beforehand work as autocast would have them
+        with torch.autocast(
+            device, stored if rounded else None, enabled=rounded or torch.is_autocast_enabled(device)
+        ):
+            camera_tokens, kept = self.aggregator(images)
         layers = [kept[layer] for layer in self.config.dense_layers]
         pred = Predictions(images=images, patch_tokens=kept[self.config.depth - 1])
 
         # Poses and depths need more digits than bf16 has: these heads leave autocast.
-        with torch.autocast(images.device.type, enabled=False):
-            exact = [x.float() for x in layers]
+        with torch.autocast(device, enabled=False):
             if self.camera_head is not None:
                 pred.pose_encodings = self.camera_head(camera_tokens.float())
                 pred.cam_from_world, pred.intrinsics = camera_from_pose_encoding(
                     pred.pose_encoding, (height, width)
                 )
             if self.depth_head is not None:
-                depth, pred.depth_conf = self.depth_head(exact, grid)
+                depth, pred.depth_conf = self.depth_head(layers, grid)
                 pred.depth = depth[..., 0]
             if self.point_head is not None:
-                pred.point_map, pred.point_conf = self.point_head(exact, grid)
+                pred.point_map, pred.point_conf = self.point_head(layers, grid)
         if query_points is not None:
             tracks = self.track_head(layers, grid, query_points)
             pred.tracks_list, pred.track_visibility_logits, pred.track_conf_logits = tracks

@@ -1,0 +1,201 @@
+"""What does VGGT-1B cost, as the release computes it and as this package does?
+
+    python -m benchmarks.inference                          # CPU: 1 and 4 views, camera + depth + point heads
+    python -m benchmarks.inference --device cuda            # GPU: 1 … 1,250 views, camera + depth heads, bf16
+
+Both forms run on the same random weights (speed and memory do not depend on their values) and the same
+pictures, and their outputs are compared. The old form is `benchmarks/released_form.py`: the release with its
+excess of kept layers already corrected. Times are taken in one process, the forms taking turns, so that what
+else the machine does hits both; peaks of memory in a process of their own for each form. Results go to
+benchmarks/results/inference_<device>.json after every row: started again, the script goes on where it was
+(--afresh begins anew).
+"""
+
+import argparse
+import gc
+import json
+import statistics
+import time
+from contextlib import nullcontext
+
+import torch
+
+from benchmarks import measure
+from benchmarks.released_form import released_form
+from vggt_lite import VGGT, VGGT_1B
+from vggt_lite.runtime import progress
+
+OLD, NEW = "released, four layers kept", "vggt_lite"
+FORMS = {OLD: released_form, NEW: nullcontext}
+OUT_OF_MEMORY = "out of memory"
+
+
+def random_model(heads: tuple[str, ...], device: str, dtype: str) -> VGGT:
+    """VGGT-1B with small random numbers in place of weights."""
+    with torch.device("meta"):
+        model = VGGT(VGGT_1B.with_(heads=heads))
+    model.to_empty(device="cpu")
+    model.aggregator.register_constants()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0.0, 0.02, generator=generator)
+            if name.endswith(("norm1.weight", "norm2.weight", "norm.weight", "gamma")):
+                parameter += 1.0
+    if dtype != "float32":
+        from vggt_lite.weights import round_matrices
+
+        round_matrices(model, getattr(torch, dtype))
+    return model.eval().to(device)
+
+
+def weights_bytes(model: VGGT) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def pictures(views: int, height: int, width: int, device: str) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(views, 3, height, width, generator=generator).to(device)
+
+
+def forward(model: VGGT, images: torch.Tensor, form: str):
+    with FORMS[form](), torch.no_grad():
+        predictions = model(images)
+    if images.is_cuda:
+        torch.cuda.synchronize()
+    return predictions
+
+
+def peak(form: str, views: int, height: int, width: int, heads: list[str], device: str, dtype: str) -> dict:
+    """Memory of one forward pass above the weights; called in a process of its own."""
+    model, images = random_model(tuple(heads), device, dtype), pictures(views, height, width, device)
+    gc.collect()
+    with measure.PeakMemory(device) as memory:
+        forward(model, images, form)
+    return {"peak_above_weights_bytes": memory.bytes, "weights_bytes": weights_bytes(model)}
+
+
+def relative_difference(a, b) -> float:
+    """Largest difference of any output ÷ that output's largest magnitude."""
+    pairs = [
+        (getattr(a, name), getattr(b, name)) for name in ("pose_encoding", "depth", "depth_conf", "point_map")
+    ]
+    return max(((x - y).abs().max() / x.abs().max()).item() for x, y in pairs if x is not None)
+
+
+def seconds(model: VGGT, images: torch.Tensor, forms: list[str], runs: int) -> tuple[dict, float | None]:
+    """Times of each form, taking turns, and how far their outputs are apart."""
+    times, difference = {form: [] for form in forms}, None
+    for _ in progress(range(runs), desc=f"{len(images)} views", unit="run"):
+        found = {}
+        for form in forms:
+            start = time.perf_counter()
+            found[form] = forward(model, images, form)
+            times[form].append(time.perf_counter() - start)
+        if len(forms) == 2:
+            difference = relative_difference(found[OLD], found[NEW])
+        del found
+    return times, difference
+
+
+def summary(times: list[float]) -> dict:
+    return {
+        "seconds_median": round(statistics.median(times), 3),
+        "seconds_min": round(min(times), 3),
+        "seconds_max": round(max(times), 3),
+        "runs": len(times),
+    }
+
+
+def one_size(report: dict, model: VGGT, views: int, args) -> None:
+    """All forms at one number of views; the report grows by their rows and one ratio."""
+    device, (height, width) = args.device, args.size
+    what = {
+        "device": report["hardware"],
+        "dtype": args.dtype,
+        "views": views,
+        "height": height,
+        "width": width,
+        "heads": "+".join(args.heads),
+    }
+    images, rows = pictures(views, height, width, device), []
+    forms = [form for form in args.forms if not (form == OLD and views > args.most_views_old)]
+    try:
+        times, difference = seconds(model, images, forms, args.runs)
+    except torch.OutOfMemoryError:
+        report["rows"].append({"form": " / ".join(forms), **what, "note": OUT_OF_MEMORY})
+        return
+    del images
+    for form in forms:
+        if device == "cpu":
+            arguments = {"form": form, "views": views, "height": height, "width": width}
+            arguments |= {"heads": args.heads, "device": device, "dtype": args.dtype}
+            target = "benchmarks.inference:peak"
+            memory = measure.in_child(target, memory=True, threads=args.threads, **arguments)
+        else:
+            with measure.PeakMemory(device) as seen:
+                forward(model, pictures(views, height, width, device), form)
+            memory = {"peak_above_weights_bytes": seen.bytes, "weights_bytes": weights_bytes(model)}
+        memory.pop("peak_rss", None)
+        rows.append({"form": form, **what, **summary(times[form]), **memory})
+        print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
+    report["rows"] += rows
+    if len(rows) == 2:
+        old, new = rows
+        turns = [b / a for a, b in zip(times[OLD], times[NEW], strict=True)]
+        ratio = {
+            **what,
+            "time": round(statistics.median(turns), 3),
+            "time_min": round(min(turns), 3),
+            "time_max": round(max(turns), 3),
+            "memory": round(new["peak_above_weights_bytes"] / old["peak_above_weights_bytes"], 3),
+            "largest_relative_difference": difference,
+        }
+        report["ratios"].append(ratio)
+        print("new : old  " + "  ".join(f"{k}={v}" for k, v in ratio.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--views", type=int, nargs="+", help="default: 1 4 (cpu); 1 10 100 200 1250 (cuda)")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--heads", nargs="+")
+    parser.add_argument("--dtype", help="of the aggregator's matrices: float32 (cpu) or bfloat16 (cuda)")
+    parser.add_argument("--forms", nargs="+", default=[OLD, NEW], choices=[OLD, NEW])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of the CPU")
+    parser.add_argument("--most-views-old", type=int, default=200, help="do not try the old form beyond")
+    parser.add_argument("--out", help="name of the result file; default inference_<device>")
+    parser.add_argument("--afresh", action="store_true", help="forget rows measured before")
+    args = parser.parse_args()
+    gpu = args.device.startswith("cuda")
+    args.views = args.views or ([1, 10, 100, 200, 1250] if gpu else [1, 4])
+    args.size = args.size or ([336, 518] if gpu else [392, 518])
+    args.heads = args.heads or (["camera", "depth"] if gpu else ["camera", "depth", "point"])
+    args.dtype = args.dtype or ("bfloat16" if gpu else "float32")
+    torch.set_num_threads(args.threads)
+
+    name = args.out or f"inference_{measure.slug(args.device)}"
+    path = measure.RESULTS / f"{name}.json"
+    report = {**measure.hardware(args.device), "threads": args.threads, "rows": [], "ratios": []}
+    if path.exists() and not args.afresh:
+        earlier = json.loads(path.read_text())
+        report |= {"rows": earlier["rows"], "ratios": earlier["ratios"]}
+    done = {(row["views"], row["height"], row["heads"], row["dtype"]) for row in report["rows"]}
+    wanted = [v for v in args.views if (v, args.size[0], "+".join(args.heads), args.dtype) not in done]
+    if not wanted:
+        print(f"{path} already holds all of it; --afresh measures anew")
+        return
+
+    model = random_model(tuple(args.heads), args.device, args.dtype)
+    forward(model, pictures(1, 140, 140, args.device), NEW)  # wakes libraries and clocks
+    for views in wanted:
+        one_size(report, model, views, args)
+        measure.write_result(name, report)
+
+
+if __name__ == "__main__":
+    main()
