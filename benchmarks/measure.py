@@ -222,26 +222,29 @@ def timed(
     """Seconds per call: `warm` calls unmeasured, then up to `repeats`, ending early after `patience` s.
 
     Returns:
-        seconds_median, seconds_min, seconds_max, runs.
+        seconds_median, seconds_min, seconds_max, runs, and cpu_seconds_median: processor time of all
+        threads together, which other work on the machine disturbs less.
     """
 
-    def once() -> float:
-        start = time.perf_counter()
+    def once() -> tuple[float, float]:
+        start, start_work = time.perf_counter(), time.process_time()
         run()
         if device.startswith("cuda"):
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - start_work
 
-    begin, seconds = time.perf_counter(), []
+    begin, both = time.perf_counter(), []
     for _ in range(warm):
         once()
-    while len(seconds) < repeats and not (seconds and time.perf_counter() - begin > patience):
-        seconds.append(once())
+    while len(both) < repeats and not (both and time.perf_counter() - begin > patience):
+        both.append(once())
+    seconds, work = zip(*both, strict=True)
     return {
         "seconds_median": round(statistics.median(seconds), 4),
         "seconds_min": round(min(seconds), 4),
         "seconds_max": round(max(seconds), 4),
-        "runs": len(seconds),
+        "cpu_seconds_median": round(statistics.median(work), 4),
+        "runs": len(both),
     }
 
 

@@ -1,4 +1,4 @@
-"""The command line, `vggt-lite`: reconstruct · train · evaluate · scenes · check-data."""
+"""The command line, `vggt-lite`: reconstruct · train · evaluate · verify · scenes · check-data."""
 
 import argparse
 import sys
@@ -6,11 +6,12 @@ import warnings
 from pathlib import Path
 
 WEIGHTS = '"nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
-WRONG_USE = (ValueError, OSError, FloatingPointError)  # each carries a sentence that says what to do
+# each carries a sentence that says what to do
+WRONG_USE = (ValueError, OSError, MemoryError, FloatingPointError)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 = done, 1 = the data have faults, 2 = it could not be done (one line says why)."""
+    """Run one command; 0 = done, 1 = there are faults, 2 = it could not be done (one line says why)."""
     args = parser().parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
@@ -57,6 +58,14 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--views", type=int, default=4, metavar="S")
     sub.add_argument("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
     sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
+
+    sub = command("verify", verify, "compare the network with the official one, stage by stage")
+    sub.add_argument("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
+    sub.add_argument("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was fetched before")
+    sub.add_argument("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
+    sub.add_argument("--device", metavar="D", help="cpu, cuda, mps; default: the best at hand")
+    sub.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
+    sub.add_argument("--out", metavar="FILE", help="also write everything as JSON")
 
     sub = command("scenes", scenes, "generate scenes: a contact sheet, scene folders, or shards for training")
     sub.add_argument("what", choices=("sheet", "folders", "ahead"))
@@ -129,6 +138,18 @@ def evaluate(args) -> None:
     print(report)
     if args.out:
         print(f"written: {report.save(args.out)}")
+
+
+def verify(args) -> int:
+    """`vggt-lite verify`: exit code 1 if a stage is off."""
+    import torch
+
+    from vggt_lite.parity.command import verify
+
+    done = verify(args.full, args.weights, args.images, args.device, getattr(torch, args.dtype))
+    if args.out:
+        print(f"written: {done.save(args.out)}")
+    return int(done.first_failure is not None)
 
 
 def scenes(args) -> None:

@@ -1,31 +1,41 @@
 """Weights in and out: safetensors files, folders, the hub, and the official names.
 
-Nothing is ever unpickled: `.safetensors` is read as such, `.pt` with `weights_only=True`.
+A loaded model's parameters are the file, mapped into memory: see `weight_files.py`.
 """
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vggt_lite.config import NANO, TINY, VGGT_1B, ModelConfig
+from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B, ModelConfig
 from vggt_lite.files import whole_file
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.names import official_name, our_name
+from vggt_lite.releases import WEIGHT_FILES, release_of
+from vggt_lite.weight_files import Undrawn, UnreadableFile, read_as, read_state_dict
 
 BUNDLED = Path(__file__).parent.parent / "data" / "weights"
 CONFIGS = {"nano": NANO, "tiny": TINY}
-HUB_CONFIGS = {"facebook/VGGT-1B": VGGT_1B, "facebook/VGGT-1B-Commercial": VGGT_1B}
-HUB_FILES = ("model.safetensors", "model.pt")
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def from_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a state dict of the release (`facebook/VGGT-1B`) to our names. Tensors are not copied."""
-    return {our_name(name): value for name, value in state_dict.items()}
+def from_official(state_dict: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
+    """Rename a state dict of the release (`facebook/VGGT-1B`) to our names. Tensors are not copied.
+
+    Raises:
+        ValueError: naming `source` and two of its names that mean the same parameter.
+    """
+    renamed = {our_name(name): value for name, value in state_dict.items()}
+    if len(renamed) < len(state_dict):
+        counts = Counter(map(our_name, state_dict))
+        twice = [name for name in state_dict if counts[our_name(name)] > 1]
+        raise ValueError(f"{source} has two names for one parameter, {twice[:2]}: not the release's names.")
+    return renamed
 
 
 def to_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -34,43 +44,59 @@ def to_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
-    """Load strictly: every tensor must be wanted, present, and of the right shape.
+    """Copy tensors into a model, strictly: see `check_fits`.
+
+    Raises:
+        ValueError: naming `source` and the first keys that do not fit. The model is unchanged.
+    """
+    check_fits(model, state_dict, source)
+    model.load_state_dict(state_dict)
+
+
+def check_fits(
+    model: nn.Module, state_dict: Mapping[str, Tensor], source: str, shown: Callable[[str], str] = str
+) -> None:
+    """Every tensor must be wanted, present, of the right shape, and of real numbers.
+
+    Args:
+        model: What is to be filled; it may be on the meta device.
+        state_dict: By our names.
+        source: What messages call the origin of the tensors.
+        shown: The name by which messages call a key, such as `official_name`.
 
     Raises:
         ValueError: naming `source` and the first keys that do not fit.
     """
     wanted = model.state_dict()
-    missing, unexpected = sorted(wanted.keys() - state_dict.keys()), sorted(state_dict.keys() - wanted.keys())
-    shapes = [
-        f"{key} is {tuple(state_dict[key].shape)}, expected {tuple(wanted[key].shape)}"
-        for key in wanted.keys() & state_dict.keys()
-        if state_dict[key].shape != wanted[key].shape
-    ]
-    for kind, keys in (("missing", missing), ("unexpected", unexpected), ("wrong shape", sorted(shapes))):
+    shared = sorted(wanted.keys() & state_dict.keys())
+    faults = {
+        "missing": [shown(key) for key in sorted(wanted.keys() - state_dict.keys())],
+        "unexpected": [shown(key) for key in sorted(state_dict.keys() - wanted.keys())],
+        "wrong shape": [
+            f"{shown(key)} is {tuple(state_dict[key].shape)}, expected {tuple(wanted[key].shape)}"
+            for key in shared
+            if state_dict[key].shape != wanted[key].shape
+        ],
+        "not floating-point": [shown(key) for key in shared if not state_dict[key].is_floating_point()],
+    }
+    for kind, keys in faults.items():
         if keys:
             raise ValueError(
                 f"{source} does not fit this model: {len(keys)} keys {kind}, first {keys[:3]}. "
                 "Is it a checkpoint for another ModelConfig?"
             )
-    model.load_state_dict(state_dict)
 
 
-def read_state_dict(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and text metadata of a `.safetensors` or `.pt` file.
+def round_matrices(model: VGGT, dtype: torch.dtype) -> None:
+    """Store the matrices of the aggregator (weight and bias of Linear and Conv2d) in another type.
 
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: cut off or not a weight file.
+    These are what autocast rounds for every product anyway: under autocast of that type the numbers stay
+    the same to the bit, and three quarters of the weights take half the memory. Everything else, which
+    autocast reads in float32, is left alone.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} not found.")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True), {}
-    except Exception as error:  # safetensors and torch each have several ways to say "broken"
-        raise ValueError(f"{path} cannot be read as weights ({error}); fetch or write it again.") from error
+    for module in model.aggregator.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            module.to(dtype)
 
 
 def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float32, **notes: str) -> None:
@@ -88,57 +114,59 @@ def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float
         save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
 
 
-def load_file(path: Path, config: ModelConfig | None) -> VGGT:
-    """A model from one file. Ours say their configuration; any other file has the official names."""
-    state_dict, metadata = read_state_dict(path)
-    if "config" in metadata:
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
-    else:
-        state_dict, config = from_official(state_dict), config or VGGT_1B
-    with torch.device("meta"):
+def load_file(
+    path: Path,
+    config: ModelConfig | None = None,
+    heads: Iterable[str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> VGGT:
+    """A model from one file. Ours say their configuration; any other file has the official names.
+
+    Options and errors are those of `load_pretrained`.
+    """
+    tensors, metadata = read_state_dict(path)
+    official = "config" not in metadata
+    theirs = {key: key for key in tensors}  # from our name to the file's
+    theirs = from_official(theirs, str(path)) if official else theirs
+    config = config or (VGGT_1B if official else _config_inside(path, metadata["config"]))
+    if heads is not None:
+        config = _with_heads(config, heads)
+        left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
+        theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}
+
+    with torch.device("meta"), Undrawn():  # a model without memory: the file's map becomes its memory
         model = VGGT(config)
-    model.to_empty(device="cpu")
     model.aggregator.register_constants()
-    load_into(model, state_dict, str(path))
+    round_matrices(model, dtype or torch.float32)
+
+    def shown(key: str) -> str:
+        return theirs.get(key) or (official_name(key) if official else key)
+
+    state_dict = {key: tensors[name] for key, name in theirs.items()}
+    check_fits(model, state_dict, str(path), shown)
+    types = {key: value.dtype for key, value in model.state_dict().items()}
+    others = {theirs[key]: types[key] for key, value in state_dict.items() if value.dtype != types[key]}
+    converted = read_as(path, others)
+    model.load_state_dict(
+        {key: converted.get(theirs[key], value) for key, value in state_dict.items()}, assign=True
+    )
     return model.eval()
 
 
-def fetch_from_hub(repository: str, revision: str | None, cache: str | Path | None) -> Path:
-    """Download the weight file of a hub repository (or find it in the cache) and return its path.
+def _config_inside(path: Path, text: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_dict(json.loads(text))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} states a configuration that this version cannot read ({error}); pass config=…"
+        ) from error
 
-    Raises:
-        ConnectionError: no network and nothing in the cache.
-        PermissionError: the repository is gated and no accepted token was found.
-        FileNotFoundError: no such repository, or no weight file in it.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
 
-    for name in HUB_FILES:
-        try:
-            return Path(hf_hub_download(repository, name, revision=revision, cache_dir=cache))
-        except LocalEntryNotFoundError as error:
-            raise ConnectionError(
-                f"{repository} is not in the cache and the hub cannot be reached. Connect once, or pass the "
-                "path of a downloaded model.safetensors."
-            ) from error
-        except GatedRepoError as error:
-            raise PermissionError(
-                f"{repository} is gated: accept its licence at https://huggingface.co/{repository}, then set "
-                "HF_TOKEN to your access token."
-            ) from error
-        except RepositoryNotFoundError as error:
-            raise FileNotFoundError(
-                f"the hub has no repository {repository!r}; check the spelling."
-            ) from error
-        except EntryNotFoundError:
-            continue
-    raise FileNotFoundError(f"{repository} holds none of {HUB_FILES}.")
+def _with_heads(config: ModelConfig, heads: Iterable[str]) -> ModelConfig:
+    heads = {heads} if isinstance(heads, str) else set(heads)
+    if unknown := sorted(heads - set(config.heads)):
+        raise ValueError(f"heads={unknown}: this model has none of that name; choose among {config.heads}.")
+    return config.with_(heads=tuple(head for head in config.heads if head in heads))
 
 
 def load_pretrained(
@@ -146,36 +174,64 @@ def load_pretrained(
     config: ModelConfig | None = None,
     revision: str | None = None,
     cache: str | Path | None = None,
+    heads: Iterable[str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> VGGT:
-    """A trained model, in evaluation mode, on the CPU.
+    """A trained model, in evaluation mode, on the CPU; it can be trained further.
+
+    Its parameters are the file itself, mapped into memory: loading takes a moment, and the file is read
+    where and when numbers are first used. Replace a file whose model is in use; do not write into it.
 
     Args:
-        name: "nano" (bundled), a weight file, a folder that holds `model.safetensors`, or a hub
-            repository such as "facebook/VGGT-1B" (5 GB, non-commercial licence; downloaded once).
-        config: Of a file with official names, when it is not the released size.
-        revision: Commit or tag of the hub repository.
+        name: "nano" (bundled), a weight file, a folder that holds `model.safetensors` or `model.pt`, or a
+            hub repository: "facebook/VGGT-1B" (5 GB, not for commercial use; downloaded once),
+            "facebook/VGGT-1B-Commercial" (gated: accept its licence, set HF_TOKEN), or
+            "facebook/VGGT_tracker_fixed" (the tracker trained again, with position embedding).
+        config: If the file does not say it and it is not `VGGT_1B`. A downloaded file of the fixed tracker
+            needs `VGGT_1B.with_(track_position_embedding=True)`; it has the same tensors, so nothing
+            else can tell.
+        revision: Branch, tag or commit of the hub repository; its newest weights when omitted.
         cache: Folder of the hub's cache; its default when omitted.
+        heads: Build and read only these, for example ("camera", "depth"); all of them when omitted.
+        dtype: torch.bfloat16 or torch.float16 stores the matrices of the aggregator in that type: see
+            `round_matrices`. Everything is float32 when omitted, whatever the file holds.
 
     Raises:
-        FileNotFoundError, ConnectionError, PermissionError, ValueError: each says what to do.
+        FileNotFoundError, ConnectionError, PermissionError, OSError, ValueError: each says what to do.
     """
-    text, path = str(name), Path(name)
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype={dtype}: choose among {', '.join(map(str, DTYPES))}.")
+    text, path = str(name), Path(name).expanduser()
     if text in CONFIGS:
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path} is missing: clone the whole repository, or train it: vggt-lite train."
             )
-        return load_file(path, config)
-    if path.is_dir():
-        found = [path / file for file in HUB_FILES if (path / file).is_file()]
+    elif path.is_dir():
+        found = [path / file for file in WEIGHT_FILES if (path / file).is_file()]
         if not found:
-            raise FileNotFoundError(f"folder {path} holds none of {HUB_FILES}.")
-        return load_file(found[0], config)
-    if path.suffix in (".safetensors", ".pt"):
-        return load_file(path, config)
-    if text.count("/") == 1:
-        return load_file(fetch_from_hub(text, revision, cache), config or HUB_CONFIGS.get(text))
-    raise FileNotFoundError(
-        f'no model {text!r}: give "nano", a .safetensors file, a folder, or a hub repository "owner/name".'
-    )
+            raise FileNotFoundError(f"folder {path} holds none of {WEIGHT_FILES}.")
+        path = found[0]
+    elif path.suffix not in (".safetensors", ".pt"):
+        if text.count("/") != 1:
+            raise FileNotFoundError(
+                f'no model {text!r}: give "nano", a .safetensors or .pt file, a folder, or a hub repository '
+                '"owner/name".'
+            )
+        return _load_from_hub(text, config, revision, cache, heads, dtype)
+    return load_file(path, config, heads, dtype)
+
+
+def _load_from_hub(repository: str, config, revision, cache, heads, dtype) -> VGGT:
+    from vggt_lite import hub  # its client takes half a second to import
+
+    path = hub.fetch(repository, revision, cache)
+    try:
+        return load_file(path, config or release_of(repository).config, heads, dtype)
+    except UnreadableFile as error:
+        if hub.discard_if_damaged(path):
+            raise ValueError(
+                f"{path} was damaged and has been deleted from the cache; try again to download it. ({error})"
+            ) from error
+        raise

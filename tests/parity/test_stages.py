@@ -1,0 +1,51 @@
+"""Stages are seen whole, untouched by what comes after, and in the order of computation."""
+
+import pytest
+import torch
+
+from vggt_lite.layers import lean
+from vggt_lite.parity import rule_images, rule_model, rule_points, run_with_stages
+from vggt_lite.parity.golden import GOLDEN_TINY
+from vggt_lite.parity.stages import PARTS, Watch, observe, part
+
+IMAGES, POINTS = rule_images("stages", 3, 28, 42), rule_points("stages.q", 4, 28, 42)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return rule_model(GOLDEN_TINY)
+
+
+def test_stages_come_in_the_order_of_computation(model):
+    names = list(run_with_stages(model, IMAGES, POINTS[None]))
+    assert names[:5] == ["vit.block.0", "vit.block.1", "vit.norm", "agg.frame.0", "agg.global.0"]
+    places = [list(PARTS).index(part(name)) for name in names]
+    assert places == sorted(places)
+    assert names.index("depth.refinenet4") < names.index("depth.refinenet1") < names.index("depth.conv1")
+
+
+def test_maps_decoded_view_by_view_are_joined(model, monkeypatch):
+    whole = run_with_stages(model, IMAGES)
+    monkeypatch.setattr(lean, "PIXELS_AT_A_TIME", 1)
+    pieces = run_with_stages(model, IMAGES)
+    for name, value in whole.items():
+        assert value.shape == pieces[name].shape, name
+        torch.testing.assert_close(value, pieces[name], atol=1e-5, rtol=1e-5)
+
+
+def test_what_is_kept_does_not_change_when_the_next_module_works_in_place():
+    net = torch.nn.Sequential(torch.nn.Identity(), torch.nn.ReLU(inplace=True))
+    with Watch(net, ["0", "1"]) as seen:
+        net(torch.tensor([-1.0, 1.0]))
+    assert seen.value("0", 0).tolist() == [-1, 1] and seen.value("1", None).tolist() == [0, 1]
+    assert seen.value("0", 1) is None and not net[0]._forward_hooks
+    with pytest.raises(ValueError, match="'missing'"):
+        Watch(net, ["missing"])
+
+
+def test_the_arithmetic_of_every_stage_is_seen(model):
+    assert set(observe(model, IMAGES, POINTS[None])[1].values()) == {torch.float32}
+    with torch.autocast("cpu", torch.bfloat16):
+        types = observe(model, IMAGES, POINTS[None])[1]
+    half = {part(name) for name, dtype in types.items() if dtype == torch.bfloat16}
+    assert half == {"vit.", "agg.", "track.", "out.track", "out.vis", "out.conf"}
