@@ -5,6 +5,7 @@
     test        lint, unit tests, golden parity, notebooks, browser; `test ARGS` is pytest with those alone
     test-full   the same, with the tests marked slow, and notebooks at full size
     lint        style of code and notebooks
+    student     write notebooks/student anew: the lessons without solutions, for a class
     lock        write constraints.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
     clean       remove .venv, caches and outputs/
@@ -31,6 +32,7 @@ FIRST_NOTEBOOK = "notebooks/00_quickstart.ipynb"
 # Notebooks under test draw few points, take few steps and print no progress bars.
 SMALL = {"VGGT_LITE_FAST": "1", "VGGT_LITE_QUIET": "1", "VGGT_LITE_MAX_POINTS": "2000"}
 NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg")
+NBVAL += ("--ignore", "notebooks/student")  # the lessons once more, with nothing to compare
 
 
 def attempt(*command, **env):
@@ -151,6 +153,11 @@ def lint_code():
     return attempt(PYTHON, "-m", "ruff", "check", ".") | attempt(PYTHON, "tools/nb.py", "check")
 
 
+def student(*arguments):
+    setup()
+    run(PYTHON, "tools/student.py", *(arguments or ["write"]))
+
+
 def lock():
     """Resolve for every Python and system at once; torch itself pulls CUDA where it needs it."""
     setup()
@@ -177,6 +184,7 @@ COMMANDS = {
     "test": test,
     "test-full": test_full,
     "lint": lint,
+    "student": student,
     "lock": lock,
     "setup": setup,
     "clean": clean,

@@ -216,28 +216,30 @@ class PeakMemory:
 # --- time -----------------------------------------------------------------------------------------
 
 
-def timed(
-    run: Callable[[], object], repeats: int = 7, patience: float = 60.0, device: str = "cpu", warm: int = 1
-) -> dict:
-    """Seconds per call: `warm` calls unmeasured, then up to `repeats`, ending early after `patience` s.
+def in_turn(runs: dict[str, Callable[[], object]], repeats: int, device: str = "cpu") -> dict[str, list]:
+    """Times of several things to compare, taking turns, so that what else the machine does hits all of them.
 
     Returns:
-        seconds_median, seconds_min, seconds_max, runs, and cpu_seconds_median: processor time of all
-        threads together, which other work on the machine disturbs less.
+        per name, a list of (seconds, processor seconds), one for each turn; see `spread`.
     """
+    turns = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            turns[name].append(once(run, device))
+    return turns
 
-    def once() -> tuple[float, float]:
-        start, start_work = time.perf_counter(), time.process_time()
-        run()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        return time.perf_counter() - start, time.process_time() - start_work
 
-    begin, both = time.perf_counter(), []
-    for _ in range(warm):
-        once()
-    while len(both) < repeats and not (both and time.perf_counter() - begin > patience):
-        both.append(once())
+def once(run: Callable[[], object], device: str = "cpu") -> tuple[float, float]:
+    """Seconds, and processor seconds of all threads together, of one call."""
+    start, start_work = time.perf_counter(), time.process_time()
+    run()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, time.process_time() - start_work
+
+
+def spread(both: list[tuple[float, float]]) -> dict:
+    """Median, fastest and slowest of what `once` returned, as result files have them."""
     seconds, work = zip(*both, strict=True)
     return {
         "seconds_median": round(statistics.median(seconds), 4),

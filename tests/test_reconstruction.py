@@ -1,6 +1,7 @@
 """What a user holds: everything in original pixels, saved whole, and never a crash over a bad number."""
 
 import warnings
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,10 @@ import vggt_lite.viz
 from vggt_lite.config import NANO
 from vggt_lite.export import write_ply
 from vggt_lite.geometry import project_points, unproject_depth
+from vggt_lite.memory import estimate_memory
+from vggt_lite.model import VGGT
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.reconstruction import Reconstruction, reconstruct
+from vggt_lite.reconstruction import Reconstruction, fit, reconstruct, run
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.images import load_images
 
@@ -207,6 +210,138 @@ def test_a_model_without_heads_says_what_is_missing():
         scene.points()
     with pytest.raises(ValueError, match="depth head"):
         scene.depth_at_original(0)
+
+
+# --- memory and number formats --------------------------------------------------------------------
+
+
+def enough_for(monkeypatch, views: int) -> None:
+    """Let as much memory be free as `views` of the pictures above need, and a little more."""
+    needed = estimate_memory(NANO, views, 64, 64).working
+    monkeypatch.setattr(fit, "available_memory", lambda device: needed + 1000)
+
+
+def test_a_scene_that_fits_passes_without_a_word(monkeypatch):
+    enough_for(monkeypatch, S)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reconstruct(Oracle(), pictures())
+
+
+def test_a_scene_that_will_not_fit_is_announced_with_what_would(monkeypatch):
+    enough_for(monkeypatch, 2)
+    with pytest.warns(UserWarning, match=r"3 views of 64×64 pixels need about .* free on cpu. 2 would fit"):
+        assert len(reconstruct(Oracle(), pictures())) == S  # a warning: it is tried all the same
+    monkeypatch.setattr(fit, "available_memory", lambda device: 1000)
+    with pytest.warns(UserWarning, match="1 view of .* Not even one would fit: give a smaller size="):
+        reconstruct(Oracle(), pictures()[:1])
+
+
+def test_what_has_to_be_brought_to_the_device_counts(monkeypatch):
+    enough_for(monkeypatch, S)
+    model = Oracle()
+    model.far = torch.nn.Parameter(torch.empty(10**6, device="meta"))
+    images = load_images(pictures(), "pad", 64, 8).images
+    assert not fit.Fit.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+    model.far = torch.nn.Parameter(torch.empty(10**6))
+    assert fit.Fit.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+
+
+ALLOCATORS = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("could not create a memory object: could not allocate"),
+    RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+]
+
+
+class Full(Oracle):
+    """A network that fills the memory, then finds none."""
+
+    filling: weakref.ref
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, images, query_points=None):
+        large = torch.zeros(100)
+        self.filling = weakref.ref(large)
+        raise self.error
+
+
+@pytest.mark.parametrize("error", ALLOCATORS, ids=lambda error: type(error).__name__)
+def test_memory_that_runs_out_becomes_advice(error, monkeypatch):
+    enough_for(monkeypatch, 2)
+    model = Full(error).train()
+    with (
+        pytest.warns(UserWarning, match="2 would fit"),
+        pytest.raises(MemoryError, match="memory ran out. 3 views of 64×64.*2 would fit") as caught,
+    ):
+        reconstruct(model, pictures())
+    assert caught.value.__cause__ is error and model.training
+    assert model.filling() is None  # the error in hand does not keep what filled the memory
+
+
+def test_memory_that_runs_out_although_it_should_do_says_so(monkeypatch):
+    enough_for(monkeypatch, 5)
+    with pytest.raises(MemoryError, match="something else must have taken it"):
+        reconstruct(Full(MemoryError()), pictures())
+
+
+def test_the_processors_own_allocator_is_understood():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert fit.ran_out_of_memory(caught.value)
+
+
+def test_other_errors_stay_what_they_are():
+    error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1") as caught:
+        reconstruct(Full(error), pictures())
+    assert caught.value is error and not isinstance(caught.value, MemoryError)
+
+
+class Formats(Oracle):
+    """Notes in which type a product would run."""
+
+    def forward(self, images, query_points=None):
+        self.product = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+        self.caches = torch.is_autocast_cache_enabled()
+        return super().forward(images, query_points)
+
+
+def test_products_run_in_the_wanted_type(monkeypatch):
+    model = Formats()
+    reconstruct(model, pictures())
+    assert model.product == torch.float32
+    reconstruct(model, pictures(), dtype=torch.bfloat16)
+    assert model.product == torch.bfloat16 and not model.caches
+    with torch.autocast("cpu", torch.bfloat16):
+        reconstruct(model, pictures())
+        assert model.product == torch.bfloat16  # what surrounds the call counts
+        reconstruct(model, pictures(), dtype=torch.float32)
+        assert model.product == torch.float32  # unless told otherwise
+    monkeypatch.setattr(run, "pick_dtype", lambda device: torch.bfloat16)
+    reconstruct(model, pictures())
+    assert model.product == torch.bfloat16
+    for wrong in (torch.float64, "bfloat16"):
+        with pytest.raises(ValueError, match="dtype=.*torch.bfloat16"):
+            reconstruct(model, pictures(), dtype=wrong)
+
+
+@pytest.mark.filterwarnings("ignore:no usable camera")  # weights are random
+def test_the_heads_work_in_float32_whatever_the_aggregator_does():
+    model, seen = VGGT(NANO), []
+    inside = model.aggregator.frame_blocks[0].mlp.fc1
+    for part in (inside, model.camera_head.embed_pose, model.depth_head.output):
+        part.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    scene = reconstruct(model, pictures(), dtype=torch.bfloat16)
+    assert seen[0] == torch.bfloat16 and set(seen[1:]) == {torch.float32}
+    exact = reconstruct(model, pictures())
+    assert scene.depth.dtype == torch.float32 and not torch.equal(scene.depth, exact.depth)
+    torch.testing.assert_close(scene.depth, exact.depth, rtol=0.05, atol=0.05)
 
 
 # --- reading and writing ------------------------------------------------------------------------

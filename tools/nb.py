@@ -5,6 +5,7 @@
 
 Without names: every notebook in notebooks/. Committed notebooks keep text and small PNG previews; they
 never hold plotly payloads (1 MB for 50,000 points), widget state (5 MB a figure), stderr or timings.
+Student copies, which nobody has run, are made and verified by tools/student.py.
 """
 
 import sys
@@ -50,7 +51,11 @@ def problems(path: Path) -> list[str]:
     notebook = nbformat.reads(text, as_version=4)
     found = []
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+    counts = [cell.execution_count for cell in code]
+    if path.parent.name == "student":
+        if any(counts) or any(cell.outputs for cell in code):
+            found.append("a student copy with outputs: python tools/student.py write")
+    elif counts != list(range(1, len(code) + 1)):
         found.append("cells were not run in order from the top: Restart Kernel and Run All Cells")
     for number, cell in enumerate(code, start=1):
         errors = [output for output in cell.outputs if output.output_type == "error"]

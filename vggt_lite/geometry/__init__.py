@@ -1,6 +1,7 @@
-"""What is true without learning: cameras, rotations, pose encoding, alignment, conventions."""
+"""What is true without learning: cameras, rotations, pose encoding, two views, adjustment, alignment."""
 
 from vggt_lite.geometry.alignment import Similarity, umeyama
+from vggt_lite.geometry.bundle_adjustment import BundleAdjustment, bundle_adjust
 from vggt_lite.geometry.camera import (
     as_4x4,
     camera_center,
@@ -27,8 +28,10 @@ from vggt_lite.geometry.rotations import (
 
 __all__ = [
     "CONVENTIONS",
+    "BundleAdjustment",
     "Similarity",
     "as_4x4",
+    "bundle_adjust",
     "camera_center",
     "camera_from_pose_encoding",
     "compose",

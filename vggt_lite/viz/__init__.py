@@ -3,32 +3,85 @@
 `draw_…` makes a plotly figure, `preview_…` the same as a PNG, `show` puts both into a notebook.
 """
 
+from vggt_lite.viz.bars import draw_bars, preview_bars
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SceneControls, show_reconstruction
 from vggt_lite.viz.curves import draw_curves, preview_curves
+from vggt_lite.viz.dials import draw_dials, preview_dials
+from vggt_lite.viz.epipolar import (
+    Epipolar,
+    EpipolarControls,
+    draw_epipolar,
+    preview_epipolar,
+    show_epipolar,
+)
+from vggt_lite.viz.grids import draw_grids, preview_grids
 from vggt_lite.viz.html import metrics_table, scene_section, write_html, write_page
 from vggt_lite.viz.maps import draw_maps, preview_maps
+from vggt_lite.viz.patches import (
+    draw_patches,
+    draw_tokens,
+    filter_sheet,
+    pca_colors,
+    preview_patches,
+    preview_tokens,
+)
 from vggt_lite.viz.preview import preview_scene
+from vggt_lite.viz.reprojection import (
+    draw_projection,
+    draw_residuals,
+    preview_projection,
+    preview_residuals,
+)
 from vggt_lite.viz.scene import draw_scene
 from vggt_lite.viz.show import show
+from vggt_lite.viz.sliders import Sliders, show_with_sliders
+from vggt_lite.viz.source import source
+from vggt_lite.viz.stages import draw_stages, preview_stages
 from vggt_lite.viz.tracks import draw_tracks, preview_tracks
 
 __all__ = [
     "Cameras",
     "Cloud",
+    "Epipolar",
+    "EpipolarControls",
     "SceneControls",
+    "Sliders",
+    "draw_bars",
     "draw_curves",
+    "draw_dials",
+    "draw_epipolar",
+    "draw_grids",
     "draw_maps",
+    "draw_patches",
+    "draw_projection",
+    "draw_residuals",
     "draw_scene",
+    "draw_stages",
+    "draw_tokens",
     "draw_tracks",
+    "filter_sheet",
     "metrics_table",
+    "pca_colors",
+    "preview_bars",
     "preview_curves",
+    "preview_dials",
+    "preview_epipolar",
+    "preview_grids",
     "preview_maps",
+    "preview_patches",
+    "preview_projection",
+    "preview_residuals",
     "preview_scene",
+    "preview_stages",
+    "preview_tokens",
     "preview_tracks",
     "scene_section",
     "show",
+    "show_epipolar",
     "show_reconstruction",
+    "show_with_sliders",
+    "source",
     "write_html",
     "write_page",
 ]

@@ -63,12 +63,14 @@ def preview_curves(
         y = place(value, every_y.min(), every_y.max(), bottom, top)
         pen.line([left, y, right, y], fill="#BBBBBB")
         pen.text((left - 5, y), f"{10**value if log else value:.3g}", fill=TEXT, font=font, anchor="rm")
+    legend = left + 6
     for index, (key, (steps, values)) in enumerate(zip(keys, curves, strict=True)):
         px = place(steps, every_x.min(), every_x.max(), left, right)
         py = place(scale(values), every_y.min(), every_y.max(), bottom, top)
         color = COLORS[index % 4]
         pen.line(np.stack([px, py], 1).ravel().tolist(), fill=color, width=2)
-        pen.text((left + 6 + 110 * index, 4), key, fill=color, font=font)
+        pen.text((legend, 4), key, fill=color, font=font)
+        legend += max(110, 14 + int(font.getlength(key)))
     label = f"{x}: {every_x.min():g} to {every_x.max():g}"
     pen.text(((left + right) / 2, size[1] - 14), label, fill=TEXT, font=font, anchor="mm")
     pen.text((4, 4), ylabel, fill=TEXT, font=font)

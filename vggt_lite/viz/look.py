@@ -93,3 +93,8 @@ def data_uri(picture: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def printable(text: str) -> str:
+    """Text for a still picture: Pillow's own font lacks some signs, and draws a box for each."""
+    return text.translate(str.maketrans({"÷": "/", "×": "x", "−": "-", "…": "..."}))

@@ -1,0 +1,81 @@
+"""Notebook 01's new figures in JupyterLab: sliders and a click move the epipolar line; residuals shrink."""
+
+import json
+
+import nbformat
+import pytest
+
+from tests.browser.test_quickstart import DONE, PATIENCE, STARTED
+
+CODE = """
+import torch
+from vggt_lite import viz
+from vggt_lite.scenes import generate_scenes
+
+scene = generate_scenes(1_000_002, 1, 2, 48, 64, num_tracks=20).apply(lambda x: x[0])
+views = viz.Epipolar(scene.images, scene.cam_from_world, scene.intrinsics, scene.depth)
+viz.show_epipolar(views, start=(30, 20), alt="A point and its line.")
+"""
+RESIDUALS = """
+def draw(step):
+    landed = scene.tracks + (4.0 - step)
+    return viz.draw_residuals(scene.images, scene.tracks, landed, scene.track_visibility)
+
+
+viz.show_with_sliders(draw, {"step": [0, 1, 2, 3]}, alt="Errors that shrink.")
+"""
+EPIPOLAR = ".jp-OutputArea:has(.vggt-x) .js-plotly-plot"
+SHRINKING = ".jp-OutputArea:has(.vggt-step) .js-plotly-plot"
+LINE = f"""() => {{
+    const line = document.querySelector('{EPIPOLAR}').data.find(trace => trace.name == 'epipolar line');
+    return [...line.y];
+}}"""
+TITLE = f"() => document.querySelector('{SHRINKING}').layout.title.text"
+MOVED = f"before => JSON.stringify(({LINE})()) !== before"
+
+
+@pytest.fixture
+def figures(page, lab):
+    """A notebook with the two kinds of figures, run."""
+    cells = [nbformat.v4.new_code_cell(text.strip()) for text in (CODE, RESIDUALS)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(notebook, lab.folder / "cameras.ipynb")
+    page.goto(f"{lab.url}/lab/tree/cameras.ipynb?reset&token={lab.token}")
+    page.locator("text=/\\| Idle/").first.wait_for(timeout=PATIENCE)
+    for _ in range(5):
+        page.click("#jp-MainMenu >> text=Run")
+        page.locator("li[data-command='runmenu:run-all']").click()
+        try:
+            page.wait_for_function(STARTED, timeout=10_000)
+        except Exception as error:
+            if "Timeout" not in str(error):
+                raise
+            continue
+        page.wait_for_function(DONE, timeout=PATIENCE)
+        break
+    page.locator(EPIPOLAR).first.wait_for(timeout=PATIENCE)
+    return page
+
+
+def test_the_line_follows_slider_and_click_and_residuals_shrink(figures):
+    page = figures
+    plot = page.locator(EPIPOLAR).first
+    plot.scroll_into_view_if_needed(timeout=PATIENCE)
+    before = page.evaluate(LINE)
+    page.locator(".vggt-y .noUi-handle").focus()
+    page.keyboard.press("End")
+    page.wait_for_function(MOVED, arg=json.dumps(before, separators=(",", ":")), timeout=PATIENCE)
+
+    before = page.evaluate(LINE)
+    drag = plot.locator(".nsewdrag").first
+    box = drag.bounding_box()
+    page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"])
+    page.wait_for_function(MOVED, arg=json.dumps(before, separators=(",", ":")), timeout=PATIENCE)
+
+    title = page.evaluate(TITLE)
+    page.locator(".vggt-step .noUi-handle").focus()
+    page.keyboard.press("End")
+    page.wait_for_function(f"before => ({TITLE})() !== before", arg=title, timeout=PATIENCE)
+    assert not page.errors, page.errors
+    assert not page.outside, page.outside

@@ -1,0 +1,183 @@
+"""The machine behind the exercise checks: what it says to each kind of answer."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from vggt_lite import checks
+from vggt_lite.checks import Check, Outcome, compare
+
+
+def weights(q, k):
+    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+
+
+def case(*shape):
+    generator = torch.Generator().manual_seed(len(shape))
+    return torch.randn(*shape, generator=generator), torch.randn(*shape, generator=generator)
+
+
+SKIPPED, DIVIDED = "you skipped the division by √d", "you divided by d instead of √d"
+CHECK = Check(
+    name="attention weights",
+    reference=weights,
+    cases=lambda: [("three tokens", case(3, 4)), ("a batch", case(2, 3, 4)), ("one token", case(1, 4))],
+    mutants={
+        SKIPPED: lambda q, k: (q @ k.mT).softmax(-1),
+        DIVIDED: lambda q, k: (q @ k.mT / q.shape[-1]).softmax(-1),
+        "you mixed the scenes of a batch": lambda q, k: weights(q.flatten(0, -2), k.flatten(0, -2)),
+    },
+    hint="What do large scores do to `softmax`?",
+)
+
+
+def test_a_right_answer_passes_whatever_its_rounding():
+    assert CHECK(lambda q, k: torch.softmax(q @ (k / 2).mT, -1)).passed
+
+
+def test_a_known_mistake_is_named_without_giving_the_answer_away():
+    outcome = CHECK(lambda q, k: torch.exp(q @ k.mT) / torch.exp(q @ k.mT).sum(-1, keepdim=True))
+    assert (outcome.passed, outcome.mistake) == (False, SKIPPED)
+    assert outcome.hint is None
+
+
+def test_an_unknown_mistake_shows_case_place_and_size():
+    outcome = CHECK(lambda q, k: weights(q, k) + (q.ndim == 3))
+    assert outcome.mistake is None and outcome.hint == CHECK.hint
+    assert "“a batch”" in outcome.message and "largest difference 1 at [" in outcome.message
+    assert "Right in 2 of 3 cases" in outcome.message
+    assert outcome.difference == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    {
+        "shape": (lambda q, k: weights(q, k)[..., 0], "the shape is (3,), expected (3, 3)"),
+        "NaN": (lambda q, k: weights(q, k) * float("nan"), "9 of 9 values are NaN"),
+        "infinity": (lambda q, k: weights(q, k) / 0, "infinite"),
+        "list": (lambda q, k: weights(q, k).tolist(), "got a list of 3, expected a tensor of shape (3, 3)"),
+        "array": (lambda q, k: weights(q, k).numpy(), "torch.from_numpy"),
+        "mask": (lambda q, k: weights(q, k) > 0, "`torch.bool`"),
+        "two results": (lambda q, k: (weights(q, k), 0), "got a tuple of 2"),
+        "a text": (lambda q, k: "abc", "got `'abc'`"),
+        "None at times": (lambda q, k: weights(q, k) if q.ndim == 3 else None, "Is a `return` missing?"),
+        "too few arguments": (lambda q: q, "TypeError"),
+    }.values(),
+)
+def test_other_answers_are_told_what_is_wrong(answer, words):
+    outcome = CHECK(answer)
+    assert not outcome.passed and words in outcome.message
+
+
+def test_the_answer_itself_must_be_handed_over():
+    outcome = CHECK(torch.ones(3, 3))
+    assert outcome.state == "wrong" and "leave out the `( )`" in outcome.message
+
+
+@pytest.mark.parametrize("blank", [None, ..., lambda q, k: None, lambda q, k: ...])
+def test_nothing_written_yet_is_no_failure(blank):
+    assert CHECK(blank).state == "blank"
+
+
+def test_not_implemented_is_nothing_written_yet():
+    def stub(q, k):
+        raise NotImplementedError("exercise 3.1")
+
+    assert CHECK(stub).state == "blank"
+
+
+def test_a_stub_is_recognised_by_what_it_returns_not_by_what_is_made_of_it():
+    summed = Check(
+        name="sum",
+        reference=lambda x: x,
+        cases=lambda: [("one", (torch.ones(2),))],
+        mutants={},
+        run=lambda answer, x: answer(x).sum(),
+    )
+    assert summed(lambda x: None).state == "blank"
+    assert summed(lambda x: x).passed
+
+
+def test_an_answer_that_changes_its_arguments_cannot_spoil_the_other_cases():
+    def greedy(q, k):
+        q /= q.shape[-1] ** 0.5
+        return (q @ k.mT).softmax(-1)
+
+    assert CHECK(greedy).passed and CHECK(weights).passed
+
+
+def test_classes_are_tried_by_a_function_of_ones_own():
+    same = Check(
+        name="same",
+        reference=torch.nn.Identity,
+        cases=lambda: [("one", (torch.ones(2),))],
+        mutants={},
+        run=lambda answer, x: answer()(x),
+    )
+    assert same(torch.nn.Identity).passed
+    assert not same(torch.nn.Sigmoid).passed
+
+
+def test_an_outcome_reads_in_a_notebook_in_light_and_dark():
+    html = Outcome("wrong", "a < b", "Use `x & y`.", hint="Look at `z`.")._repr_html_()
+    assert "a &lt; b" in html and "<code>x &amp; y</code>" in html
+    assert "<details><summary>Hint</summary>Look at <code>z</code>." in html
+    assert "background" not in html  # the page's own, light or dark
+
+
+def test_an_outcome_prints_in_words():
+    assert repr(Outcome("passed", "sum", "3 cases agree.")) == "✓ sum: passed. 3 cases agree."
+    assert repr(Outcome("wrong", "sum", "No.", hint="Add.")) == "✗ sum: not yet. No.\n  Hint: Add."
+
+
+@dataclass
+class Pose:
+    turn: torch.Tensor
+    steps: int = 3
+
+
+def test_comparisons_show_the_largest_difference():
+    one = torch.tensor([1.0, 2.0])
+    outcome = compare(one, one + 2**-20)
+    assert outcome.passed and outcome.difference == pytest.approx(2**-20)
+    assert outcome.message == "2 numbers compared; largest difference 1e-06."
+    assert "at [1]: got 2, expected 2.5" in compare(one, torch.tensor([1.0, 2.5])).message
+
+
+def test_comparisons_go_into_tuples_dictionaries_and_dataclasses():
+    one = torch.ones(2)
+    assert compare({"a": [one, Pose(one)]}, {"a": (one, Pose(one))}).passed
+    outcome = compare({"a": [one, Pose(one)]}, {"a": [one, Pose(2 * one)]})
+    assert outcome.message.startswith("`a[1].turn`: largest difference 1 at [0]")
+    assert compare(pose=(one, one), scale=(1.0, torch.tensor(1.0))).passed
+    assert compare(pose=(one, one), scale=(1.0, 2.0)).message.startswith("`scale`: ")
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (None, torch.ones(1)),
+        (torch.ones(2), torch.ones(1)),
+        (torch.ones(2), [torch.ones(2)]),
+        ([torch.ones(2)], torch.ones(2)),
+        ({"a": torch.ones(1)}, {"a": torch.ones(1), "b": torch.ones(1)}),
+        (torch.tensor([float("nan")]), torch.ones(1)),
+        (torch.ones(1), torch.tensor([float("nan")])),
+        (torch.ones(1), torch.tensor([float("inf")])),
+        (torch.ones(1, dtype=torch.complex64), torch.ones(1)),
+        (torch.tensor([1 + 1j]), torch.tensor([1 - 1j])),
+        (torch.empty(0), torch.empty(0)),
+        (None, None),
+        ("same", "different"),
+    ],
+)
+def test_comparisons_never_raise_and_do_not_pass_what_differs(pair):
+    assert not compare(*pair).passed
+    assert "\n" not in repr(compare(*pair))
+
+
+def test_a_topic_is_found_by_its_name_and_a_missing_one_is_told():
+    assert all(getattr(checks, topic).__name__ == f"vggt_lite.checks.{topic}" for topic in checks.topics())
+    with pytest.raises(AttributeError, match="there is no topic 'alchemy'; there are"):
+        checks.alchemy  # noqa: B018

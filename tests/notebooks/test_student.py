@@ -1,0 +1,139 @@
+"""Student copies: made by a tool, always in step, never broken by the missing solutions."""
+
+import ast
+import builtins
+
+import nbformat
+import pytest
+
+from tests.notebooks.lesson import ROOT, defined, lessons, tags, tree
+from tools import nb, student
+
+FOLDER = ROOT / "notebooks" / "student"
+LESSONS = lessons()
+v4 = nbformat.v4
+
+
+def test_the_copies_regenerate_identically():
+    assert not student.problems(FOLDER), "run: python tools/student.py write"
+    assert student.copies() == student.copies()
+
+
+@pytest.fixture
+def notebook():
+    def cell(kind, source, tag=None, **options):
+        made = getattr(v4, f"new_{kind}_cell")(source, **options)
+        made.metadata = {"tags": [tag]} if tag else {}
+        return made
+
+    output = v4.new_output("stream", text="3\n")
+    return v4.new_notebook(
+        cells=[
+            cell(
+                "markdown",
+                "# Title\n\nProse, [data](../data/README.md), [next](04_next.ipynb), [paper](https://x)",
+            ),
+            cell("code", "print(3)", "nbval-check-output", outputs=[output], execution_count=1),
+            cell("markdown", "### Exercise 1.1 · ●○○ · 5 min\n\nDo it."),
+            cell("code", "def f():\n    ...", "exercise"),
+            cell("code", "def f():\n    return 42", "solution"),
+            cell("markdown", "<details>42</details>", "solution"),
+        ]
+    )
+
+
+def test_a_copy_has_neither_solutions_nor_outputs(notebook):
+    copy = student.student_copy(notebook, "01_title.ipynb")
+    assert "42" not in nb.as_text(copy)
+    code = [cell for cell in copy.cells if cell.cell_type == "code"]
+    assert [(cell.outputs, cell.execution_count) for cell in code] == [([], None), ([], None)]
+    assert [tags(cell) for cell in code] == [[], ["exercise"]]
+    assert notebook.cells[1].outputs, "the lesson itself is left as it is"
+
+
+def test_a_copy_says_where_it_comes_from_and_its_links_still_lead_somewhere(notebook):
+    copy = student.student_copy(notebook, "01_title.ipynb")
+    assert "[01_title.ipynb](../01_title.ipynb)" in copy.cells[0].source
+    assert "(../../data/README.md), [next](04_next.ipynb), [paper](https://x)" in copy.cells[1].source
+
+
+def test_ids_do_not_depend_on_the_lessons_ids(notebook):
+    once = nb.as_text(student.student_copy(notebook, "01_title.ipynb"))
+    for cell in notebook.cells:
+        cell.id = "other-" + cell.id
+    assert nb.as_text(student.student_copy(notebook, "01_title.ipynb")) == once
+
+
+def test_for_recall_only_headings_tasks_and_code_remain(notebook):
+    copy = student.student_copy(notebook, "01_title.ipynb", code_only=True)
+    text = nb.as_text(copy)
+    assert "# Title" in text and "Do it." in text and "print(3)" in text
+    assert "Prose" not in text
+
+
+def test_what_is_out_of_step_is_named(tmp_path, monkeypatch, notebook):
+    monkeypatch.setattr(student, "ROOT", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    lesson, copy = tmp_path / "notebooks/01_title.ipynb", tmp_path / "notebooks/student/01_title.ipynb"
+    nbformat.write(notebook, lesson)
+    assert student.main(["verify"]) == 1
+    assert student.main(["write"]) == 0 and student.main(["verify"]) == 0
+    assert not nb.problems(copy)
+    copy.write_text(copy.read_text(encoding="utf-8").replace("Do it.", "Do it!"), encoding="utf-8")
+    assert student.problems(copy.parent) == ["01_title.ipynb: differs"]
+    lesson.unlink()
+    assert student.main(["write"]) == 0 and not copy.exists()
+
+
+def test_recall_copies_never_overwrite_the_lessons():
+    assert student.main(["write", "--code-only", str(ROOT / "notebooks")]) == 2
+
+
+def loaded(module: ast.Module) -> set[str]:
+    return {n.id for n in ast.walk(module) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def bound(module: ast.Module) -> set[str]:
+    """Every name bound anywhere in a cell: generous, so that only real gaps are reported."""
+    names = defined(module.body)
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and node.name:
+            names.add(node.name)
+    return names
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+def test_run_all_works_without_the_solutions(lesson):
+    """No cell outside a solution needs a name that only a solution defines."""
+    kept = {n: tree(cell) for n, cell in enumerate(lesson.code, start=1) if "solution" not in tags(cell)}
+    known = {"display", "get_ipython", *dir(builtins)}.union(*map(bound, kept.values()))
+    missing = {number: gap for number, module in kept.items() if (gap := loaded(module) - known)}
+    assert not missing, "names that a student copy lacks, by code cell of the lesson"
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+def test_an_unwritten_exercise_stops_nothing(lesson):
+    """What a stub defines is used in its exercise only; elsewhere the package's function is."""
+    for exercise in lesson.exercises:
+        stubs = [tree(cell) for cell in exercise.tagged("exercise", "code")]
+        names = {n.name for stub in stubs for n in stub.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        inside = [id(cell) for cell in exercise.cells]
+        outside = [cell for cell in lesson.code if id(cell) not in inside and "solution" not in tags(cell)]
+        assert not {name for cell in outside for name in loaded(tree(cell))} & names, exercise.title
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.path.stem)
+def test_a_student_copy_runs_from_top_to_bottom(lesson, monkeypatch):
+    from nbclient import NotebookClient
+
+    for name, value in {"FAST": "1", "QUIET": "1", "MAX_POINTS": "2000"}.items():
+        monkeypatch.setenv(f"VGGT_LITE_{name}", value)
+    copy = nbformat.read(FOLDER / lesson.path.name, as_version=4)
+    NotebookClient(copy, timeout=240, resources={"metadata": {"path": str(FOLDER)}}).execute()

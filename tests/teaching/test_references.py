@@ -1,0 +1,65 @@
+"""The teaching kit points to sections that exist, and its timetables add up."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.notebooks.lesson import Lesson
+
+ROOT = Path(__file__).resolve().parents[2]
+TEACHING = ROOT / "teaching"
+PAGES = {name: (TEACHING / f"{name}.md").read_text(encoding="utf-8") for name in ("answers", "syllabus")}
+NOTEBOOKS = {path.name: Lesson(path) for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
+# [03](../notebooks/03_attention_and_rope.ipynb) “A position is an angle”
+REFERENCE = re.compile(r"\[(\d\d)\]\(\.\./notebooks/(\w+\.ipynb)\) “([^”]+)”")
+REFERENCES = [(page, *found) for page, text in PAGES.items() for found in REFERENCE.findall(text)]
+
+
+def titles(lesson: Lesson) -> list[str]:
+    """Headings without number signs and minutes."""
+    return [re.sub(r" · \d+ min.*$| · [●○]+.*$", "", heading.lstrip("# ")) for heading in lesson.headings]
+
+
+@pytest.mark.parametrize(("page", "number", "name", "heading"), REFERENCES)
+def test_a_section_that_is_named_exists(page, number, name, heading):
+    assert name.startswith(f"{number}_")
+    assert heading in titles(NOTEBOOKS[name])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_that_is_there_is_said_to_be_in_preparation(page):
+    coming = set(re.findall(r"(\d\d) \(in preparation\)", PAGES[page]))
+    assert not coming & {name[:2] for name in NOTEBOOKS}
+
+
+def test_all_nineteen_needs_are_there_and_what_is_not_answered_says_so():
+    rows = [line.split("|")[1:-1] for line in PAGES["answers"].splitlines() if re.match(r"\| \d", line)]
+    assert {int(row[0]) for row in rows} == set(range(1, 20))
+    for _, question, answer in rows:
+        assert REFERENCE.search(answer) or "](../" in answer or "not yet answered" in answer, question
+
+
+def test_the_table_of_lessons_repeats_the_minutes_of_the_cards():
+    for name, lesson in NOTEBOOKS.items():
+        row = rf"\[{name[:2]}\]\(\.\./notebooks/{name}\) \|[^|]+\| (\d+) \| (\d+) \|"
+        found = re.search(row, PAGES["syllabus"])
+        assert found, f"{name} is not in the table of lessons"
+        card = re.search(r"\*\*Time\*\* (\d+) min reading, (\d+) min exercises", lesson.cells[0].source)
+        assert card and card.groups() == found.groups(), name
+
+
+def timetables() -> list[tuple[str, int, list[int]]]:
+    """(heading, minutes it promises, minutes of its rows) of every timetable in the syllabus."""
+    found = []
+    for part in re.split(r"^### ", PAGES["syllabus"], flags=re.MULTILINE)[1:]:
+        heading = part.splitlines()[0]
+        if promised := re.search(r" · (\d+) min$", heading):
+            rows = re.findall(r"^\| (\d+) \|", part, re.MULTILINE)
+            found.append((heading, int(promised[1]), [int(minutes) for minutes in rows]))
+    return found
+
+
+@pytest.mark.parametrize(("heading", "promised", "rows"), timetables())
+def test_a_timetable_adds_up(heading, promised, rows):
+    assert sum(rows) == promised

@@ -1,0 +1,234 @@
+"""Keep the tables of benchmarks/README.md in step with benchmarks/results/*.json.
+
+    python tools/benchmark_tables.py update     write the tables anew from the result files
+    python tools/benchmark_tables.py check      say what is out of step; exit code 1 if anything is
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`. The letter behind each figure names the
+machine it was measured on, explained below the table. NAME_cpu.json fills the columns of the CPU, any other
+NAME_<device>.json those of the GPU; what nobody has measured yet stays empty.
+"""
+
+import json
+import re
+import string
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # for the estimate beside measured memory
+
+Row = dict
+Column = tuple[str, Callable[[Row], str]]  # heading, and what a row says under it ("" if nothing)
+
+
+# --- how figures are written ----------------------------------------------------------------------
+
+
+def seconds(row: Row) -> str:
+    """Median and, of several runs, the spread."""
+    if "seconds_median" not in row:
+        return row.get("note", "")
+    digits = 0 if row["seconds_median"] >= 100 else 1 if row["seconds_median"] >= 10 else 2
+    text = [f"{row['seconds_' + key]:.{digits}f}" for key in ("median", "min", "max")]
+    runs = f" ({text[1]}–{text[2]}, {row['runs']} runs)" if row["runs"] > 1 else " (1 run)"
+    return f"{text[0]} s{runs}"
+
+
+def size_of(key: str) -> Callable[[Row], str]:
+    """Bytes, in units people use."""
+
+    def text(row: Row) -> str:
+        value = row.get(key)
+        if value is None:
+            return ""
+        return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+    return text
+
+
+def times(key: str, spread: bool = False) -> Callable[[Row], str]:
+    """A ratio new ÷ old."""
+
+    def text(row: Row) -> str:
+        if row.get(key) is None:
+            return ""
+        between = f" ({row[key + '_min']:.2f}–{row[key + '_max']:.2f})" if f"{key}_min" in row else ""
+        return f"{row[key]:.2f} ×{between}"
+
+    return text
+
+
+def plain(key: str) -> Callable[[Row], str]:
+    return lambda row: str(row.get(key, ""))
+
+
+def pixels(row: Row) -> str:
+    """Width × height; a result file holds them apart."""
+    return f"{row['width']} × {row['height']}" if "width" in row else ""
+
+
+def heads(row: Row) -> str:
+    names = row.get("heads", "")
+    return names.replace("+", ", ") if isinstance(names, str) else ", ".join(names)
+
+
+def number_format(row: Row) -> str:
+    stored = row.get("stored", row["dtype"])
+    return row["dtype"] if stored == row["dtype"] else f"{row['dtype']}, stored {stored}"
+
+
+def estimated(row: Row) -> str:
+    """What vggt_lite.memory says, and how far off it is."""
+    from benchmarks.memory import estimate_of
+
+    estimate, measured = estimate_of(row), row["weights_bytes"] + row["peak_above_weights_bytes"]
+    return f"{size_of('it')({'it': estimate.working})} ({estimate.total / measured - 1:+.1%} of the whole)"
+
+
+def images_per_second(row: Row) -> str:
+    spread = f"{row['slowest']:.0f}–{row['fastest']:.0f}, {row['runs']} runs"
+    return f"{row['images_per_s_median']:.0f} ({spread})"
+
+
+# --- the tables -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Table:
+    """Which rows of which result files become which columns."""
+
+    files: str  # results/<files>_*.json
+    part: str  # "rows" or "ratios" of a file
+    keys: tuple[Column, ...]  # what a row is about
+    values: tuple[Column, ...]  # what was measured; once per kind of device
+    wanted: tuple[Row, ...] = ()  # rows to be measured, shown before they are
+
+
+NETWORK = (("views", plain("views")), ("pixels", pixels), ("heads", heads), ("format", plain("dtype")))
+ON_A_GPU = {"form": "vggt_lite", "height": 336, "width": 518, "heads": "camera+depth", "dtype": "bfloat16"}
+CASE, FORM = ("what", plain("case")), ("form", plain("form"))
+TABLES = {
+    "inference": Table(
+        "inference",
+        "rows",
+        (*NETWORK, FORM),
+        (
+            ("time", seconds),
+            ("above the weights", size_of("peak_above_weights_bytes")),
+            ("weights", size_of("weights_bytes")),
+        ),
+        tuple({**ON_A_GPU, "views": views} for views in (100, 200, 1250)),
+    ),
+    "inference ratios": Table(
+        "inference", "ratios", NETWORK, (("time", times("time")), ("memory", times("memory")))
+    ),
+    "tracker": Table(
+        "tracker",
+        "rows",
+        (CASE, FORM),
+        (("time", seconds), ("above the inputs", size_of("peak_above_inputs_bytes"))),
+    ),
+    "tracker ratios": Table(
+        "tracker", "ratios", (CASE, FORM), (("time", times("time")), ("memory", times("memory")))
+    ),
+    "memory": Table(
+        "memory",
+        "rows",
+        (
+            ("network", plain("config")),
+            *NETWORK[:3],
+            ("queries", plain("queries")),
+            ("format", number_format),
+        ),
+        (
+            ("weights", size_of("weights_bytes")),
+            ("above them, measured", size_of("peak_above_weights_bytes")),
+            ("estimated", estimated),
+        ),
+    ),
+    "raycaster": Table(
+        "raycaster",
+        "rows",
+        (("threads", plain("threads")), ("side", plain("size")), ("scenes", plain("config"))),
+        (("images per second", images_per_second),),
+    ),
+}
+
+
+def machine(report: dict) -> str:
+    """Where and with what a file's figures were measured."""
+    threads = f"{report['threads']} threads, " if report.get("threads") else ""
+    cores = f"{report['cpu_count']} cores, " if "cpu_count" in report else ""
+    return f"{report['hardware']}, {cores}{threads}torch {report['torch']}, {report['date']}"
+
+
+def render(table: Table, results: Path) -> str:
+    """A table in Markdown, and below it the machines its letters stand for."""
+    cells: dict[tuple, dict[str, list[str]]] = {}
+    machines = []
+    files = sorted(results.glob(f"{table.files}_*.json"))
+    for path in sorted(files, key=lambda path: not path.stem.endswith("_cpu")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        kind = "CPU" if path.stem.endswith("_cpu") else "GPU"
+        letter = string.ascii_lowercase[len(machines)]
+        machines.append(f"{letter}: {machine(report)}")
+        for row in report.get(table.part, ()):
+            found = cells.setdefault(tuple(write(row) for _, write in table.keys), {})
+            for heading, write in table.values:
+                if text := write(row):
+                    found.setdefault(f"{kind}: {heading}", []).append(f"{text} <sup>{letter}</sup>")
+    for row in table.wanted:
+        cells.setdefault(tuple(write(row) for _, write in table.keys), {})
+    columns = [f"{kind}: {heading}" for kind in ("CPU", "GPU") for heading, _ in table.values]
+    headings = [heading for heading, _ in table.keys] + columns
+    lines = [headings, ["---"] * len(table.keys) + ["---:"] * len(columns)]
+    for key, found in cells.items():
+        lines.append([*key, *("<br>".join(found.get(column, ())) for column in columns)])
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return text + "\n\n" + ("<br>\n".join(machines) or "Not measured yet.")
+
+
+MARKED = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def updated(folder: Path) -> str:
+    """The text benchmarks/README.md should have.
+
+    Raises:
+        ValueError: the page names a table that is not known here.
+    """
+
+    def fill(match: re.Match) -> str:
+        if match[2] not in TABLES:
+            raise ValueError(f"README.md asks for table {match[2]!r}; known are {sorted(TABLES)}.")
+        return f"{match[1]}{render(TABLES[match[2]], folder / 'results')}\n{match[3]}"
+
+    return MARKED.sub(fill, (folder / "README.md").read_text(encoding="utf-8"))
+
+
+def problems(folder: Path) -> list[str]:
+    found, page = [], (folder / "README.md").read_text(encoding="utf-8")
+    if updated(folder) != page:
+        found.append("benchmarks/README.md is out of step: python tools/benchmark_tables.py update")
+    shown = {TABLES[match[2]].files for match in MARKED.finditer(page)}
+    files = {path.stem.split("_")[0] for path in (folder / "results").glob("*.json")}
+    return found + [f"benchmarks/README.md has no table of {name}_*.json" for name in sorted(files - shown)]
+
+
+def main(arguments: list[str]) -> int:
+    if arguments not in (["update"], ["check"]):
+        print(__doc__)
+        return 2
+    folder = ROOT / "benchmarks"
+    if arguments == ["update"]:
+        (folder / "README.md").write_text(updated(folder), encoding="utf-8", newline="\n")
+    found = problems(folder)
+    print("\n".join(found) or "benchmarks/README.md is in step")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,224 @@
+"""Epipolar lines: choose a point in one view, and see in the others where alone it can be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import torch
+from torch import Tensor
+
+from vggt_lite.geometry import (
+    essential_matrix,
+    fundamental_matrix,
+    invert_rigid,
+    normalized_coordinates,
+    project_points,
+    transform_points,
+)
+from vggt_lite.viz.look import COLORS, TEXT, small_png
+from vggt_lite.viz.reprojection import picture_row, picture_sheet
+from vggt_lite.viz.show import require_alt, show, show_bundle
+from vggt_lite.viz.sliders import Sliders
+
+SAME_DEPTH = 0.03  # relative: a surface this close to the expected depth is taken for the same one
+GUESSES = 24  # positions of the depth slider
+
+
+@dataclass(frozen=True, eq=False)
+class Epipolar:
+    """Views with known cameras, and with depth if there is a truth: everything that the figure needs.
+
+    Args:
+        images: (S, 3, H, W) in [0, 1]; the point is chosen in the first.
+        cam_from_world: (S, 3, 4). intrinsics: (S, 3, 3) pixels.
+        depth: (S, H, W) true z, so that the true match can be shown; None: no truth.
+        numbers: What the views are called; None counts from 1.
+    """
+
+    images: Tensor
+    cam_from_world: Tensor
+    intrinsics: Tensor
+    depth: Tensor | None = None
+    numbers: Sequence[int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the pictures."""
+        return tuple(self.images.shape[-2:])
+
+    @property
+    def titles(self) -> list[str]:
+        return [f"view {number}" for number in self.numbers or range(1, len(self.images) + 1)]
+
+    def lines(self, x: float, y: float) -> Tensor:
+        """(S − 1, 3) lines a·x + b·y + c = 0 in the other views, a² + b² = 1, so that it measures pixels."""
+        cameras, k = self.cam_from_world.double(), self.intrinsics.double()
+        fundamental = fundamental_matrix(essential_matrix(cameras[:1], cameras[1:]), k[:1], k[1:])
+        lines = fundamental @ torch.tensor([x, y, 1.0], dtype=torch.float64)
+        return lines / lines[:, :2].norm(dim=-1, keepdim=True)
+
+    def at_depth(self, x: float, y: float, z: float) -> tuple[Tensor, Tensor]:
+        """Where a point on the chosen ray at depth z lies: pixels (S, 2) and its depth (S,) in each view."""
+        pixel, k = torch.tensor([[x, y]], dtype=torch.float64), self.intrinsics.double()
+        ray = torch.nn.functional.pad(normalized_coordinates(pixel, k[0]), (0, 1), value=1.0)
+        cameras = self.cam_from_world.double()
+        world = transform_points(invert_rigid(cameras[0]), z * ray)
+        pixels, depths = project_points(world.expand(len(cameras), -1, -1), cameras, k)
+        return pixels[:, 0], depths[:, 0]
+
+    def match(self, x: float, y: float) -> tuple[Tensor, Tensor]:
+        """The true match: pixels (S, 2), and whether each view really sees it (S,)."""
+        if self.depth is None:
+            raise ValueError("there is no true match without a depth: give Epipolar(depth=…).")
+        height, width = self.size
+        pixels, z = self.at_depth(x, y, self.depth[0, int(y), int(x)].item())
+        column, row = pixels.floor().long().unbind(-1)
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (z > 0)
+        surface = self.depth[torch.arange(len(z)), row.clamp(0, height - 1), column.clamp(0, width - 1)]
+        return pixels, inside & ((surface - z).abs() < SAME_DEPTH * z)
+
+    def guesses(self) -> list[float]:
+        """Depths to try, near to far: the range of the first view's depth, or 0.3 to 3."""
+        near, far = (
+            (0.3, 3.0) if self.depth is None else (self.depth[0].min() * 0.8, self.depth[0].max() * 1.2)
+        )
+        return np.geomspace(float(near), float(far), GUESSES).tolist()
+
+
+def clip_line(line, size: tuple[int, int]) -> np.ndarray:
+    """The part (2, 2) of the line a·x + b·y + c = 0 inside a picture (H, W); NaN where it misses it."""
+    (a, b, c), (height, width) = (float(v) for v in line), size
+    ends = []
+    if abs(b) > 1e-12:
+        ends += [(x, -(a * x + c) / b) for x in (0.0, float(width))]
+    if abs(a) > 1e-12:
+        ends += [(-(b * y + c) / a, y) for y in (0.0, float(height))]
+    ends = sorted({(x, y) for x, y in ends if -1e-6 <= x <= width + 1e-6 and -1e-6 <= y <= height + 1e-6})
+    return np.array([ends[0], ends[-1]]) if len(ends) > 1 else np.full((2, 2), np.nan)
+
+
+def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match: bool = False) -> go.Figure:
+    """The chosen point in the first view, its epipolar line in all others.
+
+    Args:
+        views: Pictures and cameras.
+        x, y: The chosen point, pixels of the first view from its corner.
+        guess: A depth; a diamond on each line shows where the point would be at this depth. 0: none.
+        match: Show where the point really is (a ring; a cross where something hides it).
+    """
+    fig = picture_row(views.images, views.titles)
+    dot = {"size": 12, "color": COLORS[1], "line": {"color": "white", "width": 2}}
+    fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", marker=dot, name="chosen point"), 1, 1)
+    segments, diamonds, rings, seen = _geometry(views, x, y, guess, match)
+    for view, segment in enumerate(segments, start=1):
+        line = go.Scatter(x=segment[:, 0], y=segment[:, 1], mode="lines", hoverinfo="name")
+        fig.add_trace(line.update(line={"color": COLORS[1], "width": 3}, name="epipolar line"), 1, view + 1)
+        for place, name, symbol, color in (
+            (diamonds[view], "at this depth", "diamond", COLORS[3]),
+            (rings[view], "true match", "circle-open" if seen[view] else "x", COLORS[0]),
+        ):
+            marker = {"size": 14, "symbol": symbol, "color": color, "line": {"width": 3, "color": color}}
+            mark = go.Scatter(x=place[:1], y=place[1:], mode="markers", marker=marker, name=name)
+            fig.add_trace(mark, 1, view + 1)
+    return fig.update_layout(title={"text": epipolar_title(views, x, y, match), "font": {"size": 14}})
+
+
+def preview_epipolar(
+    views: Epipolar, x: float, y: float, guess: float = 0.0, match: bool = False, width: int = 230
+) -> bytes:
+    """PNG bytes of `draw_epipolar`; each view `width` pixels wide."""
+    sheet, pen, places = picture_sheet(views.images, views.titles, width)
+    segments, diamonds, rings, seen = _geometry(views, x, y, guess, match)
+
+    def mark(view: int, place, radius: int, **look) -> None:
+        left, top, zoom = places[view]
+        if (
+            np.isfinite(place).all()
+            and (0 <= place).all()
+            and place[0] < views.size[1]
+            and place[1] < views.size[0]
+        ):
+            u, v = left + zoom * place[0], top + zoom * place[1]
+            pen.ellipse([u - radius, v - radius, u + radius, v + radius], **look)
+
+    mark(0, np.array([x, y]), 6, fill=COLORS[1], outline="white", width=2)
+    for view, segment in enumerate(segments, start=1):
+        left, top, zoom = places[view]
+        if np.isfinite(segment).all():
+            pen.line((segment * zoom + (left, top)).ravel().tolist(), fill=COLORS[1], width=3)
+        mark(view, diamonds[view], 5, fill=COLORS[3], outline="white", width=2)
+        mark(view, rings[view], 9, outline="white", width=5)
+        mark(view, rings[view], 8, outline=COLORS[0] if seen[view] else TEXT, width=3)
+    pen.text((2, 2), epipolar_title(views, x, y, match), fill=TEXT, font_size=12)
+    return small_png(sheet, colors=256)
+
+
+def epipolar_title(views: Epipolar, x: float, y: float, match: bool) -> str:
+    """The chosen pixel; with the truth, how far the true match lies from the line."""
+    text = f"point ({x:g}, {y:g}) of {views.titles[0]}"
+    if not match:
+        return text
+    pixels = torch.nn.functional.pad(views.match(x, y)[0][1:], (0, 1), value=1.0)
+    distance = (pixels * views.lines(x, y)).sum(-1).abs().max().item()
+    return f"{text}; its true matches miss the lines by at most {distance:.4f} px"
+
+
+def _geometry(views: Epipolar, x: float, y: float, guess: float, match: bool):
+    """Segments (S − 1 of them), diamonds (S, 2), rings (S, 2) and who sees the match (S,)."""
+    nothing = np.full((len(views.images), 2), np.nan)
+    segments = [clip_line(line, views.size) for line in views.lines(x, y)]
+    diamonds = nothing if guess == 0 else views.at_depth(x, y, guess)[0].numpy()
+    rings, seen = views.match(x, y) if match else (torch.from_numpy(nothing), torch.zeros(len(nothing)))
+    return segments, diamonds, rings.numpy(), seen.numpy()
+
+
+class EpipolarControls(Sliders):
+    """The figure with sliders for the point, a guessed depth and the true match; a click sets the point too.
+
+    Args:
+        views: Pictures and cameras.
+        start: (x, y) to begin with, pixels.
+    """
+
+    def __init__(self, views: Epipolar, start: tuple[float, float]) -> None:
+        height, width = views.size
+        controls = {
+            "x": [column + 0.5 for column in range(width)], "y": [row + 0.5 for row in range(height)],
+            "guess": [("none", 0.0)] + [(f"depth {z:.2f}", z) for z in views.guesses()],
+        }  # fmt: skip
+        if views.depth is not None:
+            controls["match"] = [("hidden", False), ("shown", True)]
+        # An invisible sheet over the first picture reports clicks: an image itself does not.
+        sheet = go.Heatmap(z=np.zeros(views.size, np.uint8), x0=0.5, y0=0.5)
+        sheet.update(opacity=0, showscale=False, hoverinfo="none")
+
+        def draw(**values) -> go.Figure:
+            return draw_epipolar(views, **values).add_trace(sheet, 1, 1)
+
+        super().__init__(draw, controls, {"x": int(start[0]) + 0.5, "y": int(start[1]) + 0.5})
+        self.figure.data[-1].on_click(self._clicked)
+
+    def _clicked(self, _trace, points, _state) -> None:
+        if points.xs:
+            self.sliders["x"].value = int(points.xs[0]) + 0.5
+            self.sliders["y"].value = int(points.ys[0]) + 0.5
+
+
+def show_epipolar(views: Epipolar, *, alt: str, start: tuple[float, float], **still) -> None:
+    """Show `draw_epipolar` in a notebook with controls; a still picture where widgets cannot run.
+
+    Args:
+        views: Pictures and cameras.
+        alt: What the figure shows and what to notice, one sentence.
+        start: (x, y) to begin with, pixels of the first view.
+        still: `guess` and `match` of the still picture.
+    """
+    alt = require_alt(alt)
+    preview = preview_epipolar(views, *start, **still)
+    try:
+        bundle = EpipolarControls(views, start).box._repr_mimebundle_()
+    except ImportError:  # no ipywidgets or anywidget: the figure alone
+        show(draw_epipolar(views, *start, **still), alt=alt, preview=preview)
+        return
+    show_bundle({key: value for key, value in bundle.items() if "widget" in key}, alt, preview)

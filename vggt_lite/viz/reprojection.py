@@ -1,0 +1,194 @@
+"""Where world points land in pictures: a pinhole camera from above, and errors of a reprojection."""
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from plotly.subplots import make_subplots
+
+from vggt_lite.viz.look import COLORS, GRID, TEXT, as_array, as_pictures, data_uri, layout, small_png, thin
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+LONGEST = 512  # pixels of a picture's longer side in a live figure
+SHOWN_WIDTH = 300  # of one picture on the page
+
+
+def picture_row(images, titles, width: int = SHOWN_WIDTH) -> go.Figure:
+    """Pictures side by side on axes that count pixels from the image's corner, y down: one subplot a view."""
+    pictures = as_pictures(images)
+    fig = make_subplots(1, len(pictures), column_titles=list(titles), horizontal_spacing=0.01)
+    for column, picture in enumerate(pictures, start=1):
+        height_px, width_px = picture.shape[:2]
+        step = max(1, -(-max(height_px, width_px) // LONGEST))
+        image = go.Image(source=data_uri(thin(picture, LONGEST)), dx=step, dy=step, x0=step / 2, y0=step / 2)
+        fig.add_trace(image.update(hoverinfo="skip"), 1, column)
+        axis = {"visible": False, "constrain": "domain", "row": 1, "col": column}
+        fig.update_xaxes(range=[0, width_px], **axis)
+        anchor = "x" if column == 1 else f"x{column}"
+        fig.update_yaxes(range=[height_px, 0], scaleanchor=anchor, **axis)
+    aspect = pictures[0].shape[0] / pictures[0].shape[1]
+    fig.update_layout(layout(height=80 + width * aspect, width=20 + (width + 4) * len(pictures)))
+    fig.update_layout(margin={"t": 60}, showlegend=False)
+    fig.update_annotations(font_size=12)
+    return fig
+
+
+def picture_sheet(images, titles, width: int, top: int = 34) -> tuple[Image.Image, ImageDraw.ImageDraw, list]:
+    """The still form of `picture_row`: sheet, pen, and for each view (left, top, sheet pixels per pixel)."""
+    pictures, gap = as_pictures(images), 4
+    heights = [round(width * picture.shape[0] / picture.shape[1]) for picture in pictures]
+    sheet = Image.new("RGBA", (len(pictures) * (width + gap), top + max(heights)), (0, 0, 0, 0))
+    pen, font, places = ImageDraw.Draw(sheet), ImageFont.load_default(11), []
+    for view, (picture, height) in enumerate(zip(pictures, heights, strict=True)):
+        left = view * (width + gap)
+        sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST), (left, top))
+        pen.text((left + width / 2, top - 8), titles[view], fill=TEXT, font=font, anchor="mm")
+        places.append((left, top, width / picture.shape[1]))
+    return sheet, pen, places
+
+
+def draw_residuals(images, observed, projected, visibility, title: str = "", numbers=None) -> go.Figure:
+    """Errors of a reprojection: a ring where each point was seen, a line to where the model puts it.
+
+    Args:
+        images: S views, (3, H, W) or (H, W, 3).
+        observed: (S, N, 2) pixels. projected: (S, N, 2) pixels.
+        visibility: (S, N) bool; only these are drawn.
+        title: Written above, with the root mean square of the errors.
+        numbers: What the views are called; None counts from 1.
+    """
+    observed, projected, seen = as_array(observed), as_array(projected), as_array(visibility).astype(bool)
+    fig = picture_row(images, view_titles(numbers or range(1, len(observed) + 1)))
+    for view in range(len(observed)):
+        a, b = observed[view][seen[view]], projected[view][seen[view]]
+        lines = np.stack([a, b, np.full_like(a, np.nan)], 1).reshape(-1, 2).astype(np.float32)
+        line = {"color": COLORS[1], "width": 2.5}
+        error = go.Scatter(x=lines[:, 0], y=lines[:, 1], mode="lines", line=line, hoverinfo="skip")
+        fig.add_trace(error, 1, view + 1)
+        ring = {"size": 7, "symbol": "circle-open", "color": COLORS[0], "line": {"width": 2}}
+        x, y = a.T.astype(np.float32)
+        length = np.linalg.norm(b - a, axis=-1).astype(np.float32)
+        hover = "error %{customdata:.2f} px<extra></extra>"
+        rings = go.Scatter(x=x, y=y, mode="markers", marker=ring, customdata=length, hovertemplate=hover)
+        fig.add_trace(rings, 1, view + 1)
+    text = residual_title(observed, projected, seen, title)
+    return fig.update_layout(title={"text": text, "font": {"size": 14}})
+
+
+def preview_residuals(
+    images, observed, projected, visibility, title: str = "", numbers=None, width: int = 230
+) -> bytes:
+    """PNG bytes of `draw_residuals`; each view `width` pixels wide."""
+    observed, projected, seen = as_array(observed), as_array(projected), as_array(visibility).astype(bool)
+    sheet, pen, places = picture_sheet(images, view_titles(numbers or range(1, len(observed) + 1)), width)
+    for view, (left, top, zoom) in enumerate(places):
+        for a, b in zip(observed[view][seen[view]] * zoom, projected[view][seen[view]] * zoom, strict=True):
+            inside = np.clip(b, 0, [width, sheet.height - top])
+            pen.line([left + a[0], top + a[1], left + inside[0], top + inside[1]], fill=COLORS[1], width=2)
+            box = (left + a[0] - 3, top + a[1] - 3, left + a[0] + 3, top + a[1] + 3)
+            pen.ellipse(box, outline=COLORS[0], width=2)
+    pen.text((2, 2), residual_title(observed, projected, seen, title), fill=TEXT, font_size=12)
+    return small_png(sheet, colors=256)
+
+
+def residual_title(observed: np.ndarray, projected: np.ndarray, seen: np.ndarray, title: str = "") -> str:
+    """The title with the root mean square error over all seen points, pixels."""
+    rms = np.sqrt(((projected - observed) ** 2).sum(-1)[seen].mean())
+    return f"{title}{': ' if title else ''}error {rms:.2f} px (root mean square)"
+
+
+def view_titles(numbers) -> list[str]:
+    return [f"view {number}" for number in numbers]
+
+
+def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = "scene units") -> go.Figure:
+    """A pinhole camera at work: seen from above, and the picture it takes.
+
+    Left, each ray from a point to the camera's centre crosses the line z = 1 at x / z. Right, focal length
+    and principal point turn that crossing into pixels.
+
+    Args:
+        points: (N, 3) in the camera's frame, z > 0; at most four.
+        intrinsics: (3, 3) pixels.
+        size: (H, W) of the picture.
+        unit: What 1.0 means in the left panel.
+    """
+    points, k, pixels = project_for_drawing(points, intrinsics)
+    height, width = size
+    far = 1.15 * max(points[:, 2].max(), 1.0)
+    titles = ["from above", f"the picture, {width} by {height} pixels"]
+    fig = make_subplots(1, 2, column_titles=titles, horizontal_spacing=0.14)
+    edges = (np.array([0, width]) - k[0, 2]) / k[0, 0]  # x / z of the picture's left and right edge
+    wedge = {"x": [edges[0] * far, 0, edges[1] * far], "y": [far, 0, far]}
+    fig.add_trace(go.Scatter(**wedge, mode="lines", line={"color": TEXT, "dash": "dot"}, name="edges"), 1, 1)
+    plane = go.Scatter(x=edges, y=[1, 1], mode="lines", line={"color": TEXT, "width": 4}, name="z = 1")
+    fig.add_trace(plane, 1, 1)
+    for number, ((x, _, z), (u, v)) in enumerate(zip(points, pixels, strict=True), start=1):
+        color, symbol = COLORS[(number - 1) % 4], SYMBOLS[(number - 1) % 4]
+        marker = {"size": [0, 7, 12], "color": color, "symbol": symbol}
+        shared = {"name": f"point {number}", "hoverinfo": "name+x+y", "textposition": "top center"}
+        ray = {"x": [0, x / z, x], "y": [0, 1, z], "text": ["", "", str(number)]}
+        line = {"color": color, "width": 1.5}
+        fig.add_trace(go.Scatter(**ray, mode="lines+markers+text", line=line, marker=marker, **shared), 1, 1)
+        mark = {"size": 20 - 4 * number, "color": color, "symbol": symbol}  # what coincides stays visible
+        label = f"{number} ({u:.0f}, {v:.0f})" + 2 * number * "<br>"
+        fig.add_trace(
+            go.Scatter(x=[u], y=[v], text=[label], mode="markers+text", marker=mark, **shared), 1, 2
+        )
+    grid = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
+    fig.update_xaxes(title_text=f"x, right ({unit})", row=1, col=1, **grid)
+    fig.update_yaxes(title_text=f"z, forward ({unit})", row=1, col=1, scaleanchor="x", **grid)
+    frame = {**grid, "mirror": True, "showline": True, "row": 1, "col": 2, "constrain": "domain"}
+    fig.update_xaxes(title_text="pixels, right", range=[0, width], **frame)
+    fig.update_yaxes(title_text="pixels, down", range=[height, 0], scaleanchor="x2", **frame)
+    fig.update_layout(layout(height=360, width=820), showlegend=False, margin={"l": 60, "b": 45, "t": 40})
+    return fig.update_annotations(font_size=12)
+
+
+def preview_projection(points, intrinsics, size: tuple[int, int], unit: str = "scene units") -> bytes:
+    """PNG bytes of `draw_projection`, with the same two panels."""
+    points, k, pixels = project_for_drawing(points, intrinsics)
+    height, width = size
+    side, gap, top, base = 240, 50, 26, 22
+    sheet = Image.new("RGBA", (2 * side + gap, top + side + base), (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    far = 1.15 * max(points[:, 2].max(), 1.0)
+    zoom = side / max(far, 2.2 * np.abs(points[:, 0]).max())
+
+    def above(x: float, z: float) -> tuple[float, float]:
+        return side / 2 + zoom * x, top + side - 8 - zoom * z
+
+    edges = (np.array([0, width]) - k[0, 2]) / k[0, 0]
+    for edge in edges:
+        pen.line([above(0, 0), above(edge * far, far)], fill="#AAAAAA")
+    pen.line([above(edges[0], 1), above(edges[1], 1)], fill=TEXT, width=3)
+    pen.text((above(edges[1], 1)[0] + 6, above(0, 1)[1]), "z = 1", fill=TEXT, font=font, anchor="lm")
+    left, scale = side + gap, side / max(width, height)
+    pen.rectangle([left, top, left + scale * width - 1, top + scale * height], outline=TEXT)
+    for number, ((x, _, z), (u, v)) in enumerate(zip(points, pixels, strict=True), start=1):
+        color = COLORS[(number - 1) % 4]
+        pen.line([above(0, 0), above(x, z)], fill=color, width=2)
+        radius = 9 - 2 * number  # what coincides stays visible
+        for place, shift in ((above(x, z), 0), ((left + scale * u, top + scale * v), 9 * number - 9)):
+            pen.ellipse([w + r for r in (-radius, radius) for w in place], fill=color)
+            pen.text((place[0] + 9 + shift, place[1] - 8), str(number), fill=color, font=font)
+    pen.text((side / 2, 12), f"from above: x right, z up ({unit})", fill=TEXT, font=font, anchor="mm")
+    pen.text(
+        (left + side / 2, 12), f"the picture, {width} by {height} pixels", fill=TEXT, font=font, anchor="mm"
+    )
+    return small_png(sheet)
+
+
+def project_for_drawing(points, intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, intrinsics and pixels (N, 2) as arrays.
+
+    Raises:
+        ValueError: too many points, or one that is not in front of the camera.
+    """
+    points, k = as_array(points).astype(np.float64), as_array(intrinsics).astype(np.float64)
+    if len(points) > len(COLORS):
+        raise ValueError(f"{len(points)} points cannot be told apart; give at most {len(COLORS)}.")
+    if not (points[:, 2] > 0).all():
+        raise ValueError(
+            f"z must be positive for every point; got {points[:, 2].tolist()}: behind the camera."
+        )
+    return points, k, (points / points[:, 2:] @ k.T)[:, :2]
