@@ -122,7 +122,7 @@ def released_form() -> Iterator[None]:
             (track_head, "some_views", eight_views),
             (dense_pyramid, "add_positions_", add_position_map),
             (dense_pyramid.FusionBlock, "forward", enlarge_then_convolve),
-            (track_head, "correlate_window", correlate_whole_map),
+            (track_head, "correlate", correlate_whole_map),
         ):
             swaps.enter_context(patch.object(owner, name, old))
         yield

@@ -39,7 +39,7 @@ SIZES = {"views": 8, "queries": 1024, "height": 518, "width": 518}
 QUICK = {"views": 2, "queries": 64, "height": 280, "width": 280}
 WINDOW, WHOLE, RELEASED = "window", "whole map", "as released"
 FORMS = {"correlations": (WHOLE, WINDOW), "whole tracker": (RELEASED, WHOLE, WINDOW)}
-REPEATS = {"correlations": 7, "whole tracker": 2}
+REPEATS = {"correlations": 7, "whole tracker": 3}
 
 
 # --- the old forms --------------------------------------------------------------------------------

@@ -114,7 +114,9 @@ def main(arguments: list[str]) -> int:
             (folder / name).unlink()
     elif arguments == ["verify"]:
         found = problems(folder)
-        print("\n".join([*found, "run: python tools/student.py write"] if found else ["student copies are in step"]))
+        print("\n".join(found or ["the student copies are in step"]))
+        if found:
+            print("run: python tools/student.py write")
         return int(bool(found))
     elif arguments[:2] == ["write", "--code-only"] and len(arguments) == 3:
         if Path(arguments[2]).resolve() in (folder, folder.parent):

@@ -1,4 +1,4 @@
-"""How many weights a network has, told by its configuration: building VGGT-1B to count them takes seconds."""
+"""How many weights a network has, told by its configuration: building VGGT-1B to count them is slow."""
 
 from vggt_lite.config import ModelConfig
 

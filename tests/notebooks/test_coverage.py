@@ -15,7 +15,7 @@ DERIVED = {
     "01": """geometry.camera geometry.rotations geometry.pose_encoding geometry.epipolar
         geometry.bundle_adjustment""",
     "02": "scenes.images scenes.pixel_map model.patch_embed",
-    "03": "layers.attention layers.rope layers.mlp layers.block",
+    "03": "layers.attention layers.rope layers.mlp layers.block layers.lean",
     "04": "model.aggregator",
     "05": "model.camera_head",
     "06": "model.dense_head model.dense_pyramid model.activations",
@@ -26,7 +26,7 @@ DERIVED = {
         scenes.raycaster scenes.render scenes.cameras scenes.tracks scenes.track_truth scenes.depth_tracks
         scenes.batch scenes.normalize scenes.augment scenes.batches scenes.folder scenes.check
         training.accumulate training.average training.clipping training.loop training.schedule""",
-    "10": """model.vggt layers.lean weights weight_count names memory
+    "10": """model.vggt weights weight_count names memory
         parity.rule parity.stages parity.checks parity.golden parity.table""",
     "11": """geometry.alignment evaluation.poses evaluation.depths evaluation.points evaluation.tracks
         evaluation.constant evaluation.components evaluation.metrics evaluation.protocols

@@ -1,6 +1,6 @@
 """From one camera token per view to poses and fields of view, refined four times.
 
-Source: VGGT, section 3.4; adaptive layer norm: Peebles & Xie 2022 (DiT, arXiv:2212.09748).
+Source: VGGT, section 3.3; adaptive layer norm: Peebles & Xie 2022 (DiT, arXiv:2212.09748).
 """
 
 import torch

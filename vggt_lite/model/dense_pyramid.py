@@ -1,6 +1,6 @@
 """From four layers of patch tokens to one fine map: the body of every dense head.
 
-Source: DPT (Ranftl et al. 2021, arXiv:2103.13413), as VGGT uses it (section 3.4 and its release).
+Source: DPT (Ranftl et al. 2021, arXiv:2103.13413), as VGGT uses it (section 3.3 and its release).
 """
 
 import torch
@@ -142,5 +142,7 @@ class DensePyramid(nn.Module):
         x = self.fusions[2](x, maps[2], maps[1].shape[-2:])
         x = self.fusions[1](x, maps[1], maps[0].shape[-2:])
         x = self.fusions[0](x, maps[0], (2 * maps[0].shape[-2], 2 * maps[0].shape[-1]))
-        x = resize(self.output_conv(x), size)
+        del maps  # let go of what is done with before the largest maps are made
+        x = self.output_conv(x)
+        x = resize(x, size)
         return add_positions_(x, aspect) if self.positions else x

@@ -1,7 +1,7 @@
 """Follow any pixel of the first view through all views.
 
 Feature maps at half resolution, then a loop: compare each track with its surroundings at several
-scales, let a transformer propose a correction, move. Source: VGGT, section 3.4; CoTracker.
+scales, let a transformer propose a correction, move. Source: VGGT, section 3.3; CoTracker.
 """
 
 import torch
@@ -12,7 +12,7 @@ from vggt_lite.layers.lean import some_views
 from vggt_lite.layers.mlp import Mlp
 from vggt_lite.model.dense_pyramid import DensePyramid
 from vggt_lite.model.track_positions import flow_embedding, query_positions
-from vggt_lite.model.track_sampling import correlate_window, feature_pyramid, sample_bilinear
+from vggt_lite.model.track_sampling import correlate, feature_pyramid, sample_bilinear
 from vggt_lite.model.track_transformer import UpdateTransformer
 
 STRIDE = 2  # pixels per feature
@@ -47,7 +47,7 @@ class Tracker(nn.Module):
         """Features (B, S, N, C) against windows around tracks (B, S, N, 2) → (B, S, N, levels · window)."""
         flat, centers = features.flatten(0, 1), tracks.flatten(0, 1)
         windows = [
-            correlate_window(level, flat, centers / 2**number, self.radius)
+            correlate(level, flat, centers / 2**number, self.radius)
             for number, level in enumerate(pyramid)
         ]
         return torch.cat(windows, dim=-1).unflatten(0, features.shape[:2])
@@ -110,7 +110,7 @@ class TrackHead(nn.Module):
         flat = [x.flatten(0, 1) for x in layers]  # four of (B · S, P, 2C)
         parts = [
             self.pyramid([x[some] for x in flat], grid, aspect=width / height, size=(height, width))
-            for some in some_views(flat[0], height * width)
+            for some in some_views(flat[0], STRIDE**2 * height * width)
         ]
         return torch.cat(parts).unflatten(0, layers[0].shape[:2])
 

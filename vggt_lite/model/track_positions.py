@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def axis_table(count: int, dim: int, device: torch.device | str = "cpu") -> Tensor:
+def axis_table(count: int, dim: int, device: torch.device | None = None) -> Tensor:
     """Sines and cosines of the whole pixels 0 … count − 1, (count, 2 · dim), base 10 000."""
     frequency = 10000.0 ** (-torch.arange(dim, dtype=torch.float64) / dim)
     angle = torch.arange(count, dtype=torch.float64)[:, None] * frequency  # (count, dim)

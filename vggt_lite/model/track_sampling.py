@@ -4,6 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vggt_lite.layers.lean import even_pieces
+
+# Numbers gathered from a map at a time: 4 MB stay in a processor's cache, a large device wants more work.
+GATHERED_AT_A_TIME, GATHERED_AT_A_TIME_ACCELERATOR = 2**20, 2**26
+SMALL_MAP = 16  # a map of so few windows' pixels is correlated whole: one matrix product beats gathering
+
 
 def sample_bilinear(maps: Tensor, points: Tensor, padding: str = "border") -> Tensor:
     """Read maps between their pixels. Coordinates count from the centre of pixel (0, 0).
@@ -47,7 +53,7 @@ def correlate_whole_map(level: Tensor, features: Tensor, centers: Tensor, radius
         (M, N, (2r + 1)²); the slow index moves x, the fast one y (a slip the weights have learned).
     """
     images, tracks, channels = features.shape
-    volume = torch.einsum("mnc,mchw->mnhw", features, level) / channels**0.5
+    volume = torch.einsum("mnc,mchw->mnhw", features / channels**0.5, level)
     steps = torch.arange(-radius, radius + 1, device=centers.device, dtype=centers.dtype)
     window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).flatten(0, 1)  # (x, y)
     points = centers.flatten(0, 1)[:, None] + window  # (M · N, (2r + 1)², 2)
@@ -72,15 +78,34 @@ def correlate_window(level: Tensor, features: Tensor, centers: Tensor, radius: i
     # A single row or column has no scale: `sample_bilinear` finds it wherever one looks, so must we.
     inside_x, inside_y = (x >= 0) & (x < width) | (width == 1), (y >= 0) & (y < height) | (height == 1)
     column, row = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    pixel = row[:, :, None, :] * width + column[:, :, :, None]  # (M, N, x, y)
+    pixel = row[:, :, :, None] * width + column[:, :, None, :]  # (M, N, y, x): neighbours in memory
 
-    offset = torch.arange(images, device=pixel.device)[:, None, None, None] * (height * width)
-    table = level.flatten(2).transpose(1, 2).reshape(-1, channels)  # (M · H · W, C)
-    around = F.embedding(pixel + offset, table)  # (M, N, x, y, C)
-    values = torch.einsum("mnxyc,mnc->mnxy", around, features) / channels**0.5
-    values = values * (inside_x[..., :, None] & inside_y[..., None, :])
+    pixel = pixel + torch.arange(images, device=pixel.device)[:, None, None, None] * (height * width)
+    values = _dot_products(level, pixel.flatten(0, 1).flatten(1), features.flatten(0, 1) / channels**0.5)
+    values = values.reshape(pixel.shape) * (inside_y[..., :, None] & inside_x[..., None, :])
 
     fx, fy = fraction[:, :, 0], fraction[:, :, 1]
-    values = values[:, :, :-1] * (1 - fx) + values[:, :, 1:] * fx  # (M, N, 2r + 1, 2r + 2)
-    values = values[..., :-1] * (1 - fy) + values[..., 1:] * fy  # (M, N, 2r + 1, 2r + 1)
-    return values.flatten(2)
+    values = values[..., :-1] * (1 - fx) + values[..., 1:] * fx  # (M, N, 2r + 2, 2r + 1)
+    values = values[:, :, :-1] * (1 - fy) + values[:, :, 1:] * fy  # (M, N, 2r + 1, 2r + 1)
+    return values.transpose(2, 3).flatten(2)  # x slow, y fast
+
+
+def _dot_products(level: Tensor, pixel: Tensor, features: Tensor) -> Tensor:
+    """Track features (K, C) times a map (M, C, H, W) at flat indices (K, J) → (K, J), some tracks at a time.
+
+    The gathered neighbourhoods would be the tracker's largest tensor; in pieces they never exist at once.
+    """
+    table = level.flatten(2).transpose(1, 2).reshape(-1, level.shape[1])  # (M · H · W, C)
+    most = GATHERED_AT_A_TIME if level.is_cpu else GATHERED_AT_A_TIME_ACCELERATOR
+    at_once = len(pixel) if torch.is_grad_enabled() else most // (pixel.shape[1] * level.shape[1])
+    values = level.new_empty(pixel.shape)
+    for some in even_pieces(len(pixel), at_once):
+        values[some] = (F.embedding(pixel[some], table) @ features[some, :, None])[..., 0]
+    return values
+
+
+def correlate(level: Tensor, features: Tensor, centers: Tensor, radius: int) -> Tensor:
+    """Correlation of each track with a window of the map, by the cheaper of the two ways above."""
+    small = level.shape[-2] * level.shape[-1] <= SMALL_MAP * (2 * radius + 2) ** 2
+    way = correlate_whole_map if small else correlate_window
+    return way(level, features, centers, radius)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite.layers.attention import Attention
+from vggt_lite.layers.lean import even_pieces, tokens_at_a_time
 from vggt_lite.layers.mlp import Mlp
 
 
@@ -27,6 +28,16 @@ class TrackBlock(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """(M, L, C), context (M, K, C) → (M, L, C)."""
+        if torch.is_grad_enabled():
+            return self.read(x, context)
+        out = torch.empty_like(x, memory_format=torch.contiguous_format)
+        longest = max(x.shape[1], 0 if context is None else context.shape[1])
+        for some in even_pieces(len(x), tokens_at_a_time(x) // longest):  # sequences are independent
+            out[some] = self.read(x[some], None if context is None else context[some])
+        return out
+
+    def read(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """The block's formula, for all sequences at once."""
         x = self.norm1(x)
         x = x + self.attn(x, None if context is None else self.norm_context(context))
         return x + self.mlp(self.norm2(x))

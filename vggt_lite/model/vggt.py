@@ -54,7 +54,8 @@ class VGGT(nn.Module):
     def from_pretrained(cls, name: str, **options) -> "VGGT":
         """A trained model: "nano" (bundled), a .safetensors file, a folder, or a hub repository.
 
-        See `vggt_lite.weights.load_pretrained` for options and errors.
+        `heads=("camera", "depth")` reads only these, `dtype=torch.bfloat16` stores the aggregator's matrices
+        in half the memory. See `vggt_lite.weights.load_pretrained` for all options and errors.
         """
         from vggt_lite.weights import load_pretrained  # weights.py builds models from this file
 

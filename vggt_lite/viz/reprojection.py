@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 from vggt_lite.viz.look import COLORS, GRID, TEXT, as_array, as_pictures, data_uri, layout, small_png, thin
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+LABELS = ("bottom center", "top center", "bottom center", "top center")  # two points may share a pixel
 LONGEST = 512  # pixels of a picture's longer side in a live figure
 SHOWN_WIDTH = 300  # of one picture on the page
 
@@ -130,10 +131,9 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = "scen
         line = {"color": color, "width": 1.5}
         fig.add_trace(go.Scatter(**ray, mode="lines+markers+text", line=line, marker=marker, **shared), 1, 1)
         mark = {"size": 20 - 4 * number, "color": color, "symbol": symbol}  # what coincides stays visible
-        label = f"{number} ({u:.0f}, {v:.0f})" + 2 * number * "<br>"
-        fig.add_trace(
-            go.Scatter(x=[u], y=[v], text=[label], mode="markers+text", marker=mark, **shared), 1, 2
-        )
+        label = {"text": [f"<b>{number}</b> ({u:.0f}, {v:.0f})"], "textposition": LABELS[(number - 1) % 4]}
+        spot = go.Scatter(x=[u], y=[v], mode="markers+text", marker=mark, name=shared["name"], **label)
+        fig.add_trace(spot.update(hoverinfo="name+x+y", cliponaxis=False), 1, 2)
     grid = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
     fig.update_xaxes(title_text=f"x, right ({unit})", row=1, col=1, **grid)
     fig.update_yaxes(title_text=f"z, forward ({unit})", row=1, col=1, scaleanchor="x", **grid)
