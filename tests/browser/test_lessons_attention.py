@@ -2,9 +2,10 @@
 
 import json
 
-from tests.browser.test_quickstart import PATIENCE, STARTED
+from tests.browser.lab_page import PATIENCE, cells_with, open_notebook, run_all, write_notebook
 
-NOTEBOOK = "rotary_slider.ipynb"  # the lesson's own cells, and only those that the slider needs
+# The lesson's own cells, and only those that the slider needs.
+NEEDED = ["from vggt_lite.layers import", "def similarity(", "viz.show_with_sliders("]
 FIGURE = ".jp-OutputArea:has(.vggt-frequency) .js-plotly-plot"
 # Values of a heat map travel as typed arrays (rows in one piece) or as lists of rows: read both.
 VALUES = """() => {
@@ -15,30 +16,10 @@ VALUES = """() => {
 CHANGED = f"before => JSON.stringify(({VALUES})()) !== before"
 
 
-def needed_cells(source):
-    """The cell that defines `similarity`, the one that shows the slider, and the imports before them."""
-    import nbformat
-
-    lesson = nbformat.read(source, as_version=4)
-    code = [cell for cell in lesson.cells if cell.cell_type == "code"]
-    wanted = ("from vggt_lite.layers import", "def similarity(", "viz.show_with_sliders(")
-    lesson.cells = [next(cell for cell in code if word in cell.source) for word in wanted]
-    for cell in lesson.cells:
-        cell.outputs, cell.execution_count = [], None
-    return lesson
-
-
 def test_the_frequency_slider_changes_the_similarity_of_patches(page, lab):
-    import nbformat
-
-    notebooks = lab.folder / "notebooks"
-    nbformat.write(needed_cells(notebooks / "03_attention_and_rope.ipynb"), notebooks / NOTEBOOK)
-    page.goto(f"{lab.url}/lab/tree/notebooks/{NOTEBOOK}?reset&token={lab.token}")
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-    page.locator("text=/\\| Idle/").first.wait_for(timeout=PATIENCE)
-    page.click("#jp-MainMenu >> text=Run")
-    page.locator("li[data-command='runmenu:run-all']").click()
-    page.wait_for_function(STARTED, timeout=PATIENCE)
+    write_notebook(lab, "rotary.ipynb", cells_with(lab, "03_attention_and_rope.ipynb", NEEDED))
+    open_notebook(page, lab, "rotary.ipynb")
+    run_all(page)
 
     page.locator(FIGURE).first.wait_for(timeout=PATIENCE)
     before = page.evaluate(VALUES)

@@ -2,10 +2,9 @@
 
 import json
 
-import nbformat
 import pytest
 
-from tests.browser.test_quickstart import DONE, PATIENCE, STARTED
+from tests.browser.lab_page import PATIENCE, open_notebook, run_all, write_notebook
 
 CODE = """
 import torch
@@ -37,23 +36,9 @@ MOVED = f"before => JSON.stringify(({LINE})()) !== before"
 @pytest.fixture
 def figures(page, lab):
     """A notebook with the two kinds of figures, run."""
-    cells = [nbformat.v4.new_code_cell(text.strip()) for text in (CODE, RESIDUALS)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    nbformat.write(notebook, lab.folder / "cameras.ipynb")
-    page.goto(f"{lab.url}/lab/tree/cameras.ipynb?reset&token={lab.token}")
-    page.locator("text=/\\| Idle/").first.wait_for(timeout=PATIENCE)
-    for _ in range(5):
-        page.click("#jp-MainMenu >> text=Run")
-        page.locator("li[data-command='runmenu:run-all']").click()
-        try:
-            page.wait_for_function(STARTED, timeout=10_000)
-        except Exception as error:
-            if "Timeout" not in str(error):
-                raise
-            continue
-        page.wait_for_function(DONE, timeout=PATIENCE)
-        break
+    write_notebook(lab, "cameras.ipynb", [CODE, RESIDUALS])
+    open_notebook(page, lab, "cameras.ipynb")
+    run_all(page)
     page.locator(EPIPOLAR).first.wait_for(timeout=PATIENCE)
     return page
 

@@ -1,8 +1,6 @@
 """Lesson 02's slider over the stages of the ViT: another stage, other colours, in place."""
 
-import nbformat
-
-from tests.browser.test_quickstart import PATIENCE, number_of_colors, run_all
+from tests.browser.lab_page import PATIENCE, number_of_colors, open_notebook, run_all, write_notebook
 
 CELL = """import torch
 from vggt_lite import viz
@@ -29,11 +27,8 @@ TOKEN = """() => {
 
 
 def test_the_slider_over_stages_changes_the_colours_in_place(page, lab):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.folder / "notebooks" / "tokens.ipynb")
-    page.goto(f"{lab.url}/lab/tree/notebooks/tokens.ipynb?reset&token={lab.token}")
-    page.locator("text=/\\| Idle/").first.wait_for(timeout=PATIENCE)
+    write_notebook(lab, "tokens.ipynb", [CELL])
+    open_notebook(page, lab, "tokens.ipynb")
     run_all(page)
 
     figure = page.locator(FIGURE).first
