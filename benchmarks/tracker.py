@@ -48,13 +48,9 @@ REPEATS = {"correlations": 7, "whole tracker": 3}
 class WholeMapTracker(Tracker):
     """A volume of all tracks × all pixels for every level."""
 
-    def correlations(self, pyramid: list[Tensor], features: Tensor, tracks: Tensor) -> Tensor:
-        flat, centers = features.flatten(0, 1), tracks.flatten(0, 1)
-        windows = [
-            correlate_whole_map(level, flat, centers / 2**number, self.radius)
-            for number, level in enumerate(pyramid)
-        ]
-        return torch.cat(windows, dim=-1).unflatten(0, features.shape[:2])
+    def correlations(self, *inputs: Tensor) -> Tensor:
+        with patch.object(track_head, "correlate", correlate_whole_map):
+            return super().correlations(*inputs)
 
 
 class ReleasedTracker(WholeMapTracker):

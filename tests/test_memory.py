@@ -11,8 +11,7 @@ from benchmarks import measure
 from benchmarks import memory as benchmark
 from vggt_lite import VGGT
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B
-from vggt_lite.memory import MemoryEstimate, estimate_memory, gigabytes, views_that_fit
-from vggt_lite.weight_count import parameters
+from vggt_lite.memory import MemoryEstimate, count_weights, estimate_memory, gigabytes, views_that_fit
 from vggt_lite.weights import round_matrices
 
 MEASURED = json.loads((Path(benchmark.__file__).parent / "results" / "memory_cpu.json").read_text())["rows"]
@@ -62,14 +61,14 @@ def test_the_network_still_needs_what_the_estimate_says(conditions):
 @pytest.mark.parametrize("heads", [HEADS, ("camera",), ("depth", "track"), ("point",), ()])
 def test_weights_are_counted_exactly(config, heads):
     model = VGGT(config.with_(heads=heads))
-    assert sum(parameters(config, heads)) == sum(p.numel() for p in model.parameters())
+    assert sum(count_weights(model.config)) == sum(p.numel() for p in model.parameters())
     round_matrices(model, torch.bfloat16)
     stored = sum(p.numel() * p.element_size() for p in model.parameters())
     assert estimate_memory(config, 1, 112, 112, torch.bfloat16, heads).weights == stored
 
 
 def test_vggt_1b_has_as_many_weights_as_the_released_one():
-    assert sum(parameters(VGGT_1B)) == 1_256_537_516
+    assert sum(count_weights(VGGT_1B)) == 1_256_537_516
     assert estimate_memory(VGGT_1B, 1, 518, 518).weights == 4 * 1_256_537_516
 
 

@@ -11,13 +11,16 @@ gradients: training also keeps what the backward pass needs.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
 from vggt_lite.config import ModelConfig
 from vggt_lite.layers import lean
 from vggt_lite.model.track_head import STRIDE
-from vggt_lite.weight_count import parameters
+from vggt_lite.model.vggt import VGGT
+from vggt_lite.weight_files import Undrawn
+from vggt_lite.weights import matrices_of
 
 FLOAT = 4  # bytes: the stream of tokens, the heads and all that is kept are float32
 LIBRARIES = 8_000_000  # bytes that libraries keep for themselves once they have worked
@@ -89,11 +92,20 @@ def estimate_memory(
             f"of the patch size {config.patch_size}."
         )
     heads = config.heads if heads is None else heads
-    matrices, others = parameters(config, heads)
+    matrices, others = count_weights(config.with_(heads=tuple(heads)))
     weights = matrices * (stored or dtype).itemsize + others * FLOAT
     scene = _Scene(config, views, height, width, dtype, torch.device(device))
     stages = {name: round(peak + LIBRARIES) for name, peak in scene.stages(heads, query_points)}
     return MemoryEstimate(weights, stages)
+
+
+@cache
+def count_weights(config: ModelConfig) -> tuple[int, int]:
+    """How many numbers a network holds: in the matrices that may be stored rounded, and in all the rest."""
+    with torch.device("meta"), Undrawn():
+        model = VGGT(config)
+    matrices = sum(weight.numel() for module in matrices_of(model) for weight in module.parameters())
+    return matrices, sum(weight.numel() for weight in model.parameters()) - matrices
 
 
 def views_that_fit(config: ModelConfig, height: int, width: int, available: float, **options) -> int:

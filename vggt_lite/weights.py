@@ -94,9 +94,13 @@ def round_matrices(model: VGGT, dtype: torch.dtype) -> None:
     the same to the bit, and three quarters of the weights take half the memory. Everything else, which
     autocast reads in float32, is left alone.
     """
-    for module in model.aggregator.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
-            module.to(dtype)
+    for module in matrices_of(model):
+        module.to(dtype)
+
+
+def matrices_of(model: VGGT) -> list[nn.Module]:
+    """The modules whose weight and bias `round_matrices` stores in another type."""
+    return [module for module in model.aggregator.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
 
 
 def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float32, **notes: str) -> None:

@@ -26,7 +26,7 @@ DERIVED = {
         scenes.raycaster scenes.render scenes.cameras scenes.tracks scenes.track_truth scenes.depth_tracks
         scenes.batch scenes.normalize scenes.augment scenes.batches scenes.folder scenes.check
         training.accumulate training.average training.clipping training.loop training.schedule""",
-    "10": """model.vggt weights weight_count names memory
+    "10": """model.vggt weights names memory
         parity.rule parity.stages parity.checks parity.golden parity.table""",
     "11": """geometry.alignment evaluation.poses evaluation.depths evaluation.points evaluation.tracks
         evaluation.constant evaluation.components evaluation.metrics evaluation.protocols
