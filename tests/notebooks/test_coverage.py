@@ -21,7 +21,8 @@ DERIVED = {
     "06": "model.dense_head model.dense_pyramid model.activations",
     "07": "model.track_head model.track_positions model.track_sampling model.track_transformer",
     "08": """training.losses.camera training.losses.dense training.losses.surface training.losses.track
-        training.losses.matching training.losses.multitask training.losses.masked""",
+        training.losses.matching training.losses.multitask training.losses.masked
+        scenes.trouble evaluation.consistency""",
     "09": """scenes.generate scenes.layout scenes.shapes scenes.relief scenes.materials scenes.textures
         scenes.raycaster scenes.render scenes.cameras scenes.tracks scenes.track_truth scenes.depth_tracks
         scenes.batch scenes.normalize scenes.augment scenes.batches scenes.folder scenes.check

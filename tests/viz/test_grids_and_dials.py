@@ -92,6 +92,7 @@ def test_a_slider_changes_the_figure_in_place():
     assert calls[-1] == (1, 2) and sliders.figure is figure
     assert figure.data[0].z[0][0] == 1 and figure.data[1].y[0] == 2
     assert figure.layout.annotations[0].text == "times 1"
+    assert figure.layout.coloraxis.cmax == 1  # the colour bar goes along
 
 
 def test_sliders_without_controls_are_refused():

@@ -1,5 +1,6 @@
 """Metrics, and the protocol by which a model is scored with them."""
 
+from vggt_lite.evaluation.consistency import road_disagreement
 from vggt_lite.evaluation.metrics import (
     depth_metrics,
     point_metrics,
@@ -18,5 +19,6 @@ __all__ = [
     "point_metrics",
     "pose_auc",
     "relative_pose_errors",
+    "road_disagreement",
     "track_metrics",
 ]

@@ -7,15 +7,19 @@ from vggt_lite.scenes.generate import generate_scenes
 from vggt_lite.scenes.images import ImageBatch, load_images
 from vggt_lite.scenes.normalize import normalize_scene
 from vggt_lite.scenes.pixel_map import PixelMap
+from vggt_lite.scenes.trouble import Trouble, seen_from_first, troubled_scenes
 
 __all__ = [
     "ImageBatch",
     "PixelMap",
     "SceneBatch",
+    "Trouble",
     "check_scene",
     "generate_scenes",
     "load_images",
     "normalize_scene",
     "read_scene",
+    "seen_from_first",
+    "troubled_scenes",
     "write_scene",
 ]

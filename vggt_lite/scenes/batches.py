@@ -27,9 +27,7 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
 
 
-def choose_views(
-    scenes: int, views: int, path: int, progress: float, generator: torch.Generator
-) -> Tensor:
+def choose_views(scenes: int, views: int, path: int, progress: float, generator: torch.Generator) -> Tensor:
     """Which views of each scene to show, in random order: (scenes, views) indices along the path.
 
     All of them lie within a window of the path. At progress 0 it is as short as possible and the views

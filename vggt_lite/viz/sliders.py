@@ -51,8 +51,9 @@ class Sliders:
                 changes = trace.to_plotly_json()
                 changes.pop("type")
                 old.update(changes, overwrite=True)
-            for part in ("title", "annotations", "shapes"):
-                self.figure.layout[part] = new.layout[part]
+            for part in new.layout:
+                if part in ("title", "annotations", "shapes") or part.startswith("coloraxis"):
+                    self.figure.layout[part] = new.layout[part]
 
 
 def show_with_sliders(
