@@ -1,17 +1,12 @@
-"""Attention, blocks and rotary positions: checks of the exercises, with the mistakes people make."""
+"""Attention: checks of the exercises, with the mistakes people make."""
 
 import torch
-import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from vggt_lite import layers
 from vggt_lite.checks.check import Check
+from vggt_lite.checks.draws import draws
 from vggt_lite.layers.lean import even_pieces
-
-
-def draws(*shapes, seed: int = 0):
-    """Normal random tensors of these shapes, from a generator of their own."""
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(shape, generator=generator) for shape in shapes)
 
 
 def softmax_scores(q, k, divisor: float, dim: int = -1):
@@ -36,6 +31,18 @@ attention_weights = Check(
         "you divided after the softmax: scale the scores, then take the softmax": lambda q, k: (
             softmax_scores(q, k, 1.0) / q.shape[-1] ** 0.5
         ),
+        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": lambda q, k: (
+            softmax_scores(q, k, q.shape[-2] ** 0.5)
+        ),
+        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": lambda q, k: (
+            softmax_scores(q, k, q.shape[-1] ** 0.5, dim=0)
+        ),
+        "readers and read have changed places: rows belong to the queries": lambda q, k: softmax_scores(
+            k, q, q.shape[-1] ** 0.5
+        ),
+        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": lambda q, k: (
+            q @ k.permute(*reversed(range(k.ndim))) / q.shape[-1] ** 0.5
+        ).softmax(-1),
     },
     hint="Scores (…, L, M) first: one dot product for each pair. Then scale. Then each row becomes shares.",
 )
@@ -67,6 +74,26 @@ def _interleaved(qkv, num_heads):
     return (layers.attention_weights(q, k) @ v).permute(0, 2, 3, 1).flatten(2)
 
 
+def _reshaped_into_heads(qkv, num_heads):
+    length, parts = qkv.shape[1], qkv.chunk(3, dim=-1)
+    q, k, v = (part.reshape(len(part), num_heads, length, -1) for part in parts)
+    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
+
+
+def _heads_among_themselves(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).unbind(2)  # three of (B, L, n, d)
+    return (layers.attention_weights(q, k) @ v).flatten(2)
+
+
+def _averaged(qkv, num_heads):
+    return mix_heads(qkv, num_heads).unflatten(-1, (num_heads, -1)).mean(2)
+
+
+def _keys_first(qkv, num_heads):
+    k, q, v = qkv.chunk(3, dim=-1)
+    return mix_heads(torch.cat([q, k, v], dim=-1), num_heads)
+
+
 multi_head = Check(
     name="several heads",
     reference=mix_heads,
@@ -82,119 +109,17 @@ multi_head = Check(
             _heads_not_moved_back
         ),
         "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": _interleaved,
+        "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward": (
+            _reshaped_into_heads
+        ),
+        "heads attend to each other within one token: move the heads before the tokens": (
+            _heads_among_themselves
+        ),
+        "you averaged the heads; they stand side by side, n · d = C channels": _averaged,
+        "you took the keys for the queries: the order is [q | k | v]": _keys_first,
         "you compared all channels at once; every head has its own": lambda qkv, n: mix_heads(qkv, 1),
     },
     hint="Print every shape: (B, L, 3C), (B, L, 3, n, d), three of (B, n, L, d), (B, L, n, d), (B, L, C).",
-)
-
-
-def run_block(x, attend, think, norm1, norm2, gamma1, gamma2):
-    """The two lines of a block, from its parts."""
-    x = x + gamma1 * attend(norm1(x))
-    return x + gamma2 * think(norm2(x))
-
-
-def _post_norm(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = norm1(x + gamma1 * attend(x))
-    return norm2(x + gamma2 * think(x))
-
-
-def _parallel(x, attend, think, norm1, norm2, gamma1, gamma2):
-    return x + gamma1 * attend(norm1(x)) + gamma2 * think(norm2(x))
-
-
-def _no_residual(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = gamma1 * attend(norm1(x))
-    return gamma2 * think(norm2(x))
-
-
-def _normed_residual(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = norm1(x)
-    x = norm2(x + gamma1 * attend(x))
-    return x + gamma2 * think(x)
-
-
-def block_case(length: int, dim: int, scale: float, seed: int):
-    """A sequence and the parts of a block, all different from one another."""
-    x, weight = draws((2, length, dim), (dim, dim), seed=seed)
-    gamma1, gamma2 = draws((dim,), (dim,), seed=seed + 1)
-
-    def attend(y):
-        return layers.attention_weights(y, y) @ y
-
-    def think(y):
-        return F.gelu(y @ weight)
-
-    def norm1(y):
-        return F.layer_norm(y, (dim,))
-
-    def norm2(y):
-        return 2 * F.layer_norm(y, (dim,))
-
-    return x, attend, think, norm1, norm2, scale * gamma1, scale * gamma2
-
-
-block = Check(
-    name="a block",
-    reference=run_block,
-    cases=lambda: [
-        ("three tokens", block_case(3, 4, 0.5, seed=0)),
-        ("a longer sequence", block_case(9, 8, 1.0, seed=1)),
-        ("γ = 0", block_case(2, 4, 0.0, seed=2)),
-    ],
-    mutants={
-        "you normalised after adding: the norm stands before the part that reads": _post_norm,
-        "the perceptron read the x from before the attention": _parallel,
-        "you forgot to add x: each line adds to the stream": _no_residual,
-        "you forgot γ": lambda x, *parts: run_block(x, *parts[:4], 1, 1),
-        "you added to the normalised x: norms are for reading, the stream stays": _normed_residual,
-    },
-    hint="x ← x + γ₁ · attend(norm1 x), and then once more with think, norm2 and γ₂.",
-)
-
-
-def turn(x, positions, base: float):
-    """Two-dimensional rotary positions, from the positions themselves."""
-    return layers.rotate(x, layers.rotary_tables(positions, x.shape[-1], base))
-
-
-def _turned_by(x, positions, frequency):
-    angle = positions[..., None].float() * frequency
-    return layers.rotate(x, (angle.cos(), angle.sin()))
-
-
-def _neighbours(x, positions, base):
-    halves = x.unflatten(-1, (2, -1, 2))  # (…, L, 2, d / 4, 2): pairs of neighbours
-    cos, sin = layers.rotary_tables(positions, x.shape[-1], base)
-    a, b = halves.unbind(-1)
-    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-3)
-
-
-def _short_ladder(x, positions, base):
-    count = x.shape[-1] // 4
-    return _turned_by(x, positions, base ** (-torch.arange(count) / (2 * count)))
-
-
-rotate = Check(
-    name="rotary positions",
-    reference=turn,
-    cases=lambda: [
-        ("small numbers", (torch.arange(8.0).reshape(2, 4), torch.tensor([[0, 1], [2, 0]]), 100.0)),
-        ("two heads on a grid", (*draws((2, 6, 24)), layers.grid_positions(2, 3, 0), 100.0)),
-        (
-            "special tokens and base 50",
-            (*draws((6, 16), seed=1), layers.grid_positions(2, 2, 2), 50.0),
-        ),
-    ],
-    mutants={
-        "you turned the other way: a becomes a·cos − b·sin": lambda x, p, base: turn(x, -p, base),
-        "you paired neighbouring channels: within a half, channel i turns with channel i + d/4": _neighbours,
-        "you let columns turn the first half: rows come first": lambda x, p, base: turn(x, p.flip(-1), base),
-        "you fixed the base: use the one that is given": lambda x, p, base: turn(x, p, 10_000.0),
-        "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))": _short_ladder,
-        "both halves turned by the row": lambda x, p, base: turn(x, p[..., :1].expand_as(p), base),
-    },
-    hint="Cut d into [row a | row b | column a | column b], d/4 each; turn the row pair by row · f.",
 )
 
 
@@ -205,14 +130,39 @@ def in_pieces(q, k, v, most: int):
 
 
 def _own_keys_only(q, k, v, most):
-    parts = even_pieces(q.shape[-2], most)
-    read = [layers.attention_weights(q[..., p, :], k[..., p, :]) @ v[..., p, :] for p in parts]
-    return torch.cat(read, dim=-2)
+    pieces = zip(*(x.split(most, dim=-2) for x in (q, k, v)), strict=True)
+    return torch.cat([layers.attention_weights(q, k) @ v for q, k, v in pieces], dim=-2)
 
 
 def _softmax_per_piece(q, k, v, most):
-    parts = even_pieces(q.shape[-2], most)
-    return sum(layers.attention_weights(q, k[..., p, :]) @ v[..., p, :] for p in parts) / len(parts)
+    return _summed(q, k, v, most) / len(k.split(most, dim=-2))
+
+
+def _summed(q, k, v, most):
+    pieces = zip(k.split(most, dim=-2), v.split(most, dim=-2), strict=True)
+    return sum(layers.attention_weights(q, some) @ values for some, values in pieces)
+
+
+class RowsOfShares(TorchFunctionMode):
+    """Notes the most rows of shares, (…, rows, M) for M keys, that any step of the work inside returns."""
+
+    def __init__(self, num_keys: int) -> None:
+        super().__init__()
+        self.num_keys, self.most = num_keys, 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.ndim > 1 and result.shape[-1] == self.num_keys:
+            rows = result.shape[-2]  # keys on their side, (…, d, M), have more rows than there are tokens
+            self.most = max(self.most, rows if rows <= self.num_keys else 0)
+        return result
+
+
+def try_pieces(answer, q, k, v, most: int):
+    """What came out, and whether more rows than allowed were held on the way."""
+    with RowsOfShares(k.shape[-2]) as rows:
+        result = answer(q, k, v, most)
+    return None if result is None else (result, torch.tensor(rows.most > most))
 
 
 def _rest_forgotten(q, k, v, most):
@@ -223,15 +173,20 @@ def _rest_forgotten(q, k, v, most):
 pieces = Check(
     name="attention in pieces",
     reference=in_pieces,
+    run=try_pieces,
     cases=lambda: [
-        ("six tokens in twos", (*draws((6, 4), (6, 4), (6, 4)), 2)),
+        ("six tokens in twos", (*draws((6, 8), (6, 8), (6, 8)), 2)),
         ("seven tokens in threes", (*draws((2, 7, 8), (2, 7, 8), (2, 7, 8), seed=1), 3)),
-        ("all at once", (*draws((5, 4), (5, 4), (5, 4), seed=2), 100)),
+        ("all at once", (*draws((5, 8), (5, 8), (5, 8), seed=2), 100)),
     ],
     mutants={
         "a piece of readers saw only the keys of its own piece: it must see all of them": _own_keys_only,
         "you cut the keys, and each piece had its own softmax: a row's shares need all keys at once": (
             _softmax_per_piece
+        ),
+        "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
+        "you held all rows of shares at once: cut the readers before you compare": lambda q, k, v, most: (
+            layers.attention_weights(q, k) @ v
         ),
         "you lost the last tokens when the length is no multiple of the piece": _rest_forgotten,
     },

@@ -26,7 +26,10 @@ import torch
 from vggt_lite.checks.compare import ATOL, RTOL, Difference, count, difference
 from vggt_lite.checks.outcome import Outcome
 
-BLANK = "Replace the `...` in the cell above, run that cell, then run this one again."
+BLANK = (
+    "Replace the `...` in the cell above, run that cell, then run this one again. If you did: is a `return` "
+    "missing?"
+)
 
 
 def call(answer: Callable, *args):

@@ -1,0 +1,122 @@
+"""How long every notebook takes to run, measured: the table in teaching/syllabus.md.
+
+    python tools/durations.py measure [00_quickstart …]   run these (or all), fast and in full
+    python tools/durations.py update                      write the table anew from teaching/durations.json
+    python tools/durations.py check                       say whether it is out of step; exit code 1 if it is
+
+A run starts a kernel of its own in a copy of notebooks/, as Run All would; seconds include its start. Fast is
+what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on an idle machine.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+import nbformat  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+
+from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
+from vggt_lite.files import whole_file  # noqa: E402
+
+RESULTS = ROOT / "teaching" / "durations.json"
+PAGE = ROOT / "teaching" / "syllabus.md"
+TABLE = re.compile(r"(<!-- durations: begin -->\n).*?(<!-- durations: end -->)", re.DOTALL)
+FAST = {"VGGT_LITE_FAST": "1", "VGGT_LITE_MAX_POINTS": "2000"}
+MODES = {"fast": FAST, "full": {}}
+# A last cell of our own: the most memory the kernel held, in megabytes.
+PEAK = """import resource, sys
+unit = 1_000_000 if sys.platform == "darwin" else 1_000
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)"""
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def measure(name: str) -> dict:
+    """Seconds and peak memory of one notebook in both modes."""
+    found = {}
+    for mode, environment in MODES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(ROOT / "notebooks", Path(folder) / "notebooks")
+            (Path(folder) / "data").symlink_to(ROOT / "data", target_is_directory=True)
+            notebook = nbformat.read(Path(folder) / "notebooks" / f"{name}.ipynb", as_version=4)
+            notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+            client = NotebookClient(
+                notebook, timeout=1800, resources={"metadata": {"path": f"{folder}/notebooks"}}
+            )
+            kernel = {key: value for key, value in os.environ.items() if key not in FAST}
+            kernel |= {"PYTHONPATH": str(ROOT), "VGGT_LITE_QUIET": "1", **environment}
+            started = time.monotonic()
+            client.execute(env=kernel)
+            seconds = time.monotonic() - started
+        peak = int(notebook.cells[-1].outputs[0].text)
+        found[mode] = {"seconds": round(seconds, 1), "peak_mb": peak}
+        print(f"{name} {mode}: {seconds:.0f} s, {peak} MB", flush=True)
+    return found
+
+
+def table(report: dict) -> str:
+    machine = report["hardware"]
+    rows = [
+        "| notebook | fast, s | in full, s | memory, MB |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| [{name[:2]}](../notebooks/{name}.ipynb) | {found['fast']['seconds']:.0f} | "
+            f"{found['full']['seconds']:.0f} | {max(mode['peak_mb'] for mode in found.values())} |"
+            for name, found in sorted(report["notebooks"].items())
+        ),
+    ]
+    return "\n".join(rows) + f"\n\nMeasured on {machine}, PyTorch {report['versions']['torch']}.\n"
+
+
+def load() -> dict:
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"notebooks": {}}
+
+
+def page() -> str:
+    """The syllabus with the table as the results say it."""
+    text = PAGE.read_text(encoding="utf-8")
+    return TABLE.sub(lambda found: found[1] + table(load()) + found[2], text)
+
+
+def problems() -> list[str]:
+    """What is out of step, one sentence each."""
+    found = [f"{name} was never measured" for name in names() if name not in load()["notebooks"]]
+    found += [f"{name} is gone" for name in load()["notebooks"] if name not in names()]
+    if page() != PAGE.read_text(encoding="utf-8"):
+        found.append("the table is out of step: python tools/durations.py update")
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    command, chosen = arguments[0] if arguments else "", arguments[1:]
+    if command == "measure":
+        for name in chosen or names():
+            report = load()
+            report["hardware"], report["versions"] = hardware("cpu"), versions()
+            report["notebooks"][name] = measure(name)
+            with whole_file(RESULTS) as temporary:
+                temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    elif command == "update":
+        with whole_file(PAGE) as temporary:
+            temporary.write_text(page(), encoding="utf-8")
+    elif command == "check":
+        for problem in problems():
+            print(problem)
+        sys.exit(bool(problems()))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
