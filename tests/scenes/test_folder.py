@@ -8,10 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
+from vggt_lite.config import VARIED_SCENES
 from vggt_lite.geometry import invert_rigid, unproject_depth
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.check import check_scene
 from vggt_lite.scenes.folder import read_info, read_scene, write_scene
+from vggt_lite.scenes.generate import generate_scenes
 
 S, H, W, N = 4, 48, 64, 5
 
@@ -27,10 +29,10 @@ def orbit(view: int) -> torch.Tensor:
     return torch.cat([rotation, -(rotation @ center)[:, None]], dim=-1)
 
 
-def room(half=(2.0, 1.5, 2.5)) -> SceneBatch:
+def room(half=(2.0, 1.5, 2.5), focal=(50.0, 50.0)) -> SceneBatch:
     """Views inside an empty box: where each ray leaves it is known exactly."""
     cameras = torch.stack([orbit(view) for view in range(S)])  # (S, 3, 4)
-    k = torch.tensor([[50.0, 0, W / 2], [0, 50.0, H / 2], [0, 0, 1]]).expand(S, 3, 3).clone()
+    k = torch.tensor([[focal[0], 0, W / 2], [0, focal[1], H / 2], [0, 0, 1]]).expand(S, 3, 3).clone()
     ends = unproject_depth(torch.ones(S, H, W), k, cameras)  # (S, H, W, 3)
     centers = invert_rigid(cameras)[:, None, None, :3, 3]
     rays = ends - centers  # one unit of z long
@@ -240,6 +242,26 @@ def test_depths_in_millimetres_are_recognised(folder):
     for file in (folder / "depths").iterdir():
         change(file, depth=lambda x: x * 1000)
     assert "depth is in thousandths" in check_scene(folder)[0]
+
+
+def test_depth_along_the_ray_is_recognised(tmp_path):
+    scene = room()
+    ends = unproject_depth(torch.ones_like(scene.depth), scene.intrinsics, torch.eye(3, 4))
+    scene.depth = scene.depth * ends.norm(dim=-1)
+    assert "distance along the ray" in check_scene(write_scene(tmp_path / "scene", scene))[0]
+
+
+def test_swapped_focal_lengths_are_recognised(tmp_path):
+    scene = room(focal=(50.0, 70.0))
+    assert not check_scene(write_scene(tmp_path / "right", scene))
+    scene.intrinsics[..., 0, 0], scene.intrinsics[..., 1, 1] = 70.0, 50.0
+    assert "focal lengths are swapped" in check_scene(write_scene(tmp_path / "wrong", scene))[0]
+
+
+def test_generated_scenes_raise_no_alarm(tmp_path):
+    for seed in range(1_000_000, 1_000_008):
+        scene = generate_scenes(seed, 1, 4, 48, 64, config=VARIED_SCENES if seed % 2 else None)
+        assert not check_scene(write_scene(tmp_path / str(seed), scene))
 
 
 def test_a_rotated_photograph_is_pointed_out(folder):

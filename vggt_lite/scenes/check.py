@@ -6,6 +6,7 @@ typical ways, so common mistakes are tried out, and the one that explains the da
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -119,11 +120,13 @@ def _tracks(parts: SceneFiles) -> list[str]:
 
 def _agreement(parts: SceneFiles) -> list[str]:
     """Do views agree where surfaces are? If not: which mistake would explain it?"""
-    path, given = parts.folder / "cameras.npz", parts.cam_from_world
-    share, landed = _matching(parts, given)
-    scores = {text: _matching(parts, cameras)[0] for text, cameras in _common_mistakes(given).items()}
+    path = parts.folder / "cameras.npz"
+    share, landed = _matching(_Geometry.of(parts))
+    scores = {
+        text: _matching(geometry)[0] for text, geometry in _common_mistakes(_Geometry.of(parts)).items()
+    }
     best = max(scores, key=scores.get)
-    if scores[best] > max(1.5 * share, share + 0.1):
+    if scores[best] > share + 0.1:
         return [
             f"{path}: the views agree on {100 * share:.0f} % of their surface points as it is, on "
             f"{100 * scores[best]:.0f} % if {best}"
@@ -131,20 +134,35 @@ def _agreement(parts: SceneFiles) -> list[str]:
     if landed > 0.05 and share < 0.3 * landed:
         return [
             f"{path}: the views agree on {100 * share:.0f} % of their surface points. Check that "
-            "depths are z (not the distance along the ray), that depths and translations have one unit, and "
-            "the order of the views."
+            "depths and translations have one unit, and the order of the views."
         ]
     return []
 
 
-def _common_mistakes(cameras: Tensor) -> dict[str, Tensor]:
-    inverted = invert_rigid(cameras)[:, :3]
+class _Geometry(NamedTuple):
+    """What a folder says of where surfaces are: S cameras, and what they see."""
+
+    cam_from_world: Tensor  # (S, 3, 4)
+    intrinsics: Tensor  # (S, 3, 3)
+    depth: Tensor  # (S, H, W)
+
+    @classmethod
+    def of(cls, parts: SceneFiles) -> "_Geometry":
+        depth = torch.stack([torch.from_numpy(d) for d in parts.depth])
+        if parts.masks is not None:
+            depth = depth * torch.stack([torch.from_numpy(m) for m in parts.masks])
+        return cls(parts.cam_from_world, parts.intrinsics, depth)
+
+
+def _common_mistakes(given: _Geometry) -> dict[str, _Geometry]:
+    """What people do to their data → what it would be without."""
+    cameras, inverted = given.cam_from_world, invert_rigid(given.cam_from_world)[:, :3]
     flip = torch.tensor([1.0, -1.0, -1.0])[:, None]  # OpenGL's camera looks along −z with y up
 
     def scaled(factor: float) -> Tensor:
         return torch.cat([cameras[..., :3], cameras[..., 3:] * factor], dim=-1)
 
-    return {
+    poses = {
         "the matrices are world_from_cam: invert them (geometry.invert_rigid).": inverted,
         "the camera axes are OpenGL's: negate the second and third row.": flip * cameras,
         'the matrices are OpenGL\'s world_from_cam: use convert_cameras(…, "opengl_world_from_cam", '
@@ -154,21 +172,29 @@ def _common_mistakes(cameras: Tensor) -> dict[str, Tensor]:
             0.001
         ),
     }
+    mended = {text: given._replace(cam_from_world=cameras) for text, cameras in poses.items()}
+
+    ends = unproject_depth(torch.ones_like(given.depth), given.intrinsics, torch.eye(3, 4))  # z = 1
+    mended["depth is the distance along the ray: divide by the length of each pixel's ray of z = 1."] = (
+        given._replace(depth=given.depth / ends.norm(dim=-1))
+    )
+    swapped = given.intrinsics.clone()
+    swapped[:, 0, 0], swapped[:, 1, 1] = given.intrinsics[:, 1, 1], given.intrinsics[:, 0, 0]
+    mended["the two focal lengths are swapped: fx stands first."] = given._replace(intrinsics=swapped)
+    return mended
 
 
-def _matching(parts: SceneFiles, cameras: Tensor) -> tuple[float, float]:
+def _matching(given: _Geometry) -> tuple[float, float]:
     """Share of one view's surface points that another view sees at the same depth; share that lands."""
-    depth = torch.stack([torch.from_numpy(d) for d in parts.depth])  # (S, H, W)
-    if parts.masks is not None:
-        depth = depth * torch.stack([torch.from_numpy(m) for m in parts.masks])
-    world = unproject_depth(depth, parts.intrinsics, cameras)  # (S, H, W, 3)
+    cameras, intrinsics, depth = given
+    world = unproject_depth(depth, intrinsics, cameras)  # (S, H, W, 3)
     height, width = depth.shape[1:]
     agreed = tried = landed = 0
     pairs = [(i, i + 1) for i in range(len(depth) - 1)] + [(0, j) for j in range(2, len(depth))]
     for i, j in pairs[:MAX_PAIRS]:
         seen = world[i][depth[i] > 0]
         points = seen[:: max(1, len(seen) // SAMPLES)]
-        pixels, z = project_points(points, cameras[j], parts.intrinsics[j])
+        pixels, z = project_points(points, cameras[j], intrinsics[j])
         inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < torch.tensor([width, height])).all(-1)
         column, row = pixels[inside].long().unbind(-1)
         there = depth[j, row, column]
