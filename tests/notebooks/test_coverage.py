@@ -30,6 +30,7 @@ DERIVED = {
     "10": """model.vggt weights names memory
         parity.rule parity.stages parity.checks parity.golden parity.table""",
     "11": """geometry.alignment evaluation.poses evaluation.depths evaluation.points evaluation.tracks
+        evaluation.trajectories
         evaluation.constant evaluation.components evaluation.metrics evaluation.protocols
         evaluation.report""",
     "12": "geometry.conventions reconstruction.run reconstruction.scene export",

@@ -7,6 +7,7 @@ from vggt_lite.evaluation.metrics import (
     pose_auc,
     relative_pose_errors,
     track_metrics,
+    trajectory_metrics,
 )
 from vggt_lite.evaluation.protocols import evaluate
 from vggt_lite.evaluation.report import Report, bundled_report
@@ -21,4 +22,5 @@ __all__ = [
     "relative_pose_errors",
     "road_disagreement",
     "track_metrics",
+    "trajectory_metrics",
 ]
