@@ -85,9 +85,10 @@ def draw_grids(
     y, x = labels or (list(range(rows)), list(range(columns)))
     hover = f"{axes[0]} %{{y}}, {axes[1]} %{{x}}: %{{z:.3g}} ({unit})<extra></extra>"
     text = {"texttemplate": "%{z:.2f}"} if max(rows, columns) <= MOST_NUMBERS // 2 else {}
+    gap = int(max(rows, columns) <= 2 * MOST_NUMBERS)  # between many cells it would look like hatching
     for column, panel in enumerate(panels.values(), start=1 + len(pictures)):
         heat = go.Heatmap(
-            z=panel, x=x, y=y, coloraxis="coloraxis", hovertemplate=hover, xgap=1, ygap=1, **text
+            z=panel, x=x, y=y, coloraxis="coloraxis", hovertemplate=hover, xgap=gap, ygap=gap, **text
         )
         fig.add_trace(heat, 1, column)
     if mark is not None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import TEXT, as_array, as_pictures, data_uri, layout, small_png
+from vggt_lite.viz.look import TEXT, as_array, as_pictures, data_uri, layout, printable, small_png
 
 GRID_LINE = (255, 255, 255, 100)
 HATCH = (117, 117, 117)
@@ -77,7 +77,7 @@ def preview_patches(
     sheet = Image.new("RGBA", (sum(rooms) + gap * len(rooms), top + tall + 1), (0, 0, 0, 0))
     pen, left = ImageDraw.Draw(sheet), 0
     for picture, mask, title, room in zip(pictures, masks, titles, rooms, strict=True):
-        pen.text((left, top / 2), title, fill=TEXT, font=font, anchor="lm")
+        pen.text((left, top / 2), printable(title), fill=TEXT, font=font, anchor="lm")
         size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         small = Image.fromarray(hatch(picture, mask)).resize(size, Image.Resampling.BOX).convert("RGBA")
         lines = Image.new("RGBA", size, (0, 0, 0, 0))
@@ -169,7 +169,9 @@ def preview_tokens(
     pen = ImageDraw.Draw(sheet)
     named = {"picture": None, **rows}
     for line, (name, tokens) in enumerate(named.items()):
-        pen.text((right, top + line * (tall + gap) + tall / 2), name, fill=TEXT, font=font, anchor="lm")
+        pen.text(
+            (right, top + line * (tall + gap) + tall / 2), printable(name), fill=TEXT, font=font, anchor="lm"
+        )
         for view, picture in enumerate(pictures):
             if tokens is not None:
                 picture = (as_array(tokens[view]) * 255).round().astype(np.uint8)
@@ -177,5 +179,5 @@ def preview_tokens(
             tile = Image.fromarray(picture).resize((width, tall), rule)
             sheet.paste(tile, (view * (width + gap), top + line * (tall + gap)))
     for view, title in enumerate(titles):
-        pen.text((view * (width + gap) + width / 2, 9), title, fill=TEXT, font=font, anchor="mm")
+        pen.text((view * (width + gap) + width / 2, 9), printable(title), fill=TEXT, font=font, anchor="mm")
     return small_png(sheet, colors)

@@ -1,0 +1,141 @@
+"""The attention explorer: one patch of one view asks; how much it reads from every token of every view."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from plotly.subplots import make_subplots
+
+from vggt_lite.viz.grids import color_grid
+from vggt_lite.viz.look import COLORS, SEQUENTIAL, TEXT, as_array, as_pictures, data_uri, layout, small_png
+
+UNIT = "share of reading"
+SIDE = 200  # pixels of a view in a live figure
+
+
+def split_reading(shares, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What one token reads, sorted by view.
+
+    Args:
+        shares: (S, T): one row of attention weights, cut at the views; NaN where it cannot look.
+        grid: (h, w) patches of a view; they stand behind the T − h·w special tokens.
+
+    Returns:
+        patches (S, h, w), special tokens (S, T − h·w), and the whole that each view gets (S,), 0 where
+        it cannot look.
+    """
+    shares = as_array(shares).astype(np.float64)
+    special = shares.shape[-1] - grid[0] * grid[1]
+    if shares.ndim != 2 or special < 0:
+        raise ValueError(f"shares must be (S, T) with T ≥ {grid[0]} · {grid[1]}; got {shares.shape}.")
+    return shares[:, special:].reshape(-1, *grid), shares[:, :special], np.nansum(shares, 1)
+
+
+def reading_titles(whole: np.ndarray, special: np.ndarray) -> list[str]:
+    """A line above each view: how much of the reading it gets, and its special tokens of that."""
+    notes = np.nansum(special, 1)
+    return [
+        f"view {view}: {total:.0%}, {note:.0%} special" if total > 0 else f"view {view}: not read"
+        for view, (total, note) in enumerate(zip(whole, notes, strict=True), start=1)
+    ]
+
+
+def draw_explorer(images, shares, grid: tuple[int, int], query: Sequence[int], spots=None) -> go.Figure:
+    """Above, the views with the patch that asks (cross); below, how much it reads from each of their patches.
+
+    Colours run from zero to the largest share of any patch. Special tokens may get more, so they are
+    only told in the titles and when pointed at. The number of traces depends only on the number of views.
+
+    Args:
+        images: S views, (3, H, W) or (H, W, 3).
+        shares, grid: As for `split_reading`.
+        query: (view, row, column) of the patch that asks, counted from 0.
+        spots: (S, 2) rows and columns, in patches, where its place is truly seen; NaN where it is
+            hidden. Drawn as rings.
+    """
+    pictures = as_pictures(images)
+    patches, special, whole = split_reading(shares, grid)
+    count, most = len(pictures), float(np.nanmax(patches, initial=1e-12))
+    spots = np.full((count, 2), np.nan) if spots is None else as_array(spots)
+    fig = make_subplots(
+        2, count, subplot_titles=[f"view {v + 1}" for v in range(count)] + reading_titles(whole, special),
+        horizontal_spacing=0.015, vertical_spacing=0.09,
+    )  # fmt: skip
+    bar = {"title": {"text": UNIT, "side": "right", "font": {"size": 12}}, "thickness": 10, "nticks": 5}
+    bar |= {"len": 0.47, "y": 0.22, "outlinewidth": 0}
+    for view, picture in enumerate(pictures):
+        dx, dy = grid[1] / picture.shape[1], grid[0] / picture.shape[0]
+        place = {"x0": dx / 2 - 0.5, "dx": dx, "y0": dy / 2 - 0.5, "dy": dy, "hoverinfo": "skip"}
+        fig.add_trace(go.Image(source=data_uri(picture), **place), 1, view + 1)
+        text = f"view {view + 1}, row %{{y}}, column %{{x}}: %{{z:.2%}} of the reading<extra></extra>"
+        heat = go.Heatmap(
+            z=patches[view].astype(np.float32), zmin=0, zmax=most, colorscale=SEQUENTIAL, colorbar=bar,
+            showscale=view == 0, hovertemplate=text, xgap=1, ygap=1,
+        )  # fmt: skip
+        fig.add_trace(heat, 2, view + 1)
+        for row in (1, 2):
+            asks = query[1:] if query[0] == view else (None, None)
+            fig.add_trace(_sign("x", 11, asks, "the patch that asks"), row, view + 1)
+            fig.add_trace(_sign("circle-open", 17, spots[view], "the same place"), row, view + 1)
+    fig.update_xaxes(range=[-0.5, grid[1] - 0.5], visible=False, constrain="domain")
+    fig.update_yaxes(range=[grid[0] - 0.5, -0.5], visible=False, constrain="domain")
+    for number in range(1, 2 * count + 1):
+        fig.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}"}})
+    height = 2 * SIDE * grid[0] / grid[1] + 90
+    fig.update_layout(layout(width=90 + SIDE * count, height=height), showlegend=False)
+    fig.update_annotations(font_size=12)
+    return fig
+
+
+def _sign(symbol: str, size: int, place, name: str) -> go.Scatter:
+    """One mark at (row, column), or nothing: a white cross with a dark rim, or an orange ring."""
+    row, column = (None if value is None or np.isnan(value) else float(value) for value in place)
+    marker = {"symbol": symbol, "size": size, "color": "white", "line": {"color": "black", "width": 1.5}}
+    if symbol.endswith("open"):  # an open sign is drawn by its line
+        marker |= {"color": COLORS[1], "line": {"color": COLORS[1], "width": 3}}
+    return go.Scatter(x=[column], y=[row], mode="markers", marker=marker, name=name, hoverinfo="name")
+
+
+def preview_explorer(
+    images, shares, grid: tuple[int, int], query: Sequence[int], spots=None, width: int = 150
+) -> bytes:
+    """PNG bytes of `draw_explorer`, each view `width` pixels wide; the colour bar stands at the right."""
+    pictures = as_pictures(images)
+    patches, special, whole = split_reading(shares, grid)
+    most = float(np.nanmax(patches, initial=1e-12))
+    spots = np.full((len(pictures), 2), np.nan) if spots is None else as_array(spots)
+    height, gap, line, font = round(width * grid[0] / grid[1]), 6, 20, ImageFont.load_default(11)
+    sheet = Image.new("RGBA", (len(pictures) * (width + gap) + 84, 2 * (line + height)), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(sheet)
+    titles = [f"view {view + 1}" for view in range(len(pictures))], reading_titles(whole, special)
+    for view, picture in enumerate(pictures):
+        tiles = Image.fromarray(picture), Image.fromarray(color_grid(patches[view], 0, most, signed=False))
+        for row, tile in enumerate(tiles):
+            x, y = view * (width + gap), row * (line + height) + line
+            rule = Image.Resampling.NEAREST if row else Image.Resampling.BILINEAR
+            sheet.paste(tile.convert("RGBA").resize((width, height), rule), (x, y))
+            pen.text((x + width / 2, y - line / 2), titles[row][view], fill=TEXT, font=font, anchor="mm")
+            step = height / grid[0]
+            if not np.isnan(spots[view]).any():
+                _ring(pen, x + (spots[view][1] + 0.5) * step, y + (spots[view][0] + 0.5) * step)
+            if view == query[0]:
+                _cross(pen, x + (query[2] + 0.5) * step, y + (query[1] + 0.5) * step)
+    x, y = sheet.width - 78, 2 * line + height
+    ramp = np.linspace(most, 0, height)[:, None].repeat(9, 1)
+    sheet.paste(Image.fromarray(color_grid(ramp, 0, most, signed=False)), (x, y))
+    pen.text((x + 14, y), f"{most:.0%}", fill=TEXT, font=font, anchor="la")
+    pen.text((x + 14, y + height), "0", fill=TEXT, font=font, anchor="ld")
+    pen.multiline_text((x + 14, y + height / 2), UNIT.replace(" ", "\n"), fill=TEXT, font=font, anchor="lm")
+    return small_png(sheet, colors=256)
+
+
+def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 8) -> None:
+    pen.ellipse([x - r - 1, y - r - 1, x + r + 1, y + r + 1], outline="black", width=4)
+    pen.ellipse([x - r, y - r, x + r, y + r], outline=COLORS[1], width=2)
+
+
+def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 5) -> None:
+    for color, thick in (("black", 5), ("white", 3)):
+        pen.line([x - r, y - r, x + r, y + r], fill=color, width=thick)
+        pen.line([x - r, y + r, x + r, y - r], fill=color, width=thick)

@@ -1,0 +1,73 @@
+"""Clouds side by side in one frame, seen from one place: two answers to the same question."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from plotly.subplots import make_subplots
+
+from vggt_lite.viz.cloud import Cameras, Cloud
+from vggt_lite.viz.look import TEXT, layout, max_points, printable, small_png
+from vggt_lite.viz.preview import preview_scene
+from vggt_lite.viz.scene import camera_traces, frame_of, frustum_size, point_trace, scene_layout
+
+Cases = Mapping[str, tuple[Cloud, Cameras | None]]  # title → the points, and the cameras if there are any
+DOT = 1.8  # pixels across: panels are small
+
+
+def thinned(cloud: Cloud, count: int) -> Cloud:
+    """At most `count` of the points, the same ones each time."""
+    kept = cloud.select(limit=count)
+    parts = {name: getattr(cloud, name)[kept] for name in ("points", "colors", "confidence", "view")}
+    return replace(cloud, **parts)
+
+
+def common_frame(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) corners of a box that holds the middle of every cloud, and every camera.
+
+    Raises:
+        ValueError: no case.
+    """
+    if not cases:
+        raise ValueError("cases is empty: give {title: (cloud, cameras or None)}.")
+    boxes = [frame_of(cloud, cameras) for cloud, cameras in cases.values()]
+    return np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
+
+
+def draw_side_by_side(cases: Cases) -> go.Figure:
+    """One panel for each case, all with the same box, viewpoint and scale. Each panel turns by itself.
+
+    Args:
+        cases: Title → (cloud, cameras or None), in one world; at most `max_points()` points in all.
+    """
+    low, high = common_frame(cases)
+    fig = make_subplots(
+        1, len(cases), specs=[[{"type": "scene"}] * len(cases)], subplot_titles=list(cases),
+        horizontal_spacing=0.01,
+    )  # fmt: skip
+    for column, (cloud, cameras) in enumerate(cases.values(), start=1):
+        points = point_trace(thinned(cloud, max_points() // len(cases)))
+        fig.add_trace(points.update(marker_size=DOT), 1, column)
+        if cameras is not None:
+            for trace in camera_traces(cameras, frustum_size(cameras, low, high)):
+                fig.add_trace(trace.update(showlegend=False), 1, column)
+    fig.update_scenes(scene_layout(low, high))
+    fig.update_layout(layout(height=350, width=30 + 310 * len(cases), showlegend=False))
+    fig.update_annotations(font_size=13)
+    return fig
+
+
+def preview_side_by_side(cases: Cases, size: tuple[int, int] = (380, 300)) -> bytes:
+    """PNG bytes of `draw_side_by_side`, each panel of this size."""
+    frame, top = common_frame(cases), 18
+    sheet = Image.new("RGBA", (size[0] * len(cases), size[1] + top), (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for column, (title, (cloud, cameras)) in enumerate(cases.items()):
+        still = Image.open(io.BytesIO(preview_scene(cloud, cameras, frame=frame, size=size)))
+        sheet.paste(still.convert("RGBA"), (column * size[0], top))
+        middle = (column + 0.5) * size[0], top / 2
+        pen.text(middle, printable(title), fill=TEXT, font=font, anchor="mm")
+    return small_png(sheet)
