@@ -63,7 +63,7 @@ def preview_curves(
         y = place(value, every_y.min(), every_y.max(), bottom, top)
         pen.line([left, y, right, y], fill="#BBBBBB")
         pen.text((left - 5, y), f"{10**value if log else value:.3g}", fill=TEXT, font=font, anchor="rm")
-    legend = left + 6
+    legend = max(left + 6, 16 + int(font.getlength(ylabel)))
     for index, (key, (steps, values)) in enumerate(zip(keys, curves, strict=True)):
         px = place(steps, every_x.min(), every_x.max(), left, right)
         py = place(scale(values), every_y.min(), every_y.max(), bottom, top)
