@@ -95,6 +95,16 @@ def test_a_slider_changes_the_figure_in_place():
     assert figure.layout.coloraxis.cmax == 1  # the colour bar goes along
 
 
+def test_holes_of_a_sliding_figure_can_be_sent_to_a_browser():
+    def draw(hole):
+        return draw_grids({"a": [[1.0, float("nan") if hole else 2.0]]}, "x")
+
+    sliders = Sliders(draw, {"hole": [True, False]})
+    assert list(sliders.figure.data[0].z[0]) == [1.0, None]
+    sliders.sliders["hole"].value = False
+    assert list(sliders.figure.data[0].z[0]) == [1.0, 2.0]
+
+
 def test_sliders_without_controls_are_refused():
     with pytest.raises(ValueError, match="empty"):
         Sliders(lambda: None, {})

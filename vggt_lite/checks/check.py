@@ -154,7 +154,7 @@ def is_blank(result) -> bool:
 
 def told(error: Exception) -> str:
     """An exception in one line, with the line of the notebook where it happened."""
-    summary = " ".join(str(error).split())
+    summary = " ".join(str(error).split()).rstrip(".")
     summary = f"{summary[:160]}…" if len(summary) > 161 else summary
     frames = [step for step in traceback.extract_tb(error.__traceback__) if written_by_learner(step.filename)]
     line = linecache.getline(frames[-1].filename, frames[-1].lineno).strip() if frames else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.show import require_alt, show, show_bundle
@@ -34,7 +35,7 @@ class Sliders:
             slider.add_class(f"vggt-{name.replace('_', '-')}")
             slider.observe(self._redraw, names="value")
             self.sliders[name] = slider
-        self.figure = go.FigureWidget(draw(**self.values))
+        self.figure = go.FigureWidget(without_nan(draw(**self.values)))
         self.box = w.VBox(
             [w.HBox(list(self.sliders.values()), layout={"flex_flow": "row wrap"}), self.figure]
         )
@@ -45,7 +46,7 @@ class Sliders:
         return {name: slider.value for name, slider in self.sliders.items()}
 
     def _redraw(self, _change) -> None:
-        new = self.draw(**self.values)
+        new = without_nan(self.draw(**self.values))
         with self.figure.batch_update():  # one message to the browser; the reader's zoom and view stay
             for old, trace in zip(self.figure.data, new.data, strict=True):
                 changes = trace.to_plotly_json()
@@ -54,6 +55,15 @@ class Sliders:
             for part in new.layout:
                 if part in ("title", "annotations", "shapes") or part.startswith("coloraxis"):
                     self.figure.layout[part] = new.layout[part]
+
+
+def without_nan(figure: go.Figure) -> go.Figure:
+    """The same holes in heat maps, said in a way that a widget's messages allow: JSON has no NaN."""
+    for trace in figure.data:
+        values = np.asarray(trace.z, float) if trace.type == "heatmap" else np.zeros(0)
+        if not np.isfinite(values).all():
+            trace.z = np.where(np.isfinite(values), values, None).tolist()
+    return figure
 
 
 def show_with_sliders(

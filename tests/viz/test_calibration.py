@@ -1,0 +1,53 @@
+"""Calibration: one scale on both axes, the line of true claims through its corners, no zeros."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vggt_lite.viz import draw_calibration, preview_calibration
+from vggt_lite.viz.calibration import points_of, span_of, ticks
+
+CLAIMED, FOUND = torch.tensor([0.1, 0.02, 0.05]), torch.tensor([0.2, 0.02, 0.05])
+
+
+def test_both_axes_have_one_scale_and_the_dashed_line_runs_from_corner_to_corner():
+    figure = draw_calibration({"model": (CLAIMED, FOUND)}, "scene units")
+    dashed, model = figure.data
+    assert dashed.line.dash == "dash" and list(dashed.x) == list(dashed.y)
+    assert figure.layout.xaxis.range == figure.layout.yaxis.range
+    assert np.allclose(np.log10(dashed.x), figure.layout.xaxis.range)
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert "scene units" in figure.layout.yaxis.title.text and "scene units" in model.hovertemplate
+
+
+def test_groups_are_joined_in_the_order_of_their_claims():
+    pairs = points_of({"model": (CLAIMED, FOUND)})["model"]
+    np.testing.assert_allclose(pairs, [[0.02, 0.02], [0.05, 0.05], [0.1, 0.2]], rtol=1e-6)
+    low, high = span_of({"model": pairs})
+    assert low < 0.02 and high > 0.2
+
+
+def test_ticks_are_round_numbers_within_the_range():
+    assert ticks(0.015, 0.3) == [0.02, 0.05, 0.1, 0.2]
+
+
+def test_what_a_logarithm_cannot_show_is_refused():
+    with pytest.raises(ValueError, match="above 0"):
+        draw_calibration({"a": (CLAIMED, 0 * FOUND)}, "m")
+    with pytest.raises(ValueError, match="series"):
+        preview_calibration({}, "m")
+
+
+def test_figures_are_light_readable_and_differ_with_what_they_show():
+    one, two = {"a": (CLAIMED, FOUND)}, {"a": (CLAIMED, FOUND), "b": (CLAIMED, 2 * FOUND)}
+    figure = draw_calibration(two, "m")
+    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
+    assert len({trace.marker.symbol for trace in figure.data[1:]}) == 2
+    stills = [preview_calibration(one, "m"), preview_calibration(two, "m")]
+    for still in stills:
+        image = Image.open(io.BytesIO(still))
+        assert image.format == "PNG" and min(image.size) > 80 and len(still) < 40_000
+    assert stills[0] != stills[1]

@@ -1,0 +1,55 @@
+"""Frusta from step to step: the way so far is drawn, the frame stays, and the still shows every step."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vggt_lite.viz import Cameras, Cloud, draw_frusta, preview_frusta
+from vggt_lite.viz.frusta import trails, wedges
+
+
+def cameras(shift: float, number: int = 3) -> Cameras:
+    """Cameras side by side, looking along z; the k-th stands at x = k · shift."""
+    where = np.tile(np.eye(3, 4, dtype=np.float32), (number, 1, 1))
+    where[:, 0, 3] = -shift * np.arange(number)
+    lens = np.tile(np.array([[32.0, 0, 32], [0, 32, 32], [0, 0, 1]], np.float32), (number, 1, 1))
+    return Cameras(where, lens, number * [(64, 64)], list(range(1, number + 1)))
+
+
+PATH = [cameras(0.0), cameras(0.6), cameras(0.9)]
+TRUE = cameras(1.0)
+points = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32) + (1, 0, 3)
+CLOUD = Cloud(points, np.full((200, 3), 120, np.uint8), np.ones(200, np.float32), np.zeros(200, int))
+
+
+def test_trails_hold_every_camera_at_every_step():
+    ways = trails(PATH)
+    assert ways.shape == (3, 3, 3)
+    np.testing.assert_allclose(ways[2, :, 0], [0, 1.2, 1.8], atol=1e-6)
+    with pytest.raises(ValueError, match="same cameras"):
+        trails([cameras(1.0, 2), cameras(1.0, 3)])
+
+
+def test_the_way_ends_at_the_step_that_is_shown_and_nothing_else_moves():
+    early, late = (draw_frusta(CLOUD, PATH, step, TRUE) for step in (0, 2))
+    assert [t.type for t in early.data] == [t.type for t in late.data]
+    way = {step: next(t for t in fig.data if t.name == "their way") for step, fig in ((0, early), (2, late))}
+    assert np.isfinite(way[0].x).sum() == 3 and np.isfinite(way[2].x).sum() == 9
+    assert early.layout.scene.xaxis.range == late.layout.scene.xaxis.range
+    assert [t.line.dash for t in late.data if t.name == "true cameras"] == ["dash"]
+
+
+def test_a_frustum_from_above_is_a_triangle_that_opens_forward():
+    center, left, right = wedges(TRUE, 0.5)[1]
+    np.testing.assert_allclose([center, left, right], [[1, 0], [0.5, 0.5], [1.5, 0.5]], atol=1e-6)
+
+
+def test_the_still_shows_a_panel_for_each_step():
+    still = preview_frusta(PATH, TRUE, ["start", "round 1", "round 2"])
+    image = Image.open(io.BytesIO(still)).convert("RGBA")
+    assert image.width == 450 and len(still) < 20_000
+    panels = [np.asarray(image.crop((150 * k, 20, 150 * (k + 1), image.height - 18))) for k in range(3)]
+    assert (panels[0] != panels[2]).any()
+    assert all((panel[..., 3] > 0).any() for panel in panels)

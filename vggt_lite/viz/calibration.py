@@ -1,0 +1,107 @@
+"""Calibration: the error that confidence claims against the error that is found."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+
+from vggt_lite.viz.look import COLORS, GRID, TEXT, as_array, layout, small_png
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+Series = Mapping[str, tuple[object, object]]  # name → (claimed, found), each (K,)
+
+
+def points_of(series: Series) -> dict[str, np.ndarray]:
+    """Each series as points (K, 2) of claimed and found error, sorted by the claim.
+
+    Raises:
+        ValueError: no series, more than can be told apart, or errors that a logarithm cannot show.
+    """
+    if not 1 <= len(series) <= len(COLORS):
+        raise ValueError(f"{len(series)} series; give 1 to {len(COLORS)}: {{name: (claimed, found)}}.")
+    points = {}
+    for name, (claimed, found) in series.items():
+        pairs = np.stack([as_array(claimed), as_array(found)], -1).astype(np.float64)
+        if pairs.ndim != 2 or not (pairs > 0).all() or not np.isfinite(pairs).all():
+            raise ValueError(f"{name}: claimed and found must be (K,) numbers above 0; both axes are log.")
+        points[name] = pairs[pairs[:, 0].argsort()]
+    return points
+
+
+def span_of(points: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Range of both axes, a little wider than the data."""
+    every = np.concatenate(list(points.values()))
+    return float(every.min()) / 1.3, float(every.max()) * 1.3
+
+
+def draw_calibration(series: Series, unit: str) -> go.Figure:
+    """Found error against claimed error, both logarithmic; the dashed line is where claims come true.
+
+    Above the line errors are larger than claimed (too sure of itself), below it smaller (too modest).
+
+    Args:
+        series: Name → (claimed (K,), found (K,)): mean errors of K groups of pixels.
+        unit: What an error of 1 means.
+    """
+    points = points_of(series)
+    low, high = span_of(points)
+    fig = go.Figure(layout=layout(width=560, height=400, showlegend=True))
+    dashed = {"color": TEXT, "dash": "dash", "width": 1.5}
+    fig.add_trace(go.Scatter(x=[low, high], y=[low, high], mode="lines", line=dashed, name="as claimed"))
+    for index, (name, pairs) in enumerate(points.items()):
+        marker = {"symbol": SYMBOLS[index], "size": 9}
+        hover = f"claimed %{{x:.3f}}, found %{{y:.3f}} {unit}<extra>{name}</extra>"
+        fig.add_trace(
+            go.Scatter(
+                x=pairs[:, 0], y=pairs[:, 1], mode="lines+markers", name=name, marker=marker,
+                line={"color": COLORS[index], "width": 2}, hovertemplate=hover,
+            )
+        )  # fmt: skip
+    axis = {"type": "log", "range": np.log10([low, high]).tolist(), "gridcolor": GRID, "linecolor": TEXT}
+    axis |= {"tickvals": ticks(low, high), "tickformat": ".2~g"}
+    fig.update_xaxes(title_text=f"claimed error ({unit})", **axis)
+    fig.update_yaxes(title_text=f"found error ({unit})", **axis)
+    fig.update_layout(margin={"l": 65, "b": 50}, legend={"x": 0.02, "y": 0.98})
+    return fig
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten between two numbers."""
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    every = (float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5))
+    return [tick for tick in every if low <= tick <= high]
+
+
+def preview_calibration(series: Series, unit: str, size: tuple[int, int] = (460, 330)) -> bytes:
+    """PNG bytes of `draw_calibration`."""
+    points = points_of(series)
+    low, high = span_of(points)
+    left, top, right, bottom = 58, 26, size[0] - 12, size[1] - 40
+    picture = Image.new("RGBA", size, (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
+
+    def place(x, y):
+        share = np.log(np.stack([x, y], -1) / low) / np.log(high / low)
+        return np.stack([left + share[..., 0] * (right - left), bottom - share[..., 1] * (bottom - top)], -1)
+
+    for tick in ticks(low, high):
+        x, y = place(tick, tick)
+        pen.line([x, top, x, bottom], fill="#CCCCCC")
+        pen.line([left, y, right, y], fill="#CCCCCC")
+        pen.text((x, bottom + 9), f"{tick:g}", fill=TEXT, font=font, anchor="mm")
+        pen.text((left - 5, y), f"{tick:g}", fill=TEXT, font=font, anchor="rm")
+    stops = place(*[np.geomspace(low, high, 60)] * 2)
+    for start, end in list(zip(stops[:-1], stops[1:], strict=True))[::2]:
+        pen.line([*start, *end], fill=TEXT, width=2)
+    for index, (name, pairs) in enumerate(points.items()):
+        where, color = place(*pairs.T), COLORS[index]
+        pen.line(where.ravel().tolist(), fill=color, width=2)
+        for x, y in where:
+            box = [x - 4, y - 4, x + 4, y + 4]
+            (pen.ellipse, pen.rectangle)[index % 2](box, fill=color)
+        pen.text((left + 8, top + 6 + 15 * index), name, fill=color, font=font)
+    pen.text((4, 6), f"found error ({unit})", fill=TEXT, font=font)
+    words = f"claimed error ({unit}); dashed: as claimed"
+    pen.text(((left + right) / 2, size[1] - 12), words, fill=TEXT, font=font, anchor="mm")
+    return small_png(picture)
