@@ -7,9 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.scenes.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli import main
 from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.scenes import read_scene
 from vggt_lite.training import presets
 from vggt_lite.weights import save_weights
 
@@ -120,3 +122,21 @@ def test_no_command_shows_what_there_is(capsys):
         main([])
     assert stopped.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+def test_scenes_of_other_programs_are_checked_and_imported(tmp_path, capsys):
+    theirs, ours = write_nerfstudio(tmp_path / "theirs"), tmp_path / "ours"
+    assert main(["check-data", str(theirs)]) == 0
+    assert "nothing wrong with Views(nerfstudio: 4 views, 4 with depth)" in capsys.readouterr().out
+    command = ["import", str(theirs), "--out", str(ours), "--size", "24x32", "--views", "1:4"]
+    assert main(command) == 0
+    assert read_scene(ours).images.shape == (1, 3, 3, 24, 32)
+    assert main(["check-data", str(ours)]) == 0
+    assert "earlier result" in fails_in_one_line(capsys, *command)
+    assert main([*command[:-4], "--size", "32", "--views", "2", "--overwrite"]) == 0
+    assert read_scene(ours).images.shape == (1, 2, 3, 32, 32)
+    write_nerfstudio(theirs, flip=(1, 1, 1))  # as if its axes were ours
+    capsys.readouterr()
+    assert main(["check-data", str(theirs)]) == 1
+    assert "OpenGL" in capsys.readouterr().out
+    assert "no format" in fails_in_one_line(capsys, "import", tmp_path, "--out", tmp_path / "x")

@@ -1,4 +1,4 @@
-"""The command line, `vggt-lite`: reconstruct · train · evaluate · verify · scenes · check-data."""
+"""The command line, `vggt-lite`: reconstruct · train · evaluate · verify · scenes · import · check-data."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 WEIGHTS = '"nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
+FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
 # each carries a sentence that says what to do
 WRONG_USE = (ValueError, OSError, MemoryError, FloatingPointError)
 
@@ -76,8 +77,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--size", type=int, default=64, metavar="PIXELS")
     sub.add_argument("--varied", action="store_true", help="all lenses and paths, not only NANO's domain")
 
-    sub = command("check-data", check_data, "say what is wrong with a scene folder, and how to mend it")
-    sub.add_argument("folder", metavar="FOLDER", help="a scene, or a folder of scenes")
+    sub = command("import", import_data, f"write a scene of {FORMATS} as a scene folder")
+    sub.add_argument("source", metavar="SOURCE", help="the folder of one scene, or a transforms.json")
+    sub.add_argument("--out", required=True, metavar="FOLDER", help="folder for the scene")
+    sub.add_argument("--size", type=pixels, metavar="HxW", help="224, or 168x224; default: as they are")
+    sub.add_argument("--views", type=which, metavar="N", help="so many, evenly spaced, or FIRST:END[:STEP]")
+    sub.add_argument("--overwrite", action="store_true", help="replace an earlier scene in FOLDER")
+
+    sub = command("check-data", check_data, "say what is wrong with a scene, and how to mend it")
+    sub.add_argument("folder", metavar="FOLDER", help=f"a scene folder, a folder of them, or {FORMATS}")
     return top
 
 
@@ -174,11 +182,40 @@ def scenes(args) -> None:
     print(f"written: {args.out}")
 
 
+def import_data(args) -> None:
+    """`vggt-lite import`."""
+    from vggt_lite.scenes.readers import import_scene
+
+    out = import_scene(args.source, args.out, args.size, args.views, args.overwrite)
+    print(f"written: {out} (vggt-lite check-data {out} looks at it closely)")
+
+
+def pixels(text: str) -> int | tuple[int, int]:
+    """224 → 224, 168x224 → (168, 224): a square's side, or height and width."""
+    sides = [int(side) for side in text.lower().split("x")]
+    if len(sides) > 2 or min(sides) < 1:
+        raise ValueError(text)
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def which(text: str) -> int | slice:
+    """8 → 8, 0:40:5 → slice(0, 40, 5)."""
+    parts = [int(part) if part else None for part in text.split(":")]
+    return parts[0] if len(parts) == 1 else slice(*parts)
+
+
 def check_data(args) -> int:
     """`vggt-lite check-data`: exit code 1 if anything is wrong."""
     from vggt_lite.scenes import check_scene
+    from vggt_lite.scenes.readers import MAX_CHECKED, check_views, is_known, open_scene
 
     folder = Path(args.folder)
+    if is_known(folder):
+        views = open_scene(folder)
+        problems = check_views(views)
+        looked = f"; looked at {MAX_CHECKED} of them" if len(views) > MAX_CHECKED else ""
+        print("\n".join(problems) or f"nothing wrong with {views}{looked}.")
+        return int(bool(problems))
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder} is not a folder: give a scene (images/, cameras.npz) or a folder of them."

@@ -1,0 +1,29 @@
+"""Scenes in the formats of others: COLMAP, nerfstudio, CO3Dv2, Virtual KITTI 2.
+
+Each reader returns `Views`: cameras in our convention, pictures and depth still on disk. `import_scene`
+brings them to one size and writes a scene folder, which is all that training knows.
+"""
+
+from vggt_lite.scenes.readers.co3d import read_co3d
+from vggt_lite.scenes.readers.colmap import read_colmap
+from vggt_lite.scenes.readers.formats import is_known, open_scene
+from vggt_lite.scenes.readers.importing import MAX_CHECKED, check_views, import_scene, to_batch
+from vggt_lite.scenes.readers.nerfstudio import read_nerfstudio
+from vggt_lite.scenes.readers.views import SparsePoints, View, Views
+from vggt_lite.scenes.readers.vkitti2 import read_vkitti2
+
+__all__ = [
+    "MAX_CHECKED",
+    "SparsePoints",
+    "View",
+    "Views",
+    "check_views",
+    "import_scene",
+    "is_known",
+    "open_scene",
+    "read_co3d",
+    "read_colmap",
+    "read_nerfstudio",
+    "read_vkitti2",
+    "to_batch",
+]

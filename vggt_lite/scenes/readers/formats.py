@@ -1,0 +1,52 @@
+"""Which format is this? `open_scene` looks for the files that only one of them has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vggt_lite.scenes.readers import co3d, colmap, nerfstudio, vkitti2
+from vggt_lite.scenes.readers.views import Views
+
+# Name → (is it this one?, its reader). A nerfstudio folder often holds a COLMAP model too, with pictures
+# that are not undistorted, so it is asked first.
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Views]]] = {
+    "nerfstudio (transforms.json)": (
+        lambda path: (path / nerfstudio.FILE).is_file() or path.suffix == ".json",
+        nerfstudio.read_nerfstudio,
+    ),
+    "CO3Dv2 (the folder of a sequence, beside frame_annotations.jgz)": (
+        lambda path: any((folder / co3d.FILE).is_file() for folder in (path, path.parent)),
+        co3d.read_co3d,
+    ),
+    "Virtual KITTI 2 (SceneNN/VARIATION with extrinsic.txt)": (
+        lambda path: vkitti2.find_variation(path) is not None,
+        vkitti2.read_vkitti2,
+    ),
+    "COLMAP (sparse/0 with cameras and images, beside images)": (
+        lambda path: colmap.find_model(path) is not None,
+        colmap.read_colmap,
+    ),
+}
+
+
+def is_known(path: str | Path) -> bool:
+    """Whether `open_scene` knows the format. A scene folder of this package is none of them."""
+    path = Path(path).expanduser()
+    own = (path / "images").is_dir() and (path / "cameras.npz").is_file()
+    return path.exists() and not own and any(fits(path) for fits, _ in FORMATS.values())
+
+
+def open_scene(path: str | Path) -> Views:
+    """The views of a scene in any of the formats above; pictures and depth are read when they are needed.
+
+    Raises:
+        FileNotFoundError: there is nothing. ValueError: no format fits, or a file is broken.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give the folder of a scene.")
+    if (path / "images").is_dir() and (path / "cameras.npz").is_file():
+        raise ValueError(f"{path} is a scene folder already: vggt_lite.scenes.read_scene reads it.")
+    for fits, read in FORMATS.values():
+        if fits(path):
+            return read(path)
+    raise ValueError(f"{path} has no format that is known here: {'; '.join(FORMATS)}.")
