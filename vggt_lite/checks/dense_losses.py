@@ -38,6 +38,9 @@ confidence = Check(
             ALPHA / errors.median()
         ).clamp(min=1.0),
         "you forgot that the head cannot say less than 1": lambda errors: ALPHA / errors.mean(),
+        "you added the head's 1; the best c is α over the mean error, and not less than 1": lambda errors: (
+            1 + ALPHA / errors.mean()
+        ),
         "you forgot α": lambda errors: (1 / errors.mean()).clamp(min=1.0),
         "you turned the fraction round: small errors must give a large c": lambda errors: (
             errors.mean() / ALPHA
@@ -169,6 +172,7 @@ trusted = Check(
         ("two maps, 30 % kept", _trusted_case((2, 6, 5), 0.3, seed=0)),
         ("all kept", _trusted_case((20,), 1.0, seed=1)),
         ("one in ten kept", _trusted_case((20,), 0.1, seed=2)),
+        ("seven pixels, 40 % kept", _trusted_case((7,), 0.4, seed=3)),
     ],
     mutants={
         "you kept the least trusted: sort from the highest confidence down": lambda e, c, keep: most_trusted(
@@ -183,6 +187,9 @@ trusted = Check(
         ),
         "you kept pixels above a share of the largest confidence; keep is a share of the pixels": (
             lambda e, c, keep: e[c >= (1 - keep) * c.max()].mean()
+        ),
+        "you cut the number of pixels short: `int` drops the rest, `round` was asked": lambda e, c, keep: (
+            most_trusted(e, c, int(keep * e.numel()) / e.numel())
         ),
         "you averaged the confidence of those you kept, not their error": lambda e, c, keep: most_trusted(
             c, c, keep
