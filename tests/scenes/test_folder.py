@@ -199,6 +199,7 @@ NUMBER_MISTAKES = {
         {"intrinsics": lambda x: x * [[4], [4], [1]]},
         r"\(128, 96\).*scale them",
     ),
+    "half the size": ("cameras.npz", {"intrinsics": lambda x: x * [[2], [2], [1]]}, "at its border"),
     "transposed": ("cameras.npz", {"intrinsics": lambda x: x.swapaxes(1, 2)}, "transposed"),
     "no focal length": ("cameras.npz", {"intrinsics": lambda x: x * [[0], [1], [1]]}, "must be positive"),
     "depth not finite": ("depths/001.npz", {"depth": lambda x: np.where(x > 2, np.inf, x)}, "Write 0"),

@@ -4,13 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.checks.check import Check
+from vggt_lite.checks.draws import draws
 from vggt_lite.model.camera_head import activate_pose
-
-
-def draws(*shapes, seed: int = 0):
-    """Normal random tensors of these shapes, from a generator of their own."""
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(shape, generator=generator) for shape in shapes)
 
 
 def _unit_quaternion(raw):

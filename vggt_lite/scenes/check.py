@@ -15,6 +15,7 @@ from torch import Tensor
 from vggt_lite.scenes.agreement import Geometry, points_agree, views_agree
 from vggt_lite.scenes.scene_files import SceneFiles
 
+BORDER = 0.05  # of the side; the lens of a picture twice as large has its principal point there
 EXIF_ORIENTATION = 0x0112
 
 
@@ -127,9 +128,10 @@ def _lens(k: Tensor, size: tuple[int, int] | None) -> list[str]:
         found.append(f"focal lengths {k[0, 0]:g}, {k[1, 1]:g} must be positive pixels.")
     if (k[2] - torch.tensor([0.0, 0.0, 1.0])).abs().max() > 1e-6 or k[1, 0] != 0:
         found.append("intrinsics must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; are they transposed?")
-    if size is not None and not (0 <= k[0, 2] <= size[1] and 0 <= k[1, 2] <= size[0]):
+    if size is not None and not all(BORDER <= k[axis, 2] / size[1 - axis] <= 1 - BORDER for axis in (0, 1)):
         found.append(
-            f"principal point ({k[0, 2]:g}, {k[1, 2]:g}) lies outside the image, {size[1]}×{size[0]} pixels. "
+            f"principal point ({k[0, 2]:g}, {k[1, 2]:g}) lies outside the image, {size[1]}×{size[0]} pixels, or "
+            "at its border. "
             "Intrinsics must be in pixels of these images: scale them if the images were resized."
         )
     return found
