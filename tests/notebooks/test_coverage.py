@@ -25,8 +25,9 @@ DERIVED = {
         scenes.trouble evaluation.consistency""",
     "09": """scenes.generate scenes.layout scenes.shapes scenes.relief scenes.materials scenes.textures
         scenes.raycaster scenes.render scenes.cameras scenes.tracks scenes.track_truth scenes.depth_tracks
-        scenes.batch scenes.normalize scenes.augment scenes.batches scenes.folder scenes.check scenes.agreement
-        training.accumulate training.average training.clipping training.loop training.schedule""",
+        scenes.batch scenes.normalize scenes.augment scenes.batches scenes.folder scenes.check
+        scenes.agreement training.accumulate training.average training.clipping training.loop
+        training.schedule""",
     "10": """model.vggt weights names memory
         parity.rule parity.stages parity.checks parity.golden parity.table""",
     "11": """geometry.alignment evaluation.poses evaluation.depths evaluation.points evaluation.tracks

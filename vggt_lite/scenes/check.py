@@ -130,9 +130,9 @@ def _lens(k: Tensor, size: tuple[int, int] | None) -> list[str]:
         found.append("intrinsics must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; are they transposed?")
     if size is not None and not all(BORDER <= k[axis, 2] / size[1 - axis] <= 1 - BORDER for axis in (0, 1)):
         found.append(
-            f"principal point ({k[0, 2]:g}, {k[1, 2]:g}) lies outside the image, {size[1]}×{size[0]} pixels, or "
-            "at its border. "
-            "Intrinsics must be in pixels of these images: scale them if the images were resized."
+            f"principal point ({k[0, 2]:g}, {k[1, 2]:g}) lies outside the image, {size[1]}×{size[0]} pixels, "
+            "or at its border. Intrinsics must be in pixels of these images: scale them if the images were "
+            "resized."
         )
     return found
 
