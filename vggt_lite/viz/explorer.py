@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.grids import color_grid
+from vggt_lite.viz.grids import color_grid, cross
 from vggt_lite.viz.look import COLORS, SEQUENTIAL, TEXT, as_array, as_pictures, data_uri, layout, small_png
 
 UNIT = "share of reading"
@@ -120,7 +120,7 @@ def preview_explorer(
             if not np.isnan(spots[view]).any():
                 _ring(pen, x + (spots[view][1] + 0.5) * step, y + (spots[view][0] + 0.5) * step)
             if view == query[0]:
-                _cross(pen, x + (query[2] + 0.5) * step, y + (query[1] + 0.5) * step)
+                cross(pen, x + (query[2] + 0.5) * step, y + (query[1] + 0.5) * step, r=5)
     x, y = sheet.width - 78, 2 * line + height
     ramp = np.linspace(most, 0, height)[:, None].repeat(9, 1)
     sheet.paste(Image.fromarray(color_grid(ramp, 0, most, signed=False)), (x, y))
@@ -133,9 +133,3 @@ def preview_explorer(
 def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 8) -> None:
     pen.ellipse([x - r - 1, y - r - 1, x + r + 1, y + r + 1], outline="black", width=4)
     pen.ellipse([x - r, y - r, x + r, y + r], outline=COLORS[1], width=2)
-
-
-def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 5) -> None:
-    for color, thick in (("black", 5), ("white", 3)):
-        pen.line([x - r, y - r, x + r, y + r], fill=color, width=thick)
-        pen.line([x - r, y + r, x + r, y - r], fill=color, width=thick)

@@ -165,7 +165,7 @@ def preview_grids(
         here = (names[0] if not index else [], names[1])  # rows are named once
         _label(pen, font, here, (x, top, width, height), values, (low, high))
         if mark is not None:
-            _cross(pen, x + (mark[1] + 0.5) * width / columns, top + (mark[0] + 0.5) * height / rows)
+            cross(pen, x + (mark[1] + 0.5) * width / columns, top + (mark[0] + 0.5) * height / rows)
     turned = Image.new("RGBA", (height, 14), (0, 0, 0, 0))
     ImageDraw.Draw(turned).text((height / 2, 7), axes[0], fill=TEXT, font=font, anchor="mm")
     sheet.paste(turned.rotate(90, expand=True), (0, top))
@@ -200,7 +200,8 @@ def _label(pen, font, names, box, values, limits) -> None:
         pen.text(place, f"{value:.2f}", fill="black" if value > middle else "white", font=font, anchor="mm")
 
 
-def _cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 4) -> None:
+def cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 4) -> None:
+    """A white cross with a dark rim, on a still picture."""
     for color, thick in (("black", 4), ("white", 2)):
         pen.line([x - r, y - r, x + r, y + r], fill=color, width=thick)
         pen.line([x - r, y + r, x + r, y - r], fill=color, width=thick)
