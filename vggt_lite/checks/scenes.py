@@ -44,6 +44,18 @@ def _missed_is_zero(origin, direction, center, radius):
     return first_hit_of(origin, direction, center, radius).nan_to_num(posinf=0.0)
 
 
+def _two_formulas(origin, direction, center, radius):
+    a, b = direction.square().sum(-1), (direction * (origin - center)).sum(-1)
+    inside = b**2 - 4 * a * ((origin - center).square().sum(-1) - radius**2)
+    near = (-b - inside.clamp_min(0).sqrt()) / (2 * a)
+    return torch.where((inside >= 0) & (near > 0), near, math.inf)
+
+
+def _no_number(origin, direction, center, radius):
+    a, b = direction.square().sum(-1), (direction * (origin - center)).sum(-1)
+    return (-b - (b**2 - a * ((origin - center).square().sum(-1) - radius**2)).sqrt()) / a
+
+
 def rays(count: int, seed: int):
     generator = torch.Generator().manual_seed(seed)
     across = 1.6 * torch.rand(count, 2, generator=generator) - 0.8
@@ -70,6 +82,10 @@ first_hit = Check(
         "you took the far side of the ball: the smaller root is where the ray enters": _far_root,
         "you took d · d for 1: these directions have camera z = 1, not length 1": _unit_length_assumed,
         "a ball behind the camera was seen: t must be positive": _behind_counts,
+        "you mixed two formulas: with b = d · (o − c) the root holds b² − a c, and all is divided by a": (
+            _two_formulas
+        ),
+        "you took the root of a negative number, and nobody asked whether the ball lies behind": _no_number,
         "you returned 0 where the ray misses: such a ray ends infinitely far away": _missed_is_zero,
         "you returned the distance along the ray: depth is t itself": lambda o, d, c, r: (
             first_hit_of(o, d, c, r) * d.norm(dim=-1)
@@ -102,6 +118,28 @@ def _scale_of(cam_from_world, points, valid):
 def _all_pixels(cam_from_world, points, depth, valid):
     scale = _scale_of(cam_from_world, points, torch.ones_like(valid))
     return _normalized_by(cam_from_world, points, depth, scale)
+
+
+def _unit_by(statistic):
+    """The unit is another statistic of the valid points' distances than their mean."""
+
+    def wrong(cam_from_world, points, depth, valid):
+        inside = transform_points(cam_from_world[0], points)[valid]  # (N, 3)
+        return _normalized_by(cam_from_world, points, depth, statistic(inside))
+
+    return wrong
+
+
+def _not_moved(cam_from_world, points, depth, valid):
+    scale = _scale_of(cam_from_world, points, valid)
+    cameras = torch.cat([cam_from_world[..., :3], cam_from_world[..., 3:] / scale], dim=-1)
+    return cameras, points / scale, depth / scale
+
+
+def _all_of_the_matrix(cam_from_world, points, depth, valid):
+    scale = _scale_of(cam_from_world, points, valid)
+    cameras, points, depth = _normalized_by(cam_from_world, points, depth, scale)
+    return torch.cat([cameras[..., :3] / scale, cameras[..., 3:]], dim=-1), points, depth
 
 
 def _from_the_origin(cam_from_world, points, depth, valid):
@@ -156,6 +194,13 @@ normalize = Check(
         "you averaged over all pixels: those without truth do not count": _all_pixels,
         "you measured from the world's origin: distances count from the first camera": _from_the_origin,
         "you averaged depths: the unit is the mean distance |p| of the points": _mean_depth,
+        "you took the median distance: the unit is the mean": _unit_by(lambda p: p.norm(dim=-1).median()),
+        "you divided by the largest distance: the unit is the mean": _unit_by(lambda p: p.norm(dim=-1).max()),
+        "you averaged the points, then measured: measure each point's distance first": _unit_by(
+            lambda p: p.mean(0).norm()
+        ),
+        "you found the unit but stayed in the old frame: move all into the first camera's": _not_moved,
+        "you divided the whole matrix: a rotation has no length": _all_of_the_matrix,
         "you forgot the translations: cameras move in the same unit as points": _cameras_forgotten,
         "you forgot the depths": _depth_forgotten,
         "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first": _wrong_side,

@@ -17,10 +17,15 @@ def _cosine_from_the_start(progress, peak, warmup):
     return peak * rise * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _linear(progress, peak, warmup):
-    if progress < warmup:
-        return schedule.learning_rate(progress, peak, warmup)
-    return peak * (1 - (progress - warmup) / (1 - warmup))
+def _fall_by(shape):
+    """The fall is another function of the share of the way down."""
+
+    def wrong(progress, peak, warmup):
+        if progress < warmup:
+            return schedule.learning_rate(progress, peak, warmup)
+        return peak * shape((progress - warmup) / (1 - warmup))
+
+    return wrong
 
 
 def _warmup_only(progress, peak, warmup):
@@ -43,7 +48,14 @@ learning_rate = Check(
     mutants={
         "there is no warm-up": _no_warmup,
         "your cosine starts at progress 0: it begins when the warm-up ends": _cosine_from_the_start,
-        "you came down along a line: the fall is a cosine": _linear,
+        "you came down along a line: the fall is a cosine": _fall_by(lambda share: 1 - share),
+        "you left out the ½: 1 + cos runs from 2 to 0": _fall_by(lambda share: 1 + math.cos(math.pi * share)),
+        "you took a quarter of a wave, cos(π/2 · share): ½ (1 + cos π·share) lands softly": _fall_by(
+            lambda share: math.cos(0.5 * math.pi * share)
+        ),
+        "you gave the cosine degrees: `cos` takes radians, half a turn is π": _fall_by(
+            lambda share: 0.5 * (1 + math.cos(180 * share))
+        ),
         "the rate never falls": _warmup_only,
         "you never use `peak`": lambda p, peak, warmup: schedule.learning_rate(p, 1.0, warmup),
     },
@@ -80,6 +92,13 @@ def _each_number(parts, max_norm):
     return {part: [g.clamp(-max_norm, max_norm) for g in grads] for part, grads in parts.items()}
 
 
+def _scaled_by(size):
+    """Each part's gradients scaled by another measure of their size than the norm."""
+    return lambda parts, max_norm: {
+        part: [g * min(1.0, max_norm / (size(grads) + 1e-12)) for g in grads] for part, grads in parts.items()
+    }
+
+
 def gradients_case(seed: int, sizes: dict[str, float], max_norm: float):
     """Random gradients of two tensors for each part, of the given spread."""
     generator = torch.Generator().manual_seed(seed)
@@ -110,6 +129,12 @@ clip = Check(
     mutants={
         "one norm for all parts: the loud part silenced the others": _one_norm,
         "one norm for each tensor: a part's tensors share one, or its direction changes": _each_tensor,
+        "you added up the tensors' norms: add their squares, and take one root": _scaled_by(
+            lambda grads: sum(g.norm().item() for g in grads)
+        ),
+        "the root is missing: a norm is the root of the sum of squares": _scaled_by(
+            lambda grads: sum(g.square().sum().item() for g in grads)
+        ),
         "short gradients were stretched: scale down, never up": _always,
         "you clamped each number: that turns the gradient; scale it as a whole": _each_number,
     },
