@@ -24,14 +24,14 @@ if str(ROOT) not in sys.path:
 import nbformat  # noqa: E402
 from nbclient import NotebookClient  # noqa: E402
 
+from tasks import SMALL  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
 from vggt_lite.files import whole_file  # noqa: E402
 
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
 TABLE = re.compile(r"(<!-- durations: begin -->\n).*?(<!-- durations: end -->)", re.DOTALL)
-FAST = {"VGGT_LITE_FAST": "1", "VGGT_LITE_MAX_POINTS": "2000"}
-MODES = {"fast": FAST, "full": {}}
+MODES = {"fast": SMALL, "full": {"VGGT_LITE_QUIET": "1"}}
 # A last cell of our own: the most memory the kernel held, in megabytes.
 PEAK = """import resource, sys
 unit = 1_000_000 if sys.platform == "darwin" else 1_000
@@ -54,8 +54,8 @@ def measure(name: str) -> dict:
             client = NotebookClient(
                 notebook, timeout=1800, resources={"metadata": {"path": f"{folder}/notebooks"}}
             )
-            kernel = {key: value for key, value in os.environ.items() if key not in FAST}
-            kernel |= {"PYTHONPATH": str(ROOT), "VGGT_LITE_QUIET": "1", **environment}
+            kernel = {key: value for key, value in os.environ.items() if key not in SMALL}
+            kernel |= {"PYTHONPATH": str(ROOT), **environment}
             started = time.monotonic()
             client.execute(env=kernel)
             seconds = time.monotonic() - started

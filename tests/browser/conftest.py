@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tasks import SMALL
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -81,8 +83,7 @@ def jupyter_env(tmp_path_factory) -> dict[str, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    small = {"VGGT_LITE_FAST": "1", "VGGT_LITE_QUIET": "1", "VGGT_LITE_MAX_POINTS": "2000"}
-    return {**env, **small, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": path}
+    return {**env, **SMALL, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": path}
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.checks.check import Check
+from vggt_lite.checks.draws import draw
 from vggt_lite.model.patch_embed import resize_position_table
 from vggt_lite.scenes.pixel_map import PixelMap
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    """Normal random numbers from a generator of their own."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def counted(*shape: int) -> Tensor:

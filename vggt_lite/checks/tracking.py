@@ -4,12 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.checks.check import Check
+from vggt_lite.checks.draws import draw
 from vggt_lite.model.track_sampling import correlate_whole_map, feature_pyramid, sample_bilinear
-
-
-def random(*shape, seed: int = 0, scale: float = 1.0):
-    """Normal random numbers from a generator of their own."""
-    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def places(images: int, count: int, width: int, height: int, seed: int):
@@ -36,10 +32,10 @@ sample = Check(
             "a map of 3 × 3",
             (torch.arange(9.0).reshape(1, 1, 3, 3) ** 2, torch.tensor([[[0.5, 1.25], [2, 0]]])),
         ),
-        ("two maps of 5 × 8 with channels", (random(2, 4, 5, 8), places(2, 7, 8, 5, seed=1))),
+        ("two maps of 5 × 8 with channels", (draw(2, 4, 5, 8), places(2, 7, 8, 5, seed=1))),
         (
             "outside, where the edge is repeated",
-            (random(1, 3, 4, 6, seed=2), torch.tensor([[[-2.0, 1.5], [9, 9], [2.5, -0.5], [5, 3]]])),
+            (draw(1, 3, 4, 6, seed=2), torch.tensor([[[-2.0, 1.5], [9, 9], [2.5, -0.5], [5, 3]]])),
         ),
     ],
     mutants={
@@ -82,15 +78,15 @@ correlation = Check(
     cases=lambda: [
         (
             "one track, radius 1",
-            (random(1, 4, 5, 5), random(1, 1, 4, seed=1), torch.tensor([[[2.0, 1.0]]]), 1),
+            (draw(1, 4, 5, 5), draw(1, 1, 4, seed=1), torch.tensor([[[2.0, 1.0]]]), 1),
         ),
         (
             "two maps, three tracks between pixels",
-            (random(2, 8, 9, 12, seed=2), random(2, 3, 8, seed=3), places(2, 3, 12, 9, seed=4), 2),
+            (draw(2, 8, 9, 12, seed=2), draw(2, 3, 8, seed=3), places(2, 3, 12, 9, seed=4), 2),
         ),
         (
             "a window that leaves the map",
-            (random(1, 4, 6, 6, seed=5), random(1, 2, 4, seed=6), torch.tensor([[[0.5, 0.25], [7, 5]]]), 2),
+            (draw(1, 4, 6, 6, seed=5), draw(1, 2, 4, seed=6), torch.tensor([[[0.5, 0.25], [7, 5]]]), 2),
         ),
     ],
     mutants={
@@ -128,8 +124,8 @@ pyramid = Check(
     reference=feature_pyramid,
     cases=lambda: [
         ("4 × 4, two levels", (torch.arange(16.0).reshape(1, 1, 4, 4), 2)),
-        ("odd sides, three levels", (random(2, 3, 9, 14), 3)),
-        ("one level", (random(1, 2, 4, 4, seed=1), 1)),
+        ("odd sides, three levels", (draw(2, 3, 9, 14), 3)),
+        ("one level", (draw(1, 2, 4, 4, seed=1), 1)),
     ],
     mutants={
         "you took the largest of each 2 × 2: take the mean": lambda maps, levels: _pooled(
@@ -179,12 +175,12 @@ def _last_two(tracks, features, queries, change, feature_update):
 def move_case(views: int, points: int, channels: int, seed: int):
     """Arguments of `move`; tracks start anywhere, so that keeping the query in place is a task."""
     tracks, features = (
-        random(2, views, points, 2, seed=seed),
-        random(2, views, points, channels, seed=seed + 1),
+        draw(2, views, points, 2, seed=seed),
+        draw(2, views, points, channels, seed=seed + 1),
     )
     queries, change = (
-        random(2, points, 2, seed=seed + 2),
-        random(2, views, points, 2 + channels, seed=seed + 3),
+        draw(2, points, 2, seed=seed + 2),
+        draw(2, views, points, 2 + channels, seed=seed + 3),
     )
     return tracks, features, queries, change, torch.tanh
 

@@ -1,6 +1,6 @@
 """The same rooms, made difficult: what is known to lead networks like this one astray, to be switched on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +43,7 @@ def troubled_scenes(seed: int, num_scenes: int, trouble: Trouble, size: int = 64
     if trouble.blur:
         scenes.images = blur(scenes.images, trouble.blur)
     if trouble.quarter_turns:
-        scenes = SceneBatch(**{**vars(scenes), **rolled(scenes, trouble.quarter_turns)})
+        scenes = replace(scenes, **rolled(scenes, trouble.quarter_turns))
     return scenes.views(list(SHUFFLED)) if trouble.shuffled else scenes
 
 
