@@ -7,6 +7,9 @@ a configuration in use can never change under a model that was built from it.
 
 from dataclasses import asdict, dataclass, replace
 
+from vggt_lite.choices import check_choice, check_range
+from vggt_lite.switches import Switches
+
 HEADS = ("camera", "depth", "point", "track")
 
 
@@ -27,10 +30,11 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(Config):
+class ModelConfig(Switches, Config):
     """Sizes of a `VGGT`. The defaults are NANO, which trains on a laptop.
 
-    `VGGT_1B` is the released model. Widths are channels C, depths count blocks, sizes are pixels.
+    `VGGT_1B` is the released model. Widths are channels C, depths count blocks, sizes are pixels. Departures
+    from VGGT are inherited from `Switches`.
     """
 
     # Images to tokens
@@ -101,27 +105,26 @@ class ModelConfig(Config):
             )
         if self.dense_dim % 8:
             raise ValueError(f"dense_dim={self.dense_dim} must be a multiple of 8 (sine positions).")
+        self.check_switches()
 
 
 NANO = ModelConfig()
 
+# Twice as wide as NANO, with the patches of the release: NANO's weights can be grown into it.
 TINY = ModelConfig(
     image_size=112,
     patch_size=14,
-    dim=256,
-    num_heads=4,
-    vit_depth=4,
-    depth=6,
-    camera_depth=2,
-    dense_layers=(1, 2, 4, 5),
+    dim=192,
+    num_heads=8,
+    camera_num_heads=8,
     dense_dims=(48, 64, 96, 96),
-    dense_dim=64,
-    track_dim=64,
-    track_fused=64,
+    dense_dim=32,
+    track_dim=48,
+    track_fused=32,
     track_levels=4,
-    track_hidden=192,
+    track_hidden=96,
     track_depth=3,
-    track_virtual=16,
+    track_flow_scale=112.0,
 )
 
 VGGT_1B = ModelConfig(
@@ -173,6 +176,7 @@ class TrainConfig(Config):
     ema_decay: float = 0.999  # of the running average of the weights; 0 keeps none
     # Batches
     views: tuple[int, int] = (2, 4)  # fewest and most views of a scene
+    aspects: tuple[float, float] = (1.0, 1.0)  # height ÷ width of images; each batch draws one
     max_images: int = 48  # a batch of n-view scenes holds max_images // n of them
     num_tracks: int = 16  # per scene; none are drawn when track_weight is 0
     curriculum: float = 0.5  # fraction over which views grow from neighbours to the whole path
@@ -204,6 +208,8 @@ class TrainConfig(Config):
             raise ValueError(f"ema_decay={self.ema_decay} must lie in [0, 1), for example 0.999.")
         if len(self.views) != 2 or not 1 <= self.views[0] <= self.views[1]:
             raise ValueError(f"views={self.views} must be (fewest, most), for example (2, 4).")
+        if len(self.aspects) != 2 or not 0.2 <= self.aspects[0] <= self.aspects[1] <= 5:
+            raise ValueError(f"aspects={self.aspects} must be (lowest, highest) height ÷ width: (0.6, 1.4).")
         if self.max_images < self.views[1]:
             raise ValueError(
                 f"max_images={self.max_images} cannot hold one scene of {self.views[1]} views; "
@@ -232,10 +238,12 @@ class SceneConfig(Config):
     """
 
     # Surfaces
-    texture: str = "rich"  # "rich", "none" (one grey) or "repetitive" (the same checks everywhere)
+    # "rich", "varied" (more kinds of patterns), "none" (one grey), "repetitive" (the same checks everywhere)
+    texture: str = "rich"
     # "random": any hue anywhere. "landmark": each wall keeps its hue from scene to scene (east red, north
     # green, west blue, south purple), so that a single picture betrays its compass direction.
     walls: str = "random"
+    shapes: tuple[str, ...] = ("ellipsoid", "box", "cylinder")  # in turn; also "cone", "octahedron"
     num_objects: int = 9  # places on the table, 0 to 12; about one in ten stays empty
     heightfield: bool = False  # put a small relief landscape among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
@@ -243,22 +251,28 @@ class SceneConfig(Config):
     paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
     start_deg: tuple[float, float] = (-180.0, 180.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
-    fov_deg: tuple[float, float] = (55.0, 65.0)  # horizontal field of view
+    fov_deg: tuple[float, float] = (55.0, 65.0)  # field of view of the image's longer side
+    zoom: float = 1.0  # largest factor by which single views are zoomed in
     camera_height: tuple[float, float] = (1.1, 1.7)  # above the floor
     camera_distance: tuple[float, float] = (1.45, 2.05)  # from the table's axis, measured along the floor
     gaze_jitter: float = 0.15  # how far the gaze strays from the middle of the table
     roll_deg: float = 4.0  # largest roll, to either side
     # Image
     shadows: bool = False  # one more ray per pixel
+    photographic: bool = False  # exposure, white balance, focus, sensor noise and JPEG of every view
     supersample: int = 1  # n² rays per pixel are averaged for the colour (depth keeps its one ray)
 
     def __post_init__(self) -> None:
-        _check_choice("texture", self.texture, ("rich", "none", "repetitive"))
-        _check_choice("walls", self.walls, ("landmark", "random"))
+        check_choice("texture", self.texture, ("rich", "varied", "none", "repetitive"))
+        check_choice("walls", self.walls, ("landmark", "random"))
         if not self.paths:
             raise ValueError('paths=() leaves no camera path to draw; name at least one, such as ("orbit",).')
+        if not self.shapes:
+            raise ValueError('shapes=() leaves nothing for the table; name at least one, such as ("box",).')
+        for shape in self.shapes:
+            check_choice("shapes", shape, ("ellipsoid", "box", "cylinder", "cone", "octahedron"))
         for path in self.paths:
-            _check_choice("paths", path, ("orbit", "walk", "forward"))
+            check_choice("paths", path, ("orbit", "walk", "forward"))
         if not 0 <= self.num_objects <= 12:
             raise ValueError(f"num_objects={self.num_objects}: the table has 12 places; choose 0 to 12.")
         if self.heightfield and self.num_objects > 10:
@@ -274,36 +288,29 @@ class SceneConfig(Config):
         if not 1 <= self.supersample <= 8:
             raise ValueError(f"supersample={self.supersample}: choose 1 (off) to 8 (64 rays per pixel).")
         # The ranges keep every camera between the table and the furniture, under the ceiling.
-        _check_range("start_deg", self.start_deg, -360.0, 360.0)
-        _check_range("turn_deg", self.turn_deg, -60.0, 60.0)
-        _check_range("fov_deg", self.fov_deg, 20.0, 120.0)
-        _check_range("camera_height", self.camera_height, 0.3, 2.2)
-        _check_range("camera_distance", self.camera_distance, 1.4, 2.1)
-        _check_range("gaze_jitter", (0.0, self.gaze_jitter), 0.0, 0.5)
-        _check_range("roll_deg", (0.0, self.roll_deg), 0.0, 180.0)
+        check_range("start_deg", self.start_deg, -360.0, 360.0)
+        check_range("turn_deg", self.turn_deg, -60.0, 60.0)
+        check_range("fov_deg", self.fov_deg, 20.0, 120.0)
+        check_range("zoom", (1.0, self.zoom), 1.0, 3.0)
+        check_range("camera_height", self.camera_height, 0.3, 2.2)
+        check_range("camera_distance", self.camera_distance, 1.4, 2.1)
+        check_range("gaze_jitter", (0.0, self.gaze_jitter), 0.0, 0.5)
+        check_range("roll_deg", (0.0, self.roll_deg), 0.0, 180.0)
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name}: {value!r} is unknown; choose among {', '.join(map(repr, choices))}.")
-
-
-def _check_range(name: str, pair: tuple[float, float], lowest: float, highest: float) -> None:
-    low, high = pair
-    if not lowest <= low <= high <= highest:
-        raise ValueError(
-            f"{name}: ({low}, {high}) must be (low, high) with {lowest} ≤ low ≤ high ≤ {highest}, "
-            f"for example ({lowest}, {highest})."
-        )
-
-
-# Lenses from tele to wide, every path, colours anywhere, relief: what TINY learns from.
+# Lenses from tele to wide, every path, more shapes and patterns, relief, something that flies past, all of
+# it photographed: what TINY learns from.
 VARIED_SCENES = SceneConfig(
+    texture="varied",
+    shapes=("ellipsoid", "box", "cylinder", "cone", "octahedron"),
     heightfield=True,
+    moving_objects=1,
     paths=("orbit", "walk", "forward"),
     turn_deg=(5.0, 25.0),
     fov_deg=(40.0, 80.0),
     camera_height=(0.9, 2.0),
+    zoom=1.2,
     gaze_jitter=0.3,
     roll_deg=15.0,
+    photographic=True,
 )

@@ -166,3 +166,26 @@ def test_loading_costs_little(folder):
     for step in range(10):
         source.batch_for_step(step)
     assert (time.perf_counter() - started) / 10 < 0.1
+
+
+def test_each_batch_has_one_aspect_and_sides_of_whole_patches():
+    config = CONFIG.with_(aspects=(0.5, 2.0), views=(2, 2), max_images=2, track_weight=0)
+    source = GeneratedScenes(config, SceneConfig(), 32, 3, patch_size=8)
+    shapes = [tuple(source.batch_for_step(step).images.shape[-2:]) for step in range(12)]
+    assert all(max(s) == 32 and min(s) % 8 == 0 and min(s) >= 16 for s in shapes)
+    assert any(h > w for h, w in shapes) and any(h < w for h, w in shapes)
+
+
+def test_tracks_of_generated_scenes_follow_what_moves():
+    """A point on the object that flies past does not lie where the room would have carried it."""
+    config = CONFIG.with_(views=(2, 2), max_images=24, num_tracks=200)
+    still, moving = (
+        GeneratedScenes(config, SceneConfig(moving_objects=n), 32, 5).batch_for_step(0) for n in (0, 6)
+    )
+    off = []
+    for batch in (still, moving):
+        points = torch.cat([lift(batch.scene(b)) for b in range(len(batch))])
+        pixels, _ = project_points(points[:, None], batch.cam_from_world, batch.intrinsics)
+        error = (pixels - batch.tracks)[:, 1].norm(dim=-1)
+        off.append((error[batch.track_visibility[:, 1]] > 3).float().mean())
+    assert off[0] < 0.03 and off[1] > 2 * off[0]

@@ -177,3 +177,24 @@ def test_a_gpu_shows_the_same_scenes_as_the_cpu():
     gpu = gpu.to("cpu")
     assert ((cpu.depth - gpu.depth).abs() < 1e-3).float().mean() > 0.999
     assert ((cpu.images - gpu.images).abs() < 0.02).float().mean() > 0.995
+
+
+def test_chosen_views_are_those_of_the_whole_path():
+    whole = generate_scenes(4, 2, 5, 24, 32, config=EVERYTHING)
+    which = torch.tensor([[4, 1], [0, 3]])
+    some = generate_scenes(4, 2, 5, 24, 32, num_tracks=6, config=EVERYTHING, views=which)
+    rows = torch.arange(2)[:, None]
+    for name in ("images", "depth", "cam_from_world", "intrinsics", "point_map"):
+        torch.testing.assert_close(getattr(some, name), getattr(whole, name)[rows, which], atol=1e-6, rtol=0)
+    assert some.tracks.shape == (2, 2, 6, 2)
+
+
+def test_single_views_are_zoomed_and_an_upright_camera_keeps_its_lens():
+    plain, zoomed = (
+        generate_scenes(0, 3, 6, 24, 32, config=VARIED_SCENES.with_(zoom=zoom)) for zoom in (1.0, 1.5)
+    )
+    factor = zoomed.intrinsics[..., 0, 0] / plain.intrinsics[..., 0, 0]
+    assert factor.min() < 1.15 and factor.max() > 1.35 and (factor >= 1).all() and (factor <= 1.5).all()
+    torch.testing.assert_close(zoomed.intrinsics[..., 0, 2], plain.intrinsics[..., 0, 2])
+    upright = generate_scenes(0, 3, 6, 32, 24, config=VARIED_SCENES.with_(zoom=1.0))
+    torch.testing.assert_close(upright.intrinsics[..., 0, 0], plain.intrinsics[..., 0, 0])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vggt_lite.scenes import relief, shapes
-from vggt_lite.scenes.layout import BOX, CYLINDER, ELLIPSOID, RELIEF, Layout
+from vggt_lite.scenes.layout import BOX, ELLIPSOID, SHAPES, Layout
 from vggt_lite.scenes.materials import COLUMNS
 from vggt_lite.scenes.raycaster import World, along, cast, light_up, look_at_surface
 from vggt_lite.scenes.tracks import follow
@@ -16,15 +16,14 @@ DOWN = -50.0  # where shapes are parked that a test does not need
 
 def room_with(views: int = 1, **placed) -> World:
     """Views of a 6 × 6 × 3 m room; each kind holds a shape at `center`, half size `half`, turned `yaw`."""
-    kinds = {"ellipsoid": ELLIPSOID, "box": BOX, "cylinder": CYLINDER, "relief": RELIEF}
-    used = [k for k in kinds if k != "relief" or k in placed]
+    used = [k for k in SHAPES if k in placed or k in ("ellipsoid", "box", "cylinder")]
     rows = [{"center": (0, 0, DOWN), "half": (1, 1, 1), "yaw": 0.0} | placed.get(k, {}) for k in used]
     column = {key: torch.tensor([row[key] for row in rows], dtype=torch.float32) for key in rows[0]}
     layout = Layout(
         center=column["center"].expand(1, views, -1, -1),
         yaw=column["yaw"][None],
         half=column["half"][None],
-        kind=torch.tensor([kinds[k] for k in used]),
+        kind=torch.tensor([SHAPES.index(k) for k in used]),
         role=["object"] * len(used),
         room=torch.tensor([[3.0, 3.0, 3.0]]),
         light=torch.tensor([[0.0, 0.0, 2.9]]),
@@ -55,13 +54,51 @@ def met(world, start, direction):
         ("box", (0.5, 0.4, 0.3), (-2, -2, 1), (1, 1, 0), 1.6),  # past x = -0.5 it is still outside y = -0.4
         ("cylinder", (0.5, 0.5, 0.3), (-2, 0.3, 1.1), (1, 0, 0), 1.6),
         ("cylinder", (0.5, 0.5, 0.3), (0.2, 0, 2.5), (0, 0, -1), 1.2),  # straight on to the lid
+        ("cone", (0.4, 0.4, 0.5), (-2, 0, 1), (1, 0, 0), 1.8),  # half-way up it is half as wide
+        ("cone", (0.4, 0.4, 0.5), (0.2, 0, 2.5), (0, 0, -1), 1.5),  # steeper than its side
+        ("cone", (0.4, 0.4, 0.5), (0.2, 0, 0.1), (0, 0, 1), 0.4),  # from below: the foot
+        ("cone", (0.4, 0.4, 0.5), (-1.5, 0, 1.5), (1, 0, -0.5), 1.25),  # sideways and down, on to the side
+        ("octahedron", (0.5, 0.4, 0.3), (-2, 0, 1), (1, 0, 0), 1.5),  # at its corner
+        ("octahedron", (0.5, 0.4, 0.3), (0.25, 0, 2.5), (0, 0, -1), 1.35),  # on a face
+        ("octahedron", (0.5, 0.4, 0.3), (-2, 0.2, 1), (1, 0, 0), 1.75),
     ],
 )
 def test_each_shape_is_met_where_geometry_says(name, half, start, direction, depth):
     world = room_with(**{name: {"center": (0, 0, 1), "half": half}})
     got, surface = met(world, start, direction)
     assert got == pytest.approx(depth, abs=1e-5)
-    assert surface == ["ellipsoid", "box", "cylinder"].index(name)
+    assert surface == ["ellipsoid", "box", "cylinder", name].index(name)
+
+
+@pytest.mark.parametrize(
+    "name, start, direction",
+    [
+        ("cone", (-2, 0.3, 1), (1, 0, 0)),  # beside it at half its height, though within its foot's width
+        ("cone", (-2, 0, 1.6), (1, 0, 0)),  # above the tip, where the other half of a double cone would be
+        ("cone", (0.3, 0, 2.9), (0.001, 0, 1)),  # it lies behind the ray
+        ("octahedron", (-2, 0.3, 1.2), (1, 0, 0)),  # past the edge, though inside the box around it
+    ],
+)
+def test_what_is_slanted_is_missed_outside_its_slope(name, start, direction):
+    world = room_with(**{name: {"center": (0, 0, 1), "half": (0.4, 0.4, 0.5)}})
+    assert met(world, start, direction)[1] > 3
+
+
+@pytest.mark.parametrize("name", ["cone", "octahedron"])
+def test_slanted_normals_are_those_of_the_surface(name):
+    """Moved a little along the surface, three neighbouring hits span a plane: its normal is the one told."""
+    world = room_with(**{name: {"center": (0.1, -0.05, 1), "half": (0.4, 0.35, 0.5), "yaw": 0.4}})
+    starts = torch.tensor([[-2.0, 0.05, 1.1], [-2.0, 0.0495, 1.1], [-2.0, 0.05, 1.1005]])
+    origin = tuple(x[None] for x in starts.T)
+    direction = tuple(torch.full((1, 3), x) for x in (1.0, 0.01, 0.02))
+    depth, surface = cast(world, origin, direction)
+    assert (surface == 3).all()
+    point = along(origin, direction, depth)
+    spots = torch.stack(point, -1)[0]
+    expected = torch.linalg.cross(spots[1] - spots[0], spots[2] - spots[0])
+    expected = -expected / expected.norm() * torch.sign(expected[0])  # towards the camera in the west
+    normal, _ = look_at_surface(world, surface, point, torch.full_like(depth, 0.01))
+    torch.testing.assert_close(torch.stack(normal, -1)[0, 0], expected, atol=0.02, rtol=0)
 
 
 def test_a_turned_box_is_met_at_its_corner():

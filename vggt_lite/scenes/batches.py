@@ -53,11 +53,14 @@ def draw_batch_shape(config: TrainConfig, step: int) -> tuple[int, int, float, t
 def assemble(
     images: Tensor, depth: Tensor, cam_from_world: Tensor, intrinsics: Tensor,
     config: TrainConfig, generator: torch.Generator,
+    tracks: Tensor | None = None, visibility: Tensor | None = None,
 ) -> SceneBatch:  # fmt: skip
-    """A training batch from chosen views: colours changed, points and tracks computed, normalised."""
+    """A training batch from chosen views: colours changed, points and tracks computed, normalised.
+
+    Tracks are made from the depth maps unless they are given, (B, S, N, 2) and (B, S, N).
+    """
     point_map = unproject_depth(depth, intrinsics, cam_from_world)
-    tracks = visibility = None
-    if config.track_weight:
+    if tracks is None and config.track_weight:
         tracks, visibility = tracks_from_depth(
             depth, point_map, cam_from_world, intrinsics, config.num_tracks, generator
         )
@@ -67,6 +70,18 @@ def assemble(
     return normalize_scene(
         SceneBatch(images, depth, cam_from_world, intrinsics, point_map, valid, tracks, visibility)
     )
+
+
+def image_sides(
+    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
+) -> tuple[int, int]:
+    """Height and width of a batch's images: the longer side is `size`, the other a multiple of the patch."""
+    low, high = aspects
+    if low == high == 1:
+        return size, size
+    aspect = low * (high / low) ** float(torch.rand((), generator=generator))
+    shorter = max(1, round(size * min(aspect, 1 / aspect) / patch_size)) * patch_size
+    return (shorter, size) if aspect < 1 else (size, shorter)
 
 
 class RenderedScenes:
@@ -84,7 +99,16 @@ class RenderedScenes:
 
 
 class GeneratedScenes:
-    """Batches of scenes rendered on the spot, never the same twice: for machines that render fast."""
+    """Batches of scenes rendered on the spot, never the same twice.
+
+    Args:
+        config: Views, images and tracks of a batch.
+        scene_config: What the scenes look like.
+        size: Longer side of the images, pixels.
+        path_views: Views along the path of each scene, of which a batch shows some.
+        device: Where to render.
+        patch_size: Sides of images that are not square are multiples of it.
+    """
 
     def __init__(
         self,
@@ -93,20 +117,22 @@ class GeneratedScenes:
         size: int = 64,
         path_views: int = 8,
         device: torch.device | str = "cpu",
+        patch_size: int = 1,
     ) -> None:
-        self.config, self.scene_config = config, scene_config
+        self.config, self.scene_config, self.patch_size = config, scene_config, patch_size
         self.size, self.path_views, self.device = size, path_views, device
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
         seed = int(torch.randint(FIRST_EVALUATION_SEED - scenes, (), generator=generator))
-        which = choose_views(scenes, views, self.path_views, progress, generator).to(self.device)
-        rendered = generate_scenes(
-            seed, scenes, self.path_views, self.size, self.size, self.device, config=self.scene_config
+        which = choose_views(scenes, views, self.path_views, progress, generator)
+        height, width = image_sides(self.size, self.patch_size, self.config.aspects, generator)
+        num_tracks = self.config.num_tracks if self.config.track_weight else 0
+        seen = generate_scenes(
+            seed, scenes, self.path_views, height, width, self.device, num_tracks, self.scene_config, which
         )
-        rows = torch.arange(scenes, device=self.device)[:, None]
-        columns = (rendered.images, rendered.depth, rendered.cam_from_world, rendered.intrinsics)
-        return assemble(*(x[rows, which] for x in columns), self.config, generator)
+        columns = (seen.images, seen.depth, seen.cam_from_world, seen.intrinsics)
+        return assemble(*columns, self.config, generator, seen.tracks, seen.track_visibility)
 
 
 class BatchSource(Protocol):

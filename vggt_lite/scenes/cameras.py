@@ -50,7 +50,7 @@ def sample_cameras(dice: Dice, num_views: int, center: Tensor, config: SceneConf
         center: (B, 3) middle of the table's objects, world.
 
     Returns:
-        cam_from_world (B, S, 3, 4), and the horizontal field of view (B,) in radians.
+        cam_from_world (B, S, 3, 4), and the field of view of the longer side (B,) in radians.
     """
     step = torch.arange(num_views, dtype=torch.float32)
     kind = dice.choice([PATHS.index(name) for name in config.paths], 1)  # (B, 1)
@@ -78,14 +78,17 @@ def sample_cameras(dice: Dice, num_views: int, center: Tensor, config: SceneConf
     target = center[:, None] + config.gaze_jitter * stray
     roll = math.radians(config.roll_deg) * (0.7 * dice.uniform(-1, 1, 1) + 0.3 * wave(dice, step, 0.3, 1.0))
 
-    fov_w_rad = dice.uniform(*(math.radians(a) for a in config.fov_deg))
-    return look_at(position, target, roll), fov_w_rad
+    fov_rad = dice.uniform(*(math.radians(a) for a in config.fov_deg))
+    return look_at(position, target, roll), fov_rad
 
 
-def square_pixel_intrinsics(fov_w_rad: Tensor, height: int, width: int) -> Tensor:
-    """(…, 3, 3) K of a camera with square pixels and its principal point in the image's middle."""
-    intrinsics = torch.zeros(*fov_w_rad.shape, 3, 3)
-    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = width / 2 / torch.tan(fov_w_rad / 2)
+def square_pixel_intrinsics(fov_rad: Tensor, height: int, width: int) -> Tensor:
+    """(…, 3, 3) K of a camera with square pixels and its principal point in the image's middle.
+
+    The field of view is that of the image's longer side, so that a camera held upright keeps its lens.
+    """
+    intrinsics = torch.zeros(*fov_rad.shape, 3, 3)
+    intrinsics[..., 0, 0] = intrinsics[..., 1, 1] = max(height, width) / 2 / torch.tan(fov_rad / 2)
     intrinsics[..., 0, 2], intrinsics[..., 1, 2] = width / 2, height / 2
     intrinsics[..., 2, 2] = 1
     return intrinsics

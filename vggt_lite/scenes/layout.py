@@ -13,7 +13,8 @@ from torch import Tensor
 from vggt_lite.config import SceneConfig
 from vggt_lite.scenes.dice import Dice
 
-ELLIPSOID, BOX, CYLINDER, RELIEF = 0, 1, 2, 3
+SHAPES = ("ellipsoid", "box", "cylinder", "cone", "octahedron", "relief")
+ELLIPSOID, BOX, CYLINDER, CONE, OCTAHEDRON, RELIEF = range(6)
 PARKED = -50.0  # height of absent shapes, metres
 PLACES = 12  # on the table-top, 4 × 3
 MIDDLE_PLACES = [5, 6]  # where the relief stands
@@ -26,7 +27,7 @@ class Layout:
     center: Tensor  # (B, S, K, 3); differs between views only for moving objects
     yaw: Tensor  # (B, K) radians
     half: Tensor  # (B, K, 3) half sizes
-    kind: Tensor  # (K,) ELLIPSOID, BOX, CYLINDER or RELIEF, sorted
+    kind: Tensor  # (K,) numbers of SHAPES, sorted
     role: list[str]  # K words: "object", "table", "picture", "furniture"
     room: Tensor  # (B, 3) half width, half depth, full height
     light: Tensor  # (B, 3) position
@@ -79,7 +80,7 @@ def add_table(slots: Slots, dice: Dice) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def add_objects(slots: Slots, dice: Dice, table: tuple[Tensor, Tensor, Tensor], config: SceneConfig) -> None:
-    """Ellipsoids, boxes and cylinders on the places of the table-top, perhaps a relief in the middle."""
+    """Shapes of all wanted kinds on the places of the table-top, perhaps a relief in the middle."""
     top, half, yaw = table
     cell_x, cell_y = half[:, 0] / 4, half[:, 1] / 3  # half sizes of one place
     order = dice.uniform(0, 1, PLACES)
@@ -89,7 +90,7 @@ def add_objects(slots: Slots, dice: Dice, table: tuple[Tensor, Tensor, Tensor], 
         slots.add(RELIEF, "object", top + size * torch.tensor([0.0, 0.0, 1.0]), yaw, size)
     cells = order.argsort(dim=1)
     for i in range(config.num_objects):
-        kind = (ELLIPSOID, BOX, CYLINDER)[i % 3]
+        kind = SHAPES.index(config.shapes[i % len(config.shapes)])
         radius = torch.minimum(cell_x, cell_y) * dice.uniform(0.65, 0.95)
         width, depth = radius, radius * dice.uniform(0.6, 1.0)
         height = dice.uniform(0.06, 0.2)

@@ -85,7 +85,11 @@ def sample_materials(dice: Dice, layout: Layout, config: SceneConfig) -> Tensor:
     num_shapes, num_surfaces = len(layout.role), len(layout.role) + 6
     colours = torch.cat([object_colours(dice, num_shapes), room_colours(dice, config.walls)], dim=1)
 
+    large = [*textures.NOISE, *textures.PICTURES]
     small = [*textures.NOISE, *textures.CHECKS, *textures.STRIPES, *textures.SPOTS, *textures.PICTURES[:4]]
+    if config.texture == "varied":
+        small += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS, *textures.WRITING]
+        large += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS]
     pattern = dice.choice(small, num_shapes)
     tile = dice.uniform(0.25, 0.6, num_shapes)
     table = [k for k, word in enumerate(layout.role) if word == "table"]
@@ -96,7 +100,7 @@ def sample_materials(dice: Dice, layout: Layout, config: SceneConfig) -> Tensor:
     pattern[:, pictures] = dice.choice(textures.PICTURES, len(pictures))
     tile[:, pictures] = dice.uniform(0.8, 1.2, len(pictures))
 
-    room_pattern = dice.choice([*textures.NOISE, *textures.PICTURES], 6)
+    room_pattern = dice.choice(large, 6)
     pattern = torch.cat([pattern, room_pattern], dim=1)
     room_tile = dice.uniform(3.0, 4.5, 6)
     skew = dice.uniform(0.45, 0.75, num_shapes, 2)

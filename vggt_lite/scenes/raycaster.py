@@ -12,10 +12,17 @@ import torch
 from torch import Tensor
 
 from vggt_lite.scenes import relief, shapes, textures
-from vggt_lite.scenes.layout import BOX, CYLINDER, ELLIPSOID, RELIEF, Layout
+from vggt_lite.scenes.layout import BOX, CONE, OCTAHEDRON, RELIEF, SHAPES, Layout
 from vggt_lite.scenes.shapes import Vector
 
 AMBIENT, DIFFUSE = 0.55, 0.6
+INTERVALS = (  # in the order of SHAPES, without the relief
+    shapes.ellipsoid_interval,
+    shapes.box_interval,
+    shapes.cylinder_interval,
+    shapes.cone_interval,
+    shapes.octahedron_interval,
+)
 
 
 @dataclass
@@ -25,7 +32,7 @@ class World:
     center: Tensor  # (V, K, 3)
     yaw: Tensor  # (V, K)
     half: Tensor  # (V, K, 3)
-    counts: tuple[int, int, int, int]  # how many ellipsoids, boxes, cylinders, reliefs (0 or 1)
+    counts: tuple[int, ...]  # how many of each of SHAPES; of reliefs 0 or 1
     room: Tensor  # (V, 3)
     light: Tensor  # (V, 3)
     waves: Tensor  # (V, 3) phases of the relief
@@ -40,7 +47,7 @@ class World:
             x.repeat_interleave(views, dim=0)
             for x in (layout.yaw, layout.half, layout.room, layout.light, layout.waves, materials)
         )
-        counts = tuple(int((layout.kind == k).sum()) for k in (ELLIPSOID, BOX, CYLINDER, RELIEF))
+        counts = tuple(int((layout.kind == k).sum()) for k in range(len(SHAPES)))
 
         room_half = room * room.new_tensor([1.0, 1.0, 0.5])
         room_center = room * room.new_tensor([0.0, 0.0, 0.5])
@@ -107,13 +114,12 @@ def cast(world: World, origin: Vector, direction: Vector) -> tuple[Tensor, Tenso
         world.half[..., None].unbind(2),
     )  # triples of (V, K, 1 or R) and (V, K, R)
     depths, start = [], 0
-    intervals = (shapes.ellipsoid_interval, shapes.box_interval, shapes.cylinder_interval)
-    for interval, count in zip(intervals, world.counts[:3], strict=True):
+    for interval, count in zip(INTERVALS, world.counts[:RELIEF], strict=True):
         mine = slice(start, start + count)
         ray = (tuple(o[:, mine] for o in unit_origin), tuple(d[:, mine] for d in unit_direction))
         depths.append(shapes.entry_depth(*interval(*ray)))
         start += count
-    if world.counts[3]:  # the last slot
+    if world.counts[RELIEF]:  # the last slot
         ray = (tuple(o[:, -1] for o in unit_origin), tuple(d[:, -1] for d in unit_direction))
         depths.append(relief.entry_depth(*ray, world.waves)[:, None])
         start += 1
@@ -161,7 +167,9 @@ def look_at_surface(
 
     unit, half = (x / hx, y / hy, z / hz), (hx, hy, hz)
     nx, ny, nz = shapes.unit_normal(unit, half, kind)
-    if world.counts[3]:
+    if world.counts[CONE] or world.counts[OCTAHEDRON]:
+        nx, ny, nz = shapes.slanted_normal((nx, ny, nz), unit, half, kind)
+    if world.counts[RELIEF]:
         nx, ny, nz = relief.replace_normal((nx, ny, nz), unit, half, kind == RELIEF, world.waves)
     normal = (side * (cos * nx - sin * ny), side * (sin * nx + cos * ny), side * nz)
 

@@ -3,11 +3,12 @@
 Every shape is a stretched, turned and shifted copy of a *unit* shape: the set of points whose norm is
 at most 1. Only the norm differs.
 
-    ellipsoid   x² + y² + z² ≤ 1              box   |x|, |y|, |z| ≤ 1
-    cylinder    x² + y² ≤ 1  and  |z| ≤ 1
+    ellipsoid   x² + y² + z² ≤ 1              box         |x|, |y|, |z| ≤ 1
+    cylinder    x² + y² ≤ 1  and  |z| ≤ 1     octahedron  |x| + |y| + |z| ≤ 1
+    cone        x² + y² ≤ w²  and  |z| ≤ 1, where w = (1 − z) / 2 shrinks from 1 at the foot to 0 at the tip
 
 So a ray is moved into the shape's unit space once (`to_unit_space`) and then cut with the unit shape.
-All three are convex: a ray is inside during one interval [near, far] of its parameter t, and the
+All are convex: a ray is inside during one interval [near, far] of its parameter t, and the
 interval of an intersection of sets is the intersection of their intervals. A ray that misses gets an
 empty interval, near > far.
 
@@ -93,6 +94,36 @@ def cylinder_interval(origin: Vector, direction: Vector) -> tuple[Tensor, Tensor
     return meet(ball_interval(origin[:2], direction[:2]), slab_interval(origin[2], direction[2]))
 
 
+def octahedron_interval(origin: Vector, direction: Vector) -> tuple[Tensor, Tensor]:
+    """Four pairs of parallel faces: |±x ± y + z| ≤ 1."""
+    signs = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+    along = [tuple(a * v[0] + b * v[1] + v[2] for v in (origin, direction)) for a, b in signs]
+    return meet(*(slab_interval(o, d) for o, d in along))
+
+
+def cone_interval(origin: Vector, direction: Vector) -> tuple[Tensor, Tensor]:
+    """Inside where q(t) = x² + y² − w² ≤ 0, on the side of the tip where w ≥ 0.
+
+    As for the ball, t is first counted from the point nearest to the axis point at hand, which keeps digits.
+    """
+    shift = sum(o * d for o, d in zip(origin, direction, strict=True))
+    shift = -shift / sum(d * d for d in direction).clamp_min(1e-12)
+    x, y, z = (o + shift * d for o, d in zip(origin, direction, strict=True))
+    w, dw = (1 - z) / 2, -direction[2] / 2
+    a = direction[0].square() + direction[1].square() - dw.square()
+    b = x * direction[0] + y * direction[1] - w * dw
+    gap = b.square() - a * (x.square() + y.square() - w.square())  # < 0: the ray misses
+    a = torch.where(a.abs() < 1e-9, 1e-9, a)
+    root = gap.clamp_min(0).sqrt()
+    low, high = (-b - root * a.sign()) / a, (-b + root * a.sign()) / a  # low ≤ high
+    # A ray steeper than the cone's side (a < 0) is inside below `low` and above `high`, once in each of
+    # the two cones that share the tip; ours is the one in which w grows away from it.
+    steep, down = a < 0, dw > 0
+    near = torch.where(steep, torch.where(down, high, -FAR_AWAY), low)
+    far = torch.where(steep, torch.where(down, FAR_AWAY, low), high + gap.clamp_max(0) * FAR_AWAY)
+    return meet((near + shift, far + shift), slab_interval(origin[2], direction[2]))
+
+
 def entry_depth(near: Tensor, far: Tensor) -> Tensor:
     """The t at which a ray enters; at least `FAR_AWAY` if it misses or the shape is behind it."""
     missed = (near - far).clamp_min(0) * (FAR_AWAY * 1e6)
@@ -124,7 +155,8 @@ def unit_normal(point: Vector, half: Vector, kind: Tensor) -> Vector:
     Args:
         point: Three (V, R), in unit space.
         half: Three (V, R) half sizes.
-        kind: (V, R) 0 ellipsoid, 1 box, 2 cylinder; anything else is taken for a box.
+        kind: (V, R) 0 ellipsoid, 1 box, 2 cylinder; anything else is taken for a box (`slanted_normal`
+            replaces that of cones and octahedra).
 
     Returns:
         Three (V, R) of length 1.
@@ -139,6 +171,20 @@ def unit_normal(point: Vector, half: Vector, kind: Tensor) -> Vector:
     use_z = on_lid | is_ellipsoid
     # The gradient of the norm: for round shapes x / half, for flat faces only the sign matters.
     return normalize((x / half[0] * use_x, y / half[1] * use_y, z / half[2] * use_z))
+
+
+def slanted_normal(normal: Vector, point: Vector, half: Vector, kind: Tensor) -> Vector:
+    """The same for cones (kind 3) and octahedra (kind 4); other shapes keep the `normal` they have."""
+    x, y, z = point
+    side = normalize((x.sign() / half[0], y.sign() / half[1], z.sign() / half[2]))
+    across = (x * x + y * y).sqrt()
+    on_foot = (z < -0.999) & (across < 0.999)
+    slope = normalize((x / half[0], y / half[1], across / 2 / half[2]))
+    foot = (torch.zeros_like(x), torch.zeros_like(x), -torch.ones_like(x))
+    return tuple(
+        torch.where(kind == 4, s, torch.where(kind == 3, torch.where(on_foot, f, c), n))
+        for n, s, c, f in zip(normal, side, slope, foot, strict=True)
+    )
 
 
 def normalize(vector: Vector) -> Vector:

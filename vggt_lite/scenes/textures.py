@@ -19,7 +19,8 @@ from torch import Tensor
 SIZE = 128  # texels along a tile's side at the finest level
 LEVELS = 6  # 128, 64, … 4 texels
 NOISE, CHECKS, STRIPES, SPOTS, PICTURES = range(0, 6), range(6, 9), range(9, 12), range(12, 15), range(15, 32)
-NUM_PATTERNS = 32
+BRICKS, GRAIN, CELLS, WRITING = range(32, 36), range(36, 40), range(40, 44), range(44, 48)
+NUM_PATTERNS = 48
 
 
 def hash_noise(cells: int, seed: int) -> Tensor:
@@ -78,7 +79,52 @@ def make_pattern(index: int) -> Tensor:
         grid = torch.arange(SIZE) * 4 / SIZE % 1 - 0.5
         distance = (grid[:, None] ** 2 + grid**2).sqrt()
         return torch.stack([smooth, (distance < 0.2 + 0.08 * (index - SPOTS[0])).float()])
+    for family, make in ((BRICKS, bricks), (GRAIN, grain), (CELLS, cells_of_stone), (WRITING, writing)):
+        if index in family:
+            return make(index)
     return dead_leaves(index)
+
+
+def bricks(seed: int) -> Tensor:
+    """Courses of bricks, each of its own tone, every other course shifted by half a brick."""
+    courses, tones = 8, hash_noise(8, seed)
+    row = torch.arange(SIZE) * courses // SIZE
+    along = torch.arange(SIZE)[None, :] * courses / SIZE / 2 + 0.5 * (row[:, None] % 2)
+    joint = (along % 1 < 0.07) | (torch.arange(SIZE) * courses / SIZE % 1 < 0.14)[:, None]
+    tone = tones[row[:, None].expand(-1, SIZE), along.floor().long() % (courses // 2)]
+    return torch.stack([0.7 * tone + 0.3 * octaves(seed, first=16), joint.float()])
+
+
+def grain(seed: int) -> Tensor:
+    """Wood: rings drawn out along one direction, darker where a slow noise folds them."""
+    slow, fine = value_noise(4, seed), value_noise(32, seed + 1)
+    across = torch.arange(SIZE)[:, None] / SIZE
+    rings = 0.5 + 0.5 * torch.sin(2 * torch.pi * (6 * across + 1.5 * slow))
+    streaks = fine[:, :1].expand(-1, SIZE) * 0.6 + 0.4 * fine
+    return torch.stack([rings * 0.7 + 0.3 * streaks, 0.5 * (rings > 0.92).float()])
+
+
+def cells_of_stone(seed: int) -> Tensor:
+    """Cobbles: each place belongs to the nearest of some points, with gaps where two are equally near."""
+    generator = torch.Generator().manual_seed(seed)
+    points, tones = torch.rand(28, 2, generator=generator), torch.rand(28, generator=generator)
+    grid = (torch.arange(SIZE) + 0.5) / SIZE
+    dx = (grid[None, None, :] - points[:, 0, None, None] + 0.5) % 1 - 0.5  # wraps round: tileable
+    dy = (grid[None, :, None] - points[:, 1, None, None] + 0.5) % 1 - 0.5
+    nearest, owner = (dx**2 + dy**2).sqrt().topk(2, dim=0, largest=False)
+    return torch.stack([tones[owner[0]], (nearest[1] - nearest[0] < 0.02).float()])
+
+
+def writing(seed: int) -> Tensor:
+    """Lines of strokes that look like print from afar: posters, book spines, labels."""
+    rows, columns = 8, 32
+    stroke = (hash_noise(64, seed) > 0.5)[: rows * 4, :columns].float()
+    ink = F.interpolate(stroke[None, None], size=(SIZE, SIZE), mode="nearest")[0, 0]
+    inside = (torch.arange(SIZE) * rows / SIZE % 1 > 0.35)[:, None].float()
+    words = (hash_noise(16, seed + 9)[:rows].repeat_interleave(SIZE // rows, 0) > 0.25).float()
+    return torch.stack(
+        [octaves(seed, first=4, count=1), ink * inside * words.repeat_interleave(SIZE // 16, 1)]
+    )
 
 
 @lru_cache(maxsize=4)

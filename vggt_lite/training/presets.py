@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vggt_lite.config import HEADS, NANO, ModelConfig, SceneConfig, TrainConfig
+from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.runtime import pick_device, seed_everything
 from vggt_lite.scenes.ahead import render_ahead
 from vggt_lite.scenes.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.training.grow import grow
 from vggt_lite.training.loop import TrainResult, train
 
 
@@ -29,10 +30,14 @@ class Preset:
     """A model, and the stages in which it learns; each starts with the weights of the one before."""
 
     model: ModelConfig
-    num_scenes: int  # rendered ahead, for each kind of scene and size of image
+    num_scenes: int  # rendered ahead, for each kind of scene and size of image; 0: rendered on the spot
     path_views: int  # views along the camera path of each scene
     stages: dict[str, Stage]
+    held_out: SceneConfig = SceneConfig()  # what it is watched on
+    grown_from: str | None = None  # the bundled model whose knowledge it starts with
 
+
+WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; final figures come from others
 
 # Walls that keep their colours, seen from one side: a picture tells by itself where its camera stands.
 LANDMARKS = SceneConfig(walls="landmark", start_deg=(-50.0, 50.0))
@@ -91,6 +96,32 @@ PRESETS = {
             ),
         },
     ),
+    "tiny": Preset(
+        model=TINY,
+        num_scenes=0,
+        path_views=6,
+        held_out=VARIED_SCENES,
+        grown_from="nano",
+        stages={
+            # Half of the patches at half of the price: other lenses, shapes, photographs, more views.
+            "smaller": Stage(
+                scenes=VARIED_SCENES,
+                size=84,
+                config=_FAST.with_(
+                    steps=1_300, learning_rate=6e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
+                    num_tracks=24, track_weight=0.1, matching_weight=0.05, augment=0.3, seed=10,
+                ),
+            ),
+            "full": Stage(
+                scenes=VARIED_SCENES,
+                size=112,
+                config=_FAST.with_(
+                    steps=1_000, learning_rate=5e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
+                    num_tracks=24, track_weight=0.1, matching_weight=0.05, augment=0.3, seed=11,
+                ),
+            ),
+        },
+    ),
 }  # fmt: skip
 
 
@@ -111,7 +142,7 @@ def train_preset(
             GPU scenes are rendered on the spot unless a folder is given.
         max_seconds: Stop cleanly after so long.
         resume: False makes an earlier run in `out` an error.
-        watch: As for `train`.
+        watch: As for `train`, called with the model and the preset's kind of held-out scenes.
 
     Returns:
         The result of the last stage that ran; `finished` tells whether all is done.
@@ -121,36 +152,44 @@ def train_preset(
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
     out = Path(out)
     data = Path(data_folder) if data_folder else None
-    if data is None and device.type == "cpu":
+    if data is None and device.type == "cpu" and preset.num_scenes:
         data = out
-    weights: dict = {}
+    weights = first_weights(preset)
+    watching = None if watch is None else lambda model: watch(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
         source = batch_source(preset, stage, data, device)
         model = stage_model(preset.model, stage.config, weights).to(device)
         left = None if max_seconds is None else max_seconds - (time.monotonic() - started)
         folder = out / f"{number}_{part}"
-        result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watch)
+        result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watching)
         if not result.finished:
             break
         weights = model.state_dict()
     return result
 
 
-def held_out_scores(model: nn.Module) -> dict[str, float]:
-    """What to watch during a training: 40 scenes kept out of it.
+def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
+    """What to watch during a training: 40 scenes of a kind, kept out of it.
 
     The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
     with the truth tells when it does.
     """
     # The protocols themselves need the matching loss of this package.
-    from vggt_lite.evaluation.protocols import FIRST_EVALUATION_SEED, held_out_scenes, score
+    from vggt_lite.evaluation.protocols import held_out_scenes, score
 
     size, device = model.config.image_size, next(model.parameters()).device
-    scenes = held_out_scenes(40, FIRST_EVALUATION_SEED, 4, size, SceneConfig(), 8, 20, device)
-    found = score({"model": model}, scenes, model.config.patch_size)["model"]
+    batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
+    found = score({"model": model}, batches, model.config.patch_size)["model"]
     keys = ("auc_30", "rotation_median_deg", "correlation_yaw", "correlation_sideways", "correlation_pitch",
             "matching_accuracy", "depth_abs_rel", "track_delta_px")  # fmt: skip
     return {key: round(found[key], 4) for key in keys if key in found}
+
+
+def first_weights(preset: Preset) -> dict:
+    """What the first stage starts with, by name: nothing, or a smaller model's knowledge."""
+    if preset.grown_from is None:
+        return {}
+    return grow(VGGT.from_pretrained(preset.grown_from), preset.model).state_dict()
 
 
 def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Module:
@@ -165,7 +204,9 @@ def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Mo
 def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.device) -> BatchSource:
     """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
     if data is None:
-        return GeneratedScenes(stage.config, stage.scenes, stage.size, preset.path_views, device)
+        return GeneratedScenes(
+            stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size
+        )
     folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
     render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size)
     source = RenderedScenes(folder, stage.config)
