@@ -1,7 +1,7 @@
 """The recipes of the models that this repository trains: `vggt-lite train nano --out runs/nano`."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -123,6 +123,24 @@ PRESETS = {
         },
     ),
 }  # fmt: skip
+
+# The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is the
+# one above, trained on a CPU.
+_TINY = PRESETS["tiny"]
+_LONGER = {"smaller": 4_000, "full": 12_000}
+PRESETS["tiny-gpu"] = replace(
+    _TINY,
+    path_views=8,
+    stages={
+        name: replace(
+            stage,
+            config=stage.config.with_(
+                steps=_LONGER[name], views=(1, 8), max_images=192, ema_decay=0.999, num_tracks=64
+            ),
+        )
+        for name, stage in _TINY.stages.items()
+    },
+)
 
 
 def train_preset(
