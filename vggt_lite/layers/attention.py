@@ -73,7 +73,11 @@ class Attention(nn.Module):
         return q, k, v
 
     def forward(
-        self, x: Tensor, context: Tensor | None = None, rotary: tuple[Tensor, Tensor] | None = None
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        rotary: tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Every token of `x` reads from every token of `context` (from `x` itself when omitted).
 
@@ -81,10 +85,12 @@ class Attention(nn.Module):
             x: (B, L, C).
             context: (B, M, C) or None.
             rotary: Tables of `rotary_tables` for the L tokens; only without `context`.
+            mask: Broadcastable to (B, n, L, M): False where a token may not read (bool), or what is added
+                to the scores (float).
 
         Returns:
             (B, L, C).
         """
         q, k, v = self.queries_keys_values(x, context, rotary)
-        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype))  # (B, n, L, d)
+        out = F.scaled_dot_product_attention(q, k, v.to(q.dtype), attn_mask=mask)  # (B, n, L, d)
         return self.proj(out.transpose(1, 2).flatten(2))  # (B, L, C)

@@ -37,16 +37,20 @@ class Block(nn.Module):
         self.mlp = Mlp(dim, 4 * dim)
         self.ls2 = LayerScale(dim, layer_scale)
 
-    def forward(self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """(B, L, C) → (B, L, C)."""
         if not torch.is_grad_enabled():
-            return run_in_pieces(self, x, rotary)  # the same two lines, a few tokens at a time
-        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary))
+            return run_in_pieces(self, x, rotary, mask)  # the same two lines, a few tokens at a time
+        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, mask=mask))
         return x + self.ls2(self.mlp(self.norm2(x)))
 
 
-def run_block(block: Block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, recompute: bool) -> Tensor:
+def run_block(
+    block: Block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, recompute: bool, *further
+) -> Tensor:
     """Run a block; with `recompute`, forget its inner activations and redo them in the backward pass."""
     if recompute:
-        return torch.utils.checkpoint.checkpoint(block, x, rotary, use_reentrant=False)
-    return block(x, rotary)
+        return torch.utils.checkpoint.checkpoint(block, x, rotary, *further, use_reentrant=False)
+    return block(x, rotary, *further)

@@ -38,24 +38,29 @@ def even_pieces(count: int, most: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
 
 
-def run_in_pieces(block, x: Tensor, rotary: tuple[Tensor, Tensor] | None) -> Tensor:
+def run_in_pieces(
+    block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None = None
+) -> Tensor:
     """`Block.forward` without gradients. The input is left as it is.
 
     Args:
         block: A `Block`.
         x: (B, L, C).
         rotary: Tables for the L tokens, or None.
+        mask: (L, L) bool, which tokens may read which, or None.
 
     Returns:
         (B, L, C).
     """
     out = torch.empty_like(x)
     for some in even_pieces(len(x), tokens_at_a_time(x) // x.shape[1]):  # sequences are independent
-        _run_sequences(block, x[some], rotary, out[some])
+        _run_sequences(block, x[some], rotary, mask, out[some])
     return out
 
 
-def _run_sequences(block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, out: Tensor) -> None:
+def _run_sequences(
+    block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, out: Tensor
+) -> None:
     """Some sequences x (B, L, C) through the block, into `out`."""
     (count, length, dim), heads = x.shape, block.attn.num_heads
     pieces = even_pieces(length, tokens_at_a_time(x) // count)
@@ -69,7 +74,7 @@ def _run_sequences(block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, out: 
         q[:, :, piece], k[:, :, piece], v[:, :, piece] = block.attn.queries_keys_values(
             block.norm1(x[:, piece]), rotary=here
         )
-    read = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)  # (B, L, n, d)
+    read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)  # (B, L, n, d)
     del q, k, v
     for piece in pieces:
         y = x[:, piece] + block.ls1(block.attn.proj(read[:, piece].flatten(2)))

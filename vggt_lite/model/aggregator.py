@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from vggt_lite.config import ModelConfig
 from vggt_lite.layers.block import Block, run_block
 from vggt_lite.layers.rope import grid_positions, rotary_tables
+from vggt_lite.model.exchange import Exchange
+from vggt_lite.model.merging import MergingBlock
 from vggt_lite.model.patch_embed import ConvPatchEmbed, ViTPatchEmbed
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as DINOv2 was trained
@@ -50,14 +52,14 @@ class Aggregator(nn.Module):
         nn.init.normal_(self.camera_token, std=1e-6)
         nn.init.normal_(self.register_tokens, std=1e-6)
 
-        def blocks() -> nn.ModuleList:
+        def blocks(kind: type[Block] = Block) -> nn.ModuleList:
             return nn.ModuleList(
-                Block(dim, config.num_heads, layer_scale=config.layer_scale, qk_norm=True)
+                kind(dim, config.num_heads, layer_scale=config.layer_scale, qk_norm=True)
                 for _ in range(config.depth)
             )
 
         self.frame_blocks = blocks()
-        self.global_blocks = blocks()
+        self.global_blocks = blocks(MergingBlock if config.merge_tokens else Block)
         self.register_constants()
         self.gradient_checkpointing = False
 
@@ -76,8 +78,9 @@ class Aggregator(nn.Module):
         num_scenes, num_views = images.shape[:2]
         normalised = (images.flatten(0, 1) - self.mean) / self.std  # (B · S, 3, H, W)
         patches = self.patch_embed(normalised)  # (B · S, P, C)
-        camera = first_and_others(self.camera_token, num_scenes, num_views)
-        registers = first_and_others(self.register_tokens, num_scenes, num_views)
+        slots = [1, 1] if self.config.reference == "none" else [0, 1]  # for the first view, for the others
+        camera = first_and_others(self.camera_token[:, slots], num_scenes, num_views)
+        registers = first_and_others(self.register_tokens[:, slots], num_scenes, num_views)
         return torch.cat([camera.to(patches), registers.to(patches), patches], dim=1)
 
     def forward(self, images: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
@@ -100,7 +103,7 @@ class Aggregator(nn.Module):
         grid = (height // config.patch_size, width // config.patch_size)
         positions = grid_positions(*grid, num_special).to(images.device)  # (T, 2)
         per_view = rotary_tables(positions, config.dim // config.num_heads, config.rope_base)
-        per_scene = tuple(table.repeat(num_views, 1, 1) for table in per_view)  # (S · T, 2, d / 4)
+        exchange = Exchange(config, positions, per_view, num_views)
 
         recompute = self.gradient_checkpointing and self.training
         last, kept = config.depth - 1, {}
@@ -108,9 +111,12 @@ class Aggregator(nn.Module):
         for layer, (frame_block, global_block) in enumerate(
             zip(self.frame_blocks, self.global_blocks, strict=True)
         ):
-            within = run_block(frame_block, x, per_view, recompute)  # (B · S, T, C)
-            x = within.reshape(num_scenes, -1, config.dim)  # (B, S · T, C)
-            x = run_block(global_block, x, per_scene, recompute).reshape(within.shape)  # (B · S, T, C)
+            if config.attention == "alternating":
+                within = run_block(frame_block, x, per_view, recompute)  # (B · S, T, C)
+            else:
+                within = exchange.all_tokens(frame_block, x, recompute)
+            meet = exchange.special_tokens if layer in config.register_attention else exchange.all_tokens
+            x = meet(global_block, within, recompute)  # (B · S, T, C)
             if layer in config.dense_layers or layer == last:
                 both = torch.cat([within, x], dim=-1).unflatten(0, (num_scenes, num_views))  # (B, S, T, 2C)
                 kept[layer] = both[:, :, num_special:]

@@ -16,6 +16,7 @@ from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.model.camera_head import CameraHead
 from vggt_lite.model.checks import check_images, check_query_points
 from vggt_lite.model.dense_head import DenseHead
+from vggt_lite.model.equivariance import points_in_world, seen_from_first
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.model.track_head import TrackHead
 
@@ -105,6 +106,8 @@ class VGGT(nn.Module):
         with torch.autocast(device, enabled=False):
             if self.camera_head is not None:
                 pred.pose_encodings = self.camera_head(camera_tokens.float())
+                if self.config.reference == "none":
+                    pred.pose_encodings = [seen_from_first(encoding) for encoding in pred.pose_encodings]
                 pred.cam_from_world, pred.intrinsics = camera_from_pose_encoding(
                     pred.pose_encoding, (height, width)
                 )
@@ -113,6 +116,8 @@ class VGGT(nn.Module):
                 pred.depth = depth[..., 0]
             if self.point_head is not None:
                 pred.point_map, pred.point_conf = self.point_head(layers, grid)
+                if self.config.reference == "none":
+                    pred.point_map = points_in_world(pred.point_map, pred.cam_from_world)
         if query_points is not None:
             tracks = self.track_head(layers, grid, query_points)
             pred.tracks_list, pred.track_visibility_logits, pred.track_conf_logits = tracks
