@@ -7,8 +7,10 @@ from tests.training.test_parts import SMALL
 from vggt_lite.config import SceneConfig
 from vggt_lite.evaluation.components import COMPONENTS, correlations, motion_components, rotation_vector
 from vggt_lite.evaluation.constant import ConstantPredictor, nearest_rotation
-from vggt_lite.evaluation.protocols import Scores, evaluate, predict
-from vggt_lite.evaluation.report import ROWS, Report
+from vggt_lite.evaluation.protocols import evaluate, predict
+from vggt_lite.evaluation.report import Report
+from vggt_lite.evaluation.rows import ROWS
+from vggt_lite.evaluation.scores import Scores
 from vggt_lite.geometry import matrix_from_quat_xyzw
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.model.vggt import VGGT

@@ -1,8 +1,13 @@
 """Camera metrics: are the cameras turned, and placed relative to each other, as in the truth?
 
 Only relative poses of pairs of views are compared, and of a translation only its direction. So neither the
-world's frame nor its unit matters. A pair's error is the *larger* of its two angles, as in the released
-evaluation code (the paper's text speaks of the smaller accuracy of the two, which is never lower).
+world's frame nor its unit matters. The area under the accuracy curve (AUC) exists in two forms:
+
+    auc@τ      a pair counts below k° if the *larger* of its two angles is: the released evaluation code
+    auc_min@τ  at each k the *smaller* of the two accuracies RRA@k and RTA@k: the text of the paper
+
+A pair whose larger angle is below k counts in RRA@k and in RTA@k, so auc ≤ auc_min always. Tables made with
+the released code (VGGT's README, π³, Depth Anything 3, MapAnything) hold the first.
 """
 
 import torch
@@ -16,7 +21,7 @@ def pose_auc(
     cam_from_world_true: Tensor,
     thresholds: tuple[int, ...] = (3, 5, 15, 30),
 ) -> dict[str, float]:
-    """Area under the accuracy curve over all pairs of views, and the median errors.
+    """Areas under the accuracy curves over all pairs of views, and the median errors.
 
     Args:
         cam_from_world_pred: (S, 3, 4) or (S, 4, 4), S ≥ 2; any world frame, any unit.
@@ -24,15 +29,33 @@ def pose_auc(
         thresholds: whole degrees τ.
 
     Returns:
-        auc@τ: mean over k = 1 … τ of the share of pairs with an error below k° (0 … 1; the last bin
+        As `pose_scores`. VGGT's table 1 is auc@30 of the 45 pairs among 10 random frames, for CO3D the mean
+        over categories of what all pairs of a category give.
+    """
+    return pose_scores(*relative_pose_errors(cam_from_world_pred, cam_from_world_true), thresholds)
+
+
+def pose_scores(
+    rotation: Tensor, translation: Tensor, thresholds: tuple[int, ...] = (3, 5, 15, 30)
+) -> dict[str, float]:
+    """What `pose_auc` returns, from errors of pairs that may come from several scenes.
+
+    Args:
+        rotation: (pairs,) degrees, as from `relative_pose_errors`.
+        translation: (pairs,) degrees.
+        thresholds: whole degrees τ.
+
+    Returns:
+        auc@τ, auc_min@τ: means over k = 1 … τ of the accuracies described above (0 … 1; the last bin
             includes its edge). Not the trapezoid of image-matching benchmarks.
         rra@τ, rta@τ: shares of pairs whose rotation, or translation direction, is within τ°.
         rotation_median_deg, translation_median_deg.
     """
-    rotation, translation = relative_pose_errors(cam_from_world_pred, cam_from_world_true)
     result = {}
     for threshold in thresholds:
+        turned, moved = accuracy_curve(rotation, threshold), accuracy_curve(translation, threshold)
         result[f"auc@{threshold}"] = area_under_curve(torch.maximum(rotation, translation), threshold)
+        result[f"auc_min@{threshold}"] = torch.minimum(turned, moved).mean().item()
         result[f"rra@{threshold}"] = (rotation < threshold).double().mean().item()
         result[f"rta@{threshold}"] = (translation < threshold).double().mean().item()
     result["rotation_median_deg"] = rotation.median().item()
@@ -68,10 +91,20 @@ def relative_pose_errors(cam_from_world_pred: Tensor, cam_from_world_true: Tenso
 
 def area_under_curve(errors_deg: Tensor, threshold: int) -> float:
     """Mean over k = 1 … threshold of the share of errors (N,) below k degrees; k = threshold included."""
+    return _below(errors_deg, threshold).mean().item()
+
+
+def accuracy_curve(errors_deg: Tensor, threshold: int) -> Tensor:
+    """(threshold,) float64: entry k − 1 is the share of errors (N,) below k°, the last edge included."""
+    return _below(errors_deg, threshold).mean(0)
+
+
+def _below(errors_deg: Tensor, threshold: int) -> Tensor:
+    """(N, threshold) float64: 1 where an error is below k = 1 … threshold degrees."""
     steps = torch.arange(1, threshold + 1, dtype=errors_deg.dtype, device=errors_deg.device)
     below = errors_deg[:, None] < steps
     below[:, -1] |= errors_deg == threshold
-    return below.double().mean().item()
+    return below.double()
 
 
 def _relative_poses(cam_from_world: Tensor) -> Tensor:

@@ -1,78 +1,125 @@
 """`Report`: figures together with all that is needed to get them again."""
 
+import hashlib
 import json
+import math
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
+import vggt_lite
+from vggt_lite.evaluation.intervals import bootstrap_interval, group_mean
+from vggt_lite.evaluation.rows import rows_of
 from vggt_lite.files import whole_file
 from vggt_lite.weights import BUNDLED
 
-# key: (what people read, the better direction, decimals)
-ROWS = {
-    "auc_5": ("pose AUC@5", "↑", 1),
-    "auc_10": ("pose AUC@10", "↑", 1),
-    "auc_15": ("pose AUC@15", "↑", 1),
-    "auc_30": ("pose AUC@30", "↑", 1),
-    "rra_15": ("rotations within 15° (RRA@15), %", "↑", 1),
-    "rta_15": ("translation directions within 15° (RTA@15), %", "↑", 1),
-    "rotation_median_deg": ("rotation error, median °", "↓", 2),
-    "translation_median_deg": ("translation direction error, median °", "↓", 2),
-    "fov_median_deg": ("field of view error, median °", "↓", 2),
-    "depth_abs_rel": ("depth AbsRel, median-scaled", "↓", 3),
-    "depth_delta_125": ("depth within 1.25 of the truth, %", "↑", 1),
-    "point_error": ("point map error ÷ scene scale, after alignment", "↓", 3),
-    "depth_point_error": ("the same for points from depth and cameras", "↓", 3),
-    "track_delta": ("tracks δ_avg^vis, scaled to 256 px, %", "↑", 1),
-    "track_aj": ("tracks average Jaccard, scaled to 256 px, %", "↑", 1),
-    "track_delta_px": ("tracks δ_avg^vis in network pixels, %", "↑", 1),
-    "track_aj_px": ("tracks average Jaccard in network pixels, %", "↑", 1),
-    "track_oa": ("tracks visibility accuracy, %", "↑", 1),
-    "matching_accuracy": ("patches whose most similar patch is the right one, %", "↑", 1),
-    "correlation_pitch": ("correlation with the truth: pitch", "↑", 2),
-    "correlation_yaw": ("… yaw", "↑", 2),
-    "correlation_roll": ("… roll", "↑", 2),
-    "correlation_sideways": ("… camera position, sideways", "↑", 2),
-    "correlation_down": ("… camera position, down", "↑", 2),
-    "correlation_forward": ("… camera position, forward", "↑", 2),
-    "correlation_height": ("… camera position, height", "↑", 2),
-}
+MOST_DEGREES = 180  # an angle between rotations cannot be larger
 
 
 @dataclass
 class Report:
-    """Scores of a model, of the constant predictor, and how they were measured."""
+    """Scores of a model, of a constant answer, and how they were measured.
+
+    Attributes:
+        model, constant: figures by the keys of `rows.py`.
+        protocol: text, seeds, sizes, seconds, hardware, versions, weights; "data" names a data set.
+        scenes: one per scene: {"name", "group", "frames", "model": {key: value}, "constant": {…}}; figures
+            of a report on a data set are means over groups of means over their scenes.
+        histograms: "rotation", "translation" and "larger" (of the two): how many pairs of views have an error
+            of 0 … 1°, 1 … 2°, …; the last of 181 entries counts errors that are not finite.
+    """
 
     model: dict[str, float]
     constant: dict[str, float]
-    protocol: dict  # text, seeds, sizes, scene_config, seconds, hardware, versions
+    protocol: dict
+    scenes: list[dict] = field(default_factory=list)
+    histograms: dict[str, list[int]] = field(default_factory=dict)
+
+    @staticmethod
+    def of_scenes(scenes: list[dict], protocol: dict, histograms: dict[str, list[int]]) -> "Report":
+        """A report whose figures are the means of those of its scenes."""
+        if not scenes:
+            raise ValueError("a report needs at least one scene.")
+        figures = {}
+        for who in ("model", "constant"):
+            keys = dict.fromkeys(key for scene in scenes for key in scene[who])
+            groups = [scene["group"] for scene in scenes]
+            means = {key: group_mean([s[who].get(key) for s in scenes], groups) for key in keys}
+            figures[who] = {key: value for key, value in means.items() if not math.isnan(value)}
+        return Report(figures["model"], figures["constant"], protocol, scenes, histograms)
 
     def __getitem__(self, key: str) -> float:
         return self.model[key]
 
+    def interval(self, key: str, who: str = "model") -> tuple[float, float] | None:
+        """Of a mean over scenes: its 95 % bootstrap interval; None where scenes were not kept."""
+        values = [scene[who].get(key) for scene in self.scenes]
+        if sum(value is not None for value in values) < 2:
+            return None
+        return bootstrap_interval(values, [scene["group"] for scene in self.scenes])
+
     def save(self, path: Path | str) -> Path:
-        """Write JSON."""
+        """Write JSON, one line for each scene."""
         path = Path(path)
+        content = {"model": self.model, "constant": self.constant, "protocol": self.protocol}
+        text = json.dumps(content, indent=1, ensure_ascii=False)[:-2]
+        for name, lines in (
+            ("scenes", [json.dumps(scene, ensure_ascii=False) for scene in self.scenes]),
+            ("histograms", [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in self.histograms.items()]),
+        ):
+            ends = "[]" if name == "scenes" else "{}"
+            if lines:
+                text += f',\n "{name}": {ends[0]}\n  ' + ",\n  ".join(lines) + f"\n {ends[1]}"
         with whole_file(path) as temporary:
-            text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.write_text(text + "\n}\n", encoding="utf-8")
         return path
 
     @staticmethod
     def load(path: Path | str) -> "Report":
-        return Report(**json.loads(Path(path).read_text(encoding="utf-8")))
+        """What `save` wrote.
+
+        Raises:
+            ValueError: the file is no report.
+        """
+        try:
+            return Report(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is no report ({error}): make one with vggt-lite evaluate --out FILE."
+            ) from error
 
     def to_markdown(self) -> str:
         """The protocol in a sentence, then a table: one row per figure, model beside constant."""
-        rows = ["| | | model | constant predictor |", "|---|---|---:|---:|"]
-        for key, (label, direction, decimals) in ROWS.items():
+        lines = ["| | | model | constant predictor |", "|---|---|---:|---:|"]
+        rows = rows_of(self.protocol)
+        for key, (label, direction, decimals) in rows.items():
             if key in self.model:
                 cells = [f"{s[key]:.{decimals}f}" if key in s else "–" for s in (self.model, self.constant)]
-                rows.append(f"| {label} | {direction} | {cells[0]} | {cells[1]} |")
+                lines.append(f"| {label} | {direction} | {cells[0]} | {cells[1]} |")
         made = f"Measured on {self.protocol['hardware']} in {self.protocol['seconds']:.0f} s."
-        return "\n".join([self.protocol["text"], "", *rows, "", made]) + "\n"
+        return "\n".join([self.protocol["text"], "", *lines, "", *self._by_group(rows), made]) + "\n"
+
+    def _by_group(self, rows: dict) -> list[str]:
+        """A second table: one row per group of scenes, where there are several."""
+        groups = list(dict.fromkeys(scene["group"] for scene in self.scenes))
+        if len(groups) < 2:
+            return []
+        keys = [key for key in rows if key in self.model]
+        lines = ["| | scenes | " + " | ".join(rows[key][0] for key in keys) + " |"]
+        lines.append("|---|" + "---:|" * (len(keys) + 1))
+        for group in groups:
+            inside = [scene["model"] for scene in self.scenes if scene["group"] == group]
+            means = [group_mean([figures.get(key) for figures in inside]) for key in keys]
+            cells = [
+                "–" if math.isnan(mean) else f"{mean:.{rows[key][2]}f}"
+                for key, mean in zip(keys, means, strict=True)
+            ]
+            lines.append(f"| {group} | {len(inside)} | " + " | ".join(cells) + " |")
+        return [*lines, ""]
 
     def __repr__(self) -> str:
         return self.to_markdown()
@@ -106,4 +153,31 @@ def hardware(device: torch.device | str) -> str:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "torch": torch.__version__}
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "vggt_lite": vggt_lite.__version__,
+    }
+
+
+def pair_histograms(rotation: Tensor, translation: Tensor) -> dict[str, list[int]]:
+    """The histograms of a `Report`, from errors of pairs of views (N,) in degrees."""
+    larger = torch.maximum(rotation, translation)
+    errors = {"rotation": rotation, "translation": translation, "larger": larger}
+    return {name: _degree_histogram(values) for name, values in errors.items()}
+
+
+def _degree_histogram(errors_deg: Tensor) -> list[int]:
+    finite = errors_deg[errors_deg.isfinite()]
+    counts = torch.bincount(finite.long().clamp(max=MOST_DEGREES - 1), minlength=MOST_DEGREES)
+    return [*counts.tolist(), len(errors_deg) - len(finite)]
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,10 +1,16 @@
-"""Track metrics of TAP-Vid (Doersch et al. 2022, arXiv:2211.03726), for points queried in the first view."""
+"""Track metrics of TAP-Vid (Doersch et al. 2022, arXiv:2211.03726), in both of its query modes.
+
+Published tables: VGGT's table 8 and CoTracker's are query mode "first"; TAP-Vid's own and TAPIR's for DAVIS
+are "strided", which is easier on average, as a query lies in the middle of what it has to follow.
+"""
 
 import torch
 from torch import Tensor
 
 THRESHOLDS = (1, 2, 4, 8, 16)  # pixels
 SIDE = 256  # coordinates are compared as if the image had this height and width
+MODES = ("first", "strided")
+STRIDE = 5  # views; TAP-Vid's
 
 
 def track_metrics(
@@ -13,11 +19,12 @@ def track_metrics(
     true_tracks: Tensor,
     true_visibility: Tensor,
     image_size: tuple[int, int],
+    query_views: Tensor | None = None,
+    query_mode: str = "first",
 ) -> dict[str, float]:
     """How well points are followed, and how well their disappearance is noticed.
 
-    Query mode "first": a track counts if it is truly visible in view 0, where it was queried, and then in
-    all views but that one. Average over scenes afterwards, as TAP-Vid averages over videos.
+    Average over scenes afterwards, as TAP-Vid averages over videos.
 
     Args:
         tracks: (S, N, 2) predicted (x, y), pixels of `image_size`; S ≥ 2.
@@ -25,6 +32,9 @@ def track_metrics(
         true_tracks: (S, N, 2) pixels. Where a point is hidden its position is not used.
         true_visibility: (S, N) bool.
         image_size: (H, W).
+        query_views: (N,) the view in which each point was queried, as from `choose_queries`; None: view 0.
+            A point counts if it is truly visible there.
+        query_mode: "first" judges the views after the query, "strided" all views but the query's.
 
     Returns:
         occlusion_accuracy (OA): share of positions whose visibility is right.
@@ -32,7 +42,7 @@ def track_metrics(
             16; what was predicted about visibility does not matter.
         average_jaccard (AJ): mean over d of TP / (truly visible + FP). TP: visible in truth and prediction
             and within d. FP: predicted visible, but hidden or not within d.
-        delta@d and jaccard@d. NaN where nothing is visible in any later view.
+        delta@d and jaccard@d. NaN where nothing is visible in any view that counts.
     """
     if tracks.shape != true_tracks.shape or not visibility.shape == true_visibility.shape == tracks.shape[:2]:
         raise ValueError(
@@ -41,11 +51,11 @@ def track_metrics(
         )
     if len(tracks) < 2:
         raise ValueError("tracks are judged in the views after the first: give at least two views.")
+    judged = _judged_views(true_visibility.bool(), query_views, query_mode)  # (S, N)
     height, width = image_size
     scale = tracks.new_tensor([SIDE / width, SIDE / height])
-    queried = true_visibility[0].bool()
-    seen, truly_seen = (v[1:, queried].bool() for v in (visibility, true_visibility))  # (S − 1, N')
-    distance = ((tracks - true_tracks)[1:, queried] * scale).norm(dim=-1)
+    seen, truly_seen = (v.bool()[judged] for v in (visibility, true_visibility))  # (M,)
+    distance = ((tracks - true_tracks)[judged] * scale).norm(dim=-1)
 
     result = {"occlusion_accuracy": _share(seen == truly_seen, torch.ones_like(seen))}
     for d in THRESHOLDS:
@@ -58,6 +68,41 @@ def track_metrics(
     result["delta_avg"] = sum(result[f"delta@{d}"] for d in THRESHOLDS) / len(THRESHOLDS)
     result["average_jaccard"] = sum(result[f"jaccard@{d}"] for d in THRESHOLDS) / len(THRESHOLDS)
     return result
+
+
+def choose_queries(visibility: Tensor, query_mode: str = "first") -> tuple[Tensor, Tensor]:
+    """Where TAP-Vid asks for points: (track, view), each (Q,), of truths with visibility (S, N).
+
+    "first": each track once, where it is first visible. "strided": in views 0, 5, 10, … each track that is
+    visible there, so that a track is asked for several times. Tracks that are never visible are left out.
+    """
+    _check_mode(query_mode)
+    visible = visibility.bool()
+    if query_mode == "first":
+        track = visible.any(0).nonzero()[:, 0]
+        return track, visible[:, track].int().argmax(0)
+    view, track = visible[::STRIDE].nonzero(as_tuple=True)
+    return track, view * STRIDE
+
+
+def _judged_views(visible: Tensor, query_views: Tensor | None, query_mode: str) -> Tensor:
+    """(S, N) bool: which positions count."""
+    _check_mode(query_mode)
+    views, points = visible.shape
+    if query_views is None:
+        query_views = torch.zeros(points, dtype=torch.long, device=visible.device)
+    if query_views.shape != (points,) or not ((query_views >= 0) & (query_views < views)).all():
+        raise ValueError(
+            f"query_views {tuple(query_views.shape)} must be ({points},), one view of 0 … {views - 1} each."
+        )
+    view = torch.arange(views, device=visible.device)[:, None]
+    later = view > query_views if query_mode == "first" else view != query_views
+    return later & visible[query_views, torch.arange(points, device=visible.device)]
+
+
+def _check_mode(query_mode: str) -> None:
+    if query_mode not in MODES:
+        raise ValueError(f'query_mode={query_mode!r}: choose "first" or "strided".')
 
 
 def _share(good: Tensor, among: Tensor) -> float:

@@ -1,0 +1,101 @@
+"""Pairs of photographs: truth scores zero, and where Debian's opencv-doc is, its truth fits its pictures."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vggt_lite.evaluation.datasets.sample import Options, Sample
+from vggt_lite.evaluation.photographs import (
+    OPENCV,
+    Pair,
+    evaluate_photographs,
+    pairs,
+    rig,
+    score,
+    to_the_right,
+)
+from vggt_lite.geometry import rotation_angle
+from vggt_lite.scenes.images import load_images
+
+
+class Guess:
+    """Answers with given cameras and one depth map, in the original's pixels."""
+
+    def __init__(self, right_from_left, depth):
+        self.cameras = torch.stack([torch.eye(3, 4), right_from_left])
+        self.depth = depth
+
+    def reconstruct(self, source, mode, size):
+        batch = load_images(source, "pad", 64, 8)
+        depth = torch.zeros(2, 64, 64)
+        top = (64 - self.depth.shape[0]) // 2
+        depth[0, top : top + self.depth.shape[0]] = self.depth
+        return SimpleNamespace(
+            cam_from_world=self.cameras, depth=depth, pixel_maps=batch.pixel_maps, names=["l", "r"]
+        )
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (2, 48, 64, 3)).astype(np.uint8)
+    depth = torch.from_numpy(rng.uniform(1, 3, (48, 64))).float()
+    depth[:5] = 0  # unknown
+    return Pair(*pictures, rig(), depth)
+
+
+def test_the_truth_in_another_unit_scores_zero_and_the_constant_does_not(pair):
+    far = pair.depth.clone()
+    far[:5] = 100.0  # where nothing is known
+    moved = pair.right_from_left.clone()
+    moved[:, 3] *= 0.01
+    scored = score(Guess(moved, 3 * far), Sample("x", None, "g", pair), Options())
+    assert scored.model["rotation_deg"] < 1e-3 and scored.model["translation_deg"] < 0.05
+    assert scored.model["depth_abs_rel"] < 1e-6 and scored.model["depth_delta_125"] == 100
+    assert scored.constant["rotation_deg"] == pytest.approx(0.515, abs=1e-3)
+    assert scored.constant["translation_deg"] == pytest.approx(0.540, abs=2e-3)
+    known = pair.depth[pair.depth > 0]
+    expected = ((known.median() - known).abs() / known).mean().item()
+    assert scored.constant["depth_abs_rel"] == pytest.approx(expected)
+
+
+def test_a_known_turn_is_measured(pair):
+    angle = rotation_angle(rig()[:, :3], torch.eye(3)).rad2deg().item()
+    scored = score(Guess(to_the_right(5.0), pair.depth + 1), Sample("x", None, "g", pair), Options())
+    assert scored.model["rotation_deg"] == pytest.approx(angle, abs=1e-4)
+    assert "depth_abs_rel" in scored.model and scored.rotation.shape == (1,)
+
+
+def test_pairs_that_are_not_there_are_left_out(tmp_path):
+    pytest.importorskip("skimage")
+    assert [sample.name for sample in pairs(tmp_path)] == ["motorcycle"]
+    names = [sample.name for sample in pairs()]
+    assert len(names) == (15 if OPENCV.is_dir() else 1)
+
+
+def test_nanos_report_names_its_groups(tmp_path):
+    pytest.importorskip("skimage")
+    from vggt_lite import VGGT
+
+    report = evaluate_photographs(VGGT.from_pretrained("nano"), opencv=tmp_path)
+    assert report.protocol["data"] == "photographs" and report.scenes[0]["group"] == "motorcycle"
+    assert 0 < report["rotation_deg"] < 90 and report.constant["rotation_deg"] < 1e-3
+    assert report["depth_abs_rel"] > 0 and "direction of motion" in report.to_markdown()
+
+
+@pytest.mark.skipif(not OPENCV.is_dir(), reason="needs Debian's opencv-doc")
+def test_aloes_depth_carries_the_left_photograph_onto_the_right_one():
+    pytest.importorskip("skimage")
+    (pair,) = [sample.truth for sample in pairs() if sample.name == "aloe"]
+    left, right = (np.asarray(Image.open(file)).astype(float) for file in pair[:2])
+    depth = pair.depth.numpy()
+    assert 1.2 < depth[depth > 0].min() < depth.max() < 2.0  # metres: a pot on a table
+    v, u = np.nonzero(depth)
+    x = np.round(u - (3740 * 0.16 / depth[v, u] - 270)).astype(int)
+    inside = x >= 0
+    carried = np.abs(right[v[inside], x[inside]] - left[v[inside], u[inside]]).mean()
+    stayed = np.abs(right[v[inside], u[inside]] - left[v[inside], u[inside]]).mean()
+    assert carried < 0.4 * stayed

@@ -1,0 +1,78 @@
+"""The command and the page: what is written holds what was measured, and nothing from outside."""
+
+import json
+import re
+
+import pytest
+
+from vggt_lite.cli import main
+from vggt_lite.evaluation import Report, bundled_report
+from vggt_lite.viz.report_figures import accuracy, draw_accuracy, draw_scene_spread
+from vggt_lite.viz.report_page import write_report_page
+
+
+def report(auc=50.0, text="a protocol", **changes) -> Report:
+    scenes = [
+        {"name": f"s{i}", "group": "g", "frames": ["<b>.jpg"], "model": {"auc_30": auc + i}, "constant": {}}
+        for i in (-1, 0, 1)
+    ]
+    protocol = {"text": text, "data": "co3d", "unit": "m", "hardware": "a <fast> one", "seconds": 2.0}
+    histogram = [2, 1, *[0] * 27, 1, *[0] * 151]
+    return Report.of_scenes(
+        scenes, protocol | changes, dict.fromkeys(("rotation", "translation", "larger"), histogram)
+    )
+
+
+def test_the_curve_is_the_share_below_each_degree():
+    curve = accuracy(report().histograms["larger"])
+    assert curve[:3].tolist() == [50, 75, 75] and curve[28:].tolist() == [75, 100]
+    figure = draw_accuracy({"one": report()})
+    assert [trace.name for trace in figure.data] == ["both within", "rotation within", "direction within"]
+    assert [trace.name for trace in draw_accuracy({"a": report(), "b": report()}).data] == ["a", "b"]
+
+
+def test_scenes_mean_and_interval_are_drawn_where_they_are():
+    dots, mean = draw_scene_spread({"one": report()}, "auc_30", "AUC").data
+    assert list(dots.x) == [49, 50, 51] and dots.text[0] == "g · s-1"
+    assert mean.x == (50,) and 0 < mean.error_x.array[0] <= 1
+
+
+def test_a_page_shows_all_reports_their_protocols_and_frames_and_fetches_nothing(tmp_path):
+    file = write_report_page({"one": report(), "<two>": report(70.0)}, tmp_path / "page.html")
+    text = file.read_text(encoding="utf-8")
+    own = text.replace(re.search(r"<script>/\*\*.*?</script>", text, re.DOTALL)[0], "")
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)|@import|fetch\(""", own)
+    assert "50.0" in own and "70.0" in own and "[49." in own and "a &lt;fast&gt; one" in own
+    assert "<two>" not in re.sub(r"<script.*?</script>", "", own, flags=re.DOTALL)
+    assert "&lt;b&gt;.jpg" in own and "different protocols" not in own
+    other = write_report_page({"one": report(), "two": report(text="another")}, tmp_path / "other.html")
+    assert "different protocols" in other.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="at least one"):
+        write_report_page({}, tmp_path / "none.html")
+
+
+def test_the_committed_report_is_still_read_and_drawn(tmp_path):
+    nano = bundled_report("nano")
+    assert "| pose AUC@30 | ↑ |" in nano.to_markdown() and nano["auc_30"] > 60
+    text = write_report_page({"nano": nano}, tmp_path / "nano.html").read_text(encoding="utf-8")
+    assert f"{nano['auc_30']:.1f}" in text
+
+
+def test_the_command_writes_report_and_page_and_draws_several_side_by_side(tmp_path, capsys):
+    json_file, page = tmp_path / "a.json", tmp_path / "a.html"
+    command = ["evaluate", "--scenes", "3", "--views", "2", "--size", "64", "--out", str(json_file)]
+    assert main([*command, "--page", str(page)]) == 0
+    content = json.loads(json_file.read_text(encoding="utf-8"))
+    assert len(content["scenes"]) == 3 and sum(content["histograms"]["larger"]) == 3
+    weights = content["protocol"]["weights"]
+    assert weights["file"] == "nano.safetensors" and re.fullmatch("[0-9a-f]{64}", weights["sha256"])
+    mean = sum(scene["model"]["depth_abs_rel"] for scene in content["scenes"]) / 3
+    assert content["model"]["depth_abs_rel"] == pytest.approx(mean, rel=1e-4)
+    report(60.0).save(tmp_path / "b.json")
+    both = tmp_path / "both.html"
+    assert main(["report", str(json_file), str(tmp_path / "b.json"), "--out", str(both)]) == 0
+    assert "<th>a</th>" in both.read_text(encoding="utf-8") and page.exists()
+    capsys.readouterr()
+    assert main(["evaluate", "--data", "dtu"]) == 2 and "--root belong together" in capsys.readouterr().err
+    assert main(["evaluate", "--data", "dtu", "--root", str(tmp_path)]) == 2
+    assert "MVS Data" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""`evaluate_data`: a model on a published data set, by the protocol of the papers, as a `Report`."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from vggt_lite.evaluation.datasets import co3d, dtu, eth3d, tapvid
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored
+from vggt_lite.evaluation.report import Report, hardware, pair_histograms, versions
+from vggt_lite.runtime import progress
+
+DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "tapvid-davis": tapvid}
+
+
+def evaluate_data(
+    model,
+    data: str,
+    root: str | Path,
+    options: Options | None = None,
+    num_scenes: int | None = None,
+    device: torch.device | str | None = None,
+) -> Report:
+    """Score a model on a data set that lies in a folder.
+
+    Args:
+        model: a `VGGT`, or anything with its `reconstruct`.
+        data: one of `DATA_SETS`.
+        root: the folder, in the layout of that data set's module.
+        options: what differs from the protocol.
+        num_scenes: only so many, in order, for a quick look; None: all.
+        device: move the model there first.
+
+    Raises:
+        ValueError, FileNotFoundError: naming the file or folder and what should be there.
+    """
+    if data not in DATA_SETS:
+        raise ValueError(f"data={data!r} is unknown; choose one of {', '.join(DATA_SETS)}.")
+    root, options, module = Path(root).expanduser(), options or Options(), DATA_SETS[data]
+    if not root.exists():
+        raise FileNotFoundError(f"{root} does not exist: see docs/evaluation.md for what to download.")
+    if device is not None:
+        model.to(device)
+    options = replace(options, num_views=options.num_views or getattr(module, "NUM_VIEWS", None))
+    about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device_of(model)}
+    samples = islice(module.samples(root, options), num_scenes)
+    return report_of(samples, lambda sample: module.score(model, sample, options), options, **about)
+
+
+def report_of(
+    samples: Iterable[Sample],
+    score: Callable[[Sample], Scored],
+    options: Options,
+    data: str,
+    text: str,
+    unit: str,
+    device: torch.device,
+) -> Report:
+    """The report of what `score` says of each sample.
+
+    Args:
+        data: name of the data set. text: its protocol, with names of numbers and options in braces.
+        unit: of lengths. device: where the model computes.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    started, scenes, rotation, translation = time.monotonic(), [], [], []
+    for sample in progress(samples, desc=data, unit="scene"):
+        scored = score(sample)
+        figures = {
+            who: {key: float(f"{value:.6g}") for key, value in getattr(scored, who).items() if value == value}
+            for who in ("model", "constant")
+        }
+        scenes.append({"name": sample.name, "group": sample.group, "frames": scored.frames} | figures)
+        if scored.rotation is not None:
+            rotation.append(scored.rotation)
+            translation.append(scored.translation)
+    if not scenes:
+        raise ValueError(f"no scene of {data} can be judged: see docs/evaluation.md for what must be there.")
+    counts = {"num_scenes": len(scenes), "num_groups": len({scene["group"] for scene in scenes})}
+    window = "all at once" if options.num_views is None else f"at most {options.num_views} frames at once"
+    said = counts | asdict(options) | {"window": window}
+    protocol = {
+        "text": text.format(**said), "data": data, "unit": unit, **counts, **asdict(options),
+        "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
+        "versions": versions(),
+    }  # fmt: skip
+    histograms = pair_histograms(torch.cat(rotation), torch.cat(translation)) if rotation else {}
+    return Report.of_scenes(scenes, protocol, histograms)
+
+
+def device_of(model) -> torch.device:
+    """Where a model's parameters are; the CPU for what has none."""
+    parameters = model.parameters() if hasattr(model, "parameters") else iter(())
+    return next((p.device for p in parameters), torch.device("cpu"))

@@ -1,0 +1,105 @@
+"""CO3Dv2 by the protocol of VGGT's table 1: ten random frames a sequence, all 45 pairs, mean over categories.
+
+    ROOT/CATEGORY/frame_annotations.jgz
+    ROOT/CATEGORY/sequence_annotations.jgz             optional: quality of the cameras
+    ROOT/CATEGORY/set_lists/set_lists_fewview_dev.json  optional: the test sequences
+    ROOT/CATEGORY/SEQUENCE/images/…
+
+The 41 categories in which all such methods were trained are judged; of these, the sequences of the list
+"test", with camera quality above 0.5, and at least 50 frames whose cameras stand at a finite place. Where the
+lists are missing (as in the single-sequence subset of 9 GB), all sequences of the folder are.
+
+Source: README of facebookresearch/co3d; PoseDiffusion (arXiv:2306.15667), section 4; VGGT, section 4.1.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses, show
+from vggt_lite.scenes.readers.co3d import FILE, views_of
+from vggt_lite.scenes.readers.parse import entry, numbers, read_json
+
+UNSEEN = frozenset(
+    "ball book couch frisbee hotdog kite remote sandwich skateboard suitcase".split()
+)  # RelPose's split, used by all who came after
+NUM_VIEWS = 10
+MIN_FRAMES = 50
+MIN_QUALITY = 0.5
+FAR = 1e5  # a camera whose translation sums to more was not found
+TEXT = (
+    "CO3Dv2, {num_scenes} sequences of {num_groups} categories, {num_views} random frames each (seed {seed} "
+    "for every sequence), in the order drawn; photographs fitted by {mode!r}. Poses: all pairs of frames, "
+    "the larger of rotation and translation-direction error (folded to 90°) must stay below the threshold; "
+    "AUC over whole degrees; mean over categories of the mean over sequences, which is what all pairs of a "
+    "category give."
+)
+UNIT = "scene units"
+
+
+def samples(root: Path, options: Options) -> Iterator[Sample]:
+    """All sequences to be judged, category by category.
+
+    Raises:
+        ValueError: there are none; the message says what should be where.
+    """
+    files = sorted(file for file in root.glob(f"*/{FILE}") if file.parent.name not in UNSEEN)
+    if not files:
+        raise ValueError(f"{root} has no CATEGORY/{FILE}: give the folder that holds CO3Dv2's categories.")
+    wanted = options.num_views or NUM_VIEWS
+    for file in files:
+        for name, frames in _sequences(file).items():
+            if len(frames) >= MIN_FRAMES:
+                views = views_of(frames, file, name)
+                chosen = views.choose(random_frames(len(views), wanted, options.seed))
+                yield Sample(name, chosen, group=file.parent.name)
+
+
+def score(model, sample: Sample, options: Options) -> Scored:
+    """Pose errors of one sequence."""
+    scene = show(model, [view.image for view in sample.views.views], options)
+    figures, rotation, translation = score_poses(scene, sample.views)
+    return Scored(sample.views.names, figures, rotation=rotation, translation=translation)
+
+
+def _sequences(file: Path) -> dict[str, list[dict]]:
+    """The usable frames of each sequence that counts, in the order of the sequences' names."""
+    folder = file.parent
+    listed, trusted = _test_frames(folder), _trusted(folder)
+    found = defaultdict(list)
+    frames = read_json(file)
+    for frame in frames if isinstance(frames, list) else []:
+        name = str(entry(frame, "sequence_name", f"{file}: a frame"))
+        camera = frame.get("viewpoint")
+        if camera is None or (trusted is not None and name not in trusted):
+            continue
+        path = entry(entry(frame, "image", str(file)), "path", str(file))
+        if listed is not None and (name, path) not in listed:
+            continue
+        if abs(np.sum(camera.get("T", np.inf), dtype=float)) < FAR:
+            found[name].append(frame)
+    return dict(sorted(found.items()))
+
+
+def _test_frames(folder: Path) -> set[tuple[str, str]] | None:
+    """(sequence, image) of the list "test"; None without a list."""
+    file = folder / "set_lists" / "set_lists_fewview_dev.json"
+    if not file.is_file():
+        return None
+    return {(str(name), path) for name, _, path in entry(read_json(file), "test", str(file))}
+
+
+def _trusted(folder: Path) -> set[str] | None:
+    """Sequences whose cameras are good; None without annotations."""
+    file = folder / "sequence_annotations.jgz"
+    if not file.is_file():
+        return None
+    names = set()
+    for sequence in read_json(file):
+        quality = sequence.get("viewpoint_quality_score")
+        name = str(entry(sequence, "sequence_name", str(file)))
+        if quality is not None and numbers(quality, f"{file}: {name}").item() > MIN_QUALITY:
+            names.add(name)
+    return names

@@ -1,0 +1,185 @@
+"""DTU MVS, the 22 evaluation scans, against the scanner's points: VGGT's table 2, cameras not given.
+
+    ROOT/Rectified/scanN/rect_VVV_3_r5000.png     photographs 1 … 49, brightest light
+    ROOT/Calibration/cal18/pos_VVV.txt            3 × 4 projection matrices, mm
+    ROOT/Points/stl/stlNNN_total.ply              the scanner's points
+    ROOT/ObsMask/ObsMaskN_10.mat, PlaneN.mat      where the scanner could see; the table's plane
+
+ROOT is the folder "MVS Data" of SampleSet.zip, into which Points.zip and Rectified.zip are unpacked as well.
+
+Source: roboimagedata.compute.dtu.dk; Jensen et al., CVPR 2014; the steps of its evaluation scripts:
+predicted points thinned to 0.2 mm; accuracy over those in the observed volume; completeness over the
+scanner's points above the table; distances above 20 mm dropped.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vggt_lite.evaluation.datasets.ply import read_ply
+from vggt_lite.evaluation.datasets.sample import (
+    Options,
+    Sample,
+    Scored,
+    point_maps,
+    score_poses,
+    show,
+    surface_figures,
+)
+from vggt_lite.evaluation.icp import icp
+from vggt_lite.evaluation.neighbors import evenly_spread, nearest_distance, thin_cloud
+from vggt_lite.geometry import camera_center, umeyama
+from vggt_lite.scenes.readers.parse import numbers, pinhole, read_lines
+from vggt_lite.scenes.readers.views import View, Views
+
+SCANS = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77, 110, 114, 118)
+NUM_VIEWS = 49
+VOXEL, MOST, ICP_DISTANCE = 0.2, 20.0, 20.0  # mm
+ICP_POINTS = 50_000
+UNIT = "mm"
+TEXT = (
+    "DTU, {num_scenes} evaluation scans, {num_views} views each in the order of their numbers, light 3, "
+    "photographs fitted by {mode!r}; cameras are not given. Points of all views, no confidence threshold, "
+    "are laid over the truth by the similarity (Umeyama) of predicted and true camera centres, then by "
+    "rigid point-to-point ICP (pairs within 20 mm). Thinned to one point per 0.2 mm cube; Accuracy in the "
+    "observed volume, Completeness above the table; distances above 20 mm dropped. Poses: all pairs, the "
+    "larger error, AUC over whole degrees. Mean over scans. How VGGT's own table aligned its points was "
+    "never published."
+)
+
+
+def samples(root: Path, options: Options) -> Iterator[Sample]:
+    """The evaluation scans that are there.
+
+    Raises:
+        ValueError: none is, or a file is missing.
+    """
+    there = {int(m[1]): f for f in root.glob("Rectified/scan*") if (m := re.fullmatch(r"scan(\d+)", f.name))}
+    scans = [scan for scan in SCANS if scan in there]
+    if not scans:
+        raise ValueError(
+            f'{root} has no Rectified/scan1 or another evaluation scan: give the folder "MVS Data" of DTU.'
+        )
+    for scan in scans:
+        views = read_views(root, there[scan])
+        yield Sample(f"scan{scan}", views.choose(min(options.num_views or NUM_VIEWS, len(views))), truth=root)
+
+
+def read_views(root: Path, folder: Path) -> Views:
+    """The photographs of a scan under light 3, with their cameras in mm."""
+    views = []
+    for file in sorted(folder.glob("rect_*_3_r5000.png")):
+        calibration = root / "Calibration" / "cal18" / f"pos_{file.name[5:8]}.txt"
+        rows = [line.split() for line in read_lines(calibration) if line]
+        intrinsics, cam_from_world = decompose(numbers(rows, str(calibration), 3, 4))
+        with Image.open(file) as picture:
+            size = picture.size[::-1]
+        views.append(View(file.stem, file, size, cam_from_world, intrinsics))
+    if not views:
+        raise ValueError(f"{folder} has no rect_001_3_r5000.png: unpack DTU's Rectified.zip.")
+    return Views("DTU", views, root / "Calibration" / "cal18", units="mm", source=f"DTU, {folder.name}")
+
+
+def decompose(projection: Tensor) -> tuple[Tensor, Tensor]:
+    """K (3, 3) and cam_from_world (3, 4) of a projection matrix (3, 4), whose scale is free."""
+    flip = projection.new_tensor([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
+    # P's left part is K R; RQ decomposition is QR of the rows in reverse order
+    q, r = torch.linalg.qr((flip @ projection[:, :3]).mT)
+    k, rotation = flip @ r.mT @ flip, flip @ q.mT
+    signs = torch.diag(k.diagonal().sign())  # focal lengths are positive
+    k, rotation = k @ signs, signs @ rotation
+    if torch.det(rotation) < 0:  # −P is the same camera
+        rotation, projection = -rotation, -projection
+    translation = torch.linalg.solve(k, projection[:, 3:])
+    k = k / k[2, 2]
+    return pinhole(k[0, 0], k[1, 1], k[0, 2], k[1, 2]), torch.cat([rotation, translation], dim=-1)
+
+
+def score(model, sample: Sample, options: Options) -> Scored:
+    """Points from both roads, and poses, of one scan."""
+    views, root, scan = sample.views, sample.truth, int(sample.name[4:])
+    scene = show(model, [view.image for view in views.views], options)
+    figures, rotation, translation = score_poses(scene, views)
+    truth = read_ply(root / "Points" / "stl" / f"stl{scan:03d}_total.ply").double()
+    over = umeyama(camera_center(scene.cam_from_world.double()), camera_center(views.cam_from_world))
+    for source in scene.sources:
+        shown = scene.valid & point_maps(scene, source).isfinite().all(-1)
+        cloud = over.apply(point_maps(scene, source)[shown].double())
+        cloud = refined(cloud, truth)
+        found = judge(cloud, truth, Observed.read(root, scan))
+        figures |= surface_figures(found, "point" if source == "point_map" else "depth")
+    return Scored(views.names, figures, rotation=rotation, translation=translation)
+
+
+def refined(cloud: Tensor, truth: Tensor) -> Tensor:
+    """The cloud after ICP on some of its points; as it was, if it lies too far away for that."""
+    try:
+        motion = icp(evenly_spread(cloud, ICP_POINTS), thin_cloud(truth, 5 * VOXEL), ICP_DISTANCE)
+    except ValueError:
+        return cloud
+    return motion.apply(cloud)
+
+
+def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float]:
+    """DTU's figures for an aligned cloud (N, 3) and the scanner's points (M, 3), mm.
+
+    Where all distances were dropped the figures are 20 mm, lest a scan that failed be left out of the mean.
+    """
+    cloud = thin_cloud(cloud, VOXEL)
+    inside, seen = observed.volume(cloud)
+    found = {}
+    for name, points, other in (
+        ("accuracy", cloud[seen], truth),
+        ("completeness", truth[observed.above(truth)], cloud[inside]),
+    ):
+        distance = nearest_distance(points, other) if len(points) and len(other) else truth.new_zeros(0)
+        distance = distance[distance < MOST]
+        distance = distance if len(distance) else truth.new_tensor([MOST])
+        found[name] = distance.mean().item()
+        found[f"{name}_median"] = distance.median().item()
+    return found | {"chamfer": (found["accuracy"] + found["completeness"]) / 2}
+
+
+class Observed:
+    """Which part of space DTU's scanner could judge: a grid of yes and no, and a plane."""
+
+    def __init__(self, mask: np.ndarray, corner: np.ndarray, cell: float, plane: np.ndarray) -> None:
+        self.mask = torch.from_numpy(np.ascontiguousarray(mask, dtype=bool))  # (X, Y, Z)
+        self.corner = torch.from_numpy(np.asarray(corner, dtype=np.float64))  # (3,) mm, of cell (0, 0, 0)
+        self.cell = float(cell)  # mm
+        self.plane = torch.from_numpy(np.asarray(plane, dtype=np.float64).reshape(4))
+
+    @classmethod
+    def read(cls, root: Path, scan: int) -> "Observed":
+        """From ObsMaskN_10.mat and PlaneN.mat.
+
+        Raises:
+            ImportError: SciPy, which reads them, is missing. ValueError: a file is missing or broken.
+        """
+        try:
+            from scipy.io import loadmat
+        except ImportError as error:
+            raise ImportError("DTU's masks are read by SciPy: pip install 'vggt-lite[demo]'.") from error
+        files = [root / "ObsMask" / name for name in (f"ObsMask{scan}_10.mat", f"Plane{scan}.mat")]
+        try:
+            volume, plane = (loadmat(file) for file in files)
+            return cls(volume["ObsMask"], volume["BB"][0], volume["Res"].item(), plane["P"])
+        except (OSError, ValueError, KeyError, NotImplementedError) as error:
+            raise ValueError(f"{files[0]} or {files[1].name} cannot be read ({error}): copy both.") from error
+
+    def volume(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """(N,) bool each: inside the grid; and in a cell of it that was observed."""
+        index = ((points - self.corner) / self.cell).round().long()
+        limit = torch.tensor(self.mask.shape)
+        inside = ((index >= 0) & (index < limit)).all(-1)
+        x, y, z = index.clamp_min(0).minimum(limit - 1).unbind(-1)
+        return inside, inside & self.mask[x, y, z]
+
+    def above(self, points: Tensor) -> Tensor:
+        """(N,) bool: on that side of the table on which the object stands."""
+        return points @ self.plane[:3] + self.plane[3] > 0

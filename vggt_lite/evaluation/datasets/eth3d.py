@@ -1,0 +1,174 @@
+"""ETH3D high-resolution multi-view, training scenes, by the protocol of VGGT's table 3: points of ten frames.
+
+    ROOT/SCENE/images/dslr_images_undistorted/NAME.JPG       SCENE_dslr_undistorted.7z
+    ROOT/SCENE/dslr_calibration_undistorted/{cameras,images}.txt
+    ROOT/SCENE/dslr_calibration_jpg/{cameras,images}.txt     SCENE_dslr_jpg.7z (its pictures are not needed)
+    ROOT/SCENE/ground_truth_depth/dslr_images/NAME.JPG       SCENE_dslr_depth.7z: float32, not a JPEG
+
+True depth belongs to the distorted photographs. The network sees the undistorted ones; their pixels are
+carried into the distorted ones by the camera's own formula, which needs no inverse, and take the depth there.
+
+Source: eth3d.net/documentation; VGGT, section 4.2; Schöps et al., CVPR 2017.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggt_lite.evaluation.datasets.sample import (
+    Options,
+    Sample,
+    Scored,
+    grid,
+    look_up,
+    point_maps,
+    random_frames,
+    score_poses,
+    show,
+    surface_figures,
+)
+from vggt_lite.evaluation.depths import depth_metrics
+from vggt_lite.evaluation.points import surface_metrics
+from vggt_lite.geometry import invert_rigid, normalized_coordinates, transform_points, umeyama
+from vggt_lite.scenes.readers.colmap import read_colmap
+from vggt_lite.scenes.readers.colmap_files import Camera, read_model
+from vggt_lite.scenes.readers.views import View
+
+NUM_VIEWS = 10
+MOST_COLUMNS = 776  # every eighth pixel of the photographs, which are about 6,200 wide
+MOST_POINTS = 200_000  # of each cloud that look for their nearest neighbour, in all of the other
+UNIT = "m"
+TEXT = (
+    "ETH3D high-resolution multi-view, {num_scenes} training scenes, {num_views} random frames each (seed "
+    "{seed} for every scene), undistorted photographs fitted by {mode!r}. Truth: official depth at every "
+    "k-th pixel (at most 776 columns); pixels without it do not count. The prediction is read at those "
+    "pixels, nearest neighbour. Points: one similarity (Umeyama) per scene over all corresponding pixels, "
+    "no ICP, no confidence threshold; Accuracy prediction → truth, Completeness truth → prediction, up to "
+    "200,000 points of each looking for the nearest of all. Depth: one median scale per scene. Poses: all "
+    "pairs, the larger error, AUC over whole degrees. Mean over scenes."
+)
+
+
+class TrueDepth(NamedTuple):
+    """Where the depth of a photograph is, and the camera of its distorted form."""
+
+    file: Path
+    camera: Camera
+
+
+def samples(root: Path, options: Options) -> Iterator[Sample]:
+    """The scenes below a folder, by name; only frames with true depth are drawn from.
+
+    Raises:
+        ValueError: there are none, or a file is missing or broken.
+    """
+    folders = sorted(folder.parent for folder in root.glob("*/dslr_calibration_undistorted"))
+    if not folders:
+        raise ValueError(
+            f"{root} has no SCENE/dslr_calibration_undistorted: give the folder into which ETH3D's archives "
+            "were unpacked."
+        )
+    for folder in folders:
+        views = read_colmap(folder / "dslr_calibration_undistorted", folder / "images")
+        depth = _true_depth(folder)
+        names = [view.image.name for view in views.views]
+        known = [index for index, name in enumerate(names) if name in depth]
+        if not known:
+            raise ValueError(f"{folder} has no ground_truth_depth: unpack {folder.name}_dslr_depth.7z, too.")
+        drawn = random_frames(len(known), options.num_views or NUM_VIEWS, options.seed)
+        chosen = [known[index] for index in drawn]
+        yield Sample(folder.name, views.choose(chosen), truth=[depth[names[index]] for index in chosen])
+
+
+def score(model, sample: Sample, options: Options) -> Scored:
+    """Points from both roads, depth beside a constant, and poses of one scene."""
+    views = sample.views
+    scene = show(model, [view.image for view in views.views], options)
+    figures, rotation, translation = score_poses(scene, views)
+    true_depth, depth, true_points, points = [], [], [], {source: [] for source in scene.sources}
+    clouds = {source: point_maps(scene, source) for source in scene.sources}  # each (S, h, w, 3)
+    for index, (view, truth) in enumerate(zip(views.views, sample.truth, strict=True)):
+        pixels = grid(view.size, MOST_COLUMNS)
+        z = depth_at(truth, normalized_coordinates(pixels.flatten(0, 1).double(), view.intrinsics))
+        seen = look_up(scene.depth[index], scene.pixel_maps[index], pixels).flatten()
+        keep = (z > 0) & seen.isfinite() & (seen > 0)  # of the pixels that the network saw
+        true_depth.append(z[keep])
+        depth.append(seen[keep])
+        true_points.append(world_points(pixels.flatten(0, 1)[keep], z[keep], view))
+        for source, cloud in clouds.items():
+            points[source].append(look_up(cloud[index], scene.pixel_maps[index], pixels).flatten(0, 1)[keep])
+    true_depth, depth, true_points = torch.cat(true_depth), torch.cat(depth), torch.cat(true_points)
+    constant = {}
+    for who, guess in ((figures, depth), (constant, torch.ones_like(depth))):
+        metrics = depth_metrics(guess, true_depth, torch.ones_like(true_depth, dtype=torch.bool))
+        who |= {"depth_abs_rel": metrics["abs_rel"], "depth_delta_125": 100 * metrics["delta_1.25"]}
+    for source, parts in points.items():
+        cloud = torch.cat(parts).double()
+        usable = cloud.isfinite().all(-1)  # a view without a usable camera has no points from depth
+        aligned = umeyama(cloud[usable], true_points[usable]).apply(cloud[usable])
+        found = surface_metrics(aligned, true_points, num_samples=MOST_POINTS)
+        figures |= surface_figures(found, "point" if source == "point_map" else "depth")
+    return Scored(views.names, figures, constant, rotation, translation)
+
+
+def world_points(pixels: Tensor, depth: Tensor, view: View) -> Tensor:
+    """Points (N, 3) of the world, float64, for pixels (N, 2) with z (N,) in a view."""
+    flat = normalized_coordinates(pixels.double(), view.intrinsics)  # (N, 2)
+    in_camera = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=-1) * depth.double()[:, None]
+    return transform_points(invert_rigid(view.cam_from_world), in_camera)
+
+
+def depth_at(truth: TrueDepth, normalized: Tensor) -> Tensor:
+    """z (N,) float32 along rays (x/z, y/z) (N, 2); 0 where there is none or they miss the photograph."""
+    column, row = distort(normalized, truth.camera).floor().long().unbind(-1)
+    height, width = truth.camera.size
+    values = np.fromfile(truth.file, "<f4")
+    if values.size != height * width:
+        raise ValueError(
+            f"{truth.file} holds {values.size:,} numbers, its camera {height}×{width}: give ETH3D's depth "
+            "file, which is no picture in spite of its name."
+        )
+    depth = torch.from_numpy(values.reshape(height, width))
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    found = depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
+    return torch.where(inside & found.isfinite(), found, 0.0)
+
+
+def distort(normalized: Tensor, camera: Camera) -> Tensor:
+    """Where rays (x/z, y/z) (N, 2) fall in a photograph: pixels (N, 2), centres at +0.5.
+
+    The model THIN_PRISM_FISHEYE: the angle to the axis takes the place of its tangent; then radial,
+    tangential and thin-prism terms are added.
+    """
+    if camera.model != "THIN_PRISM_FISHEYE":
+        raise ValueError(
+            f"dslr_calibration_jpg has a camera {camera.model}, not THIN_PRISM_FISHEYE: give the calibration "
+            "of ETH3D's original photographs."
+        )
+    fx, fy, cx, cy, k1, k2, p1, p2, k3, k4, sx1, sy1 = camera.parameters.tolist()
+    radius = normalized.norm(dim=-1, keepdim=True)
+    bent = normalized * (radius.atan() / radius.clamp_min(1e-12))
+    u, v = bent.unbind(-1)
+    r2 = u * u + v * v
+    radial = r2 * (k1 + r2 * (k2 + r2 * (k3 + r2 * k4)))
+    x = u + u * radial + 2 * p1 * u * v + p2 * (r2 + 2 * u * u) + sx1 * r2
+    y = v + v * radial + 2 * p2 * u * v + p1 * (r2 + 2 * v * v) + sy1 * r2
+    return torch.stack([fx * x + cx, fy * y + cy], dim=-1)
+
+
+def _true_depth(folder: Path) -> dict[str, TrueDepth]:
+    """By the file name of a photograph, those that have one."""
+    calibration = folder / "dslr_calibration_jpg"
+    if not (calibration / "images.txt").is_file():
+        raise ValueError(f"{folder} lacks dslr_calibration_jpg: unpack {folder.name}_dslr_jpg.7z, too.")
+    model, found = read_model(calibration), {}
+    for picture in model.pictures:
+        name = Path(picture.name).name
+        file = folder / "ground_truth_depth" / "dslr_images" / name
+        if file.is_file():
+            found[name] = TrueDepth(file, model.cameras[picture.camera])
+    return found

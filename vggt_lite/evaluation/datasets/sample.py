@@ -1,0 +1,107 @@
+"""What the data sets share: a scene with its chosen frames, how it is shown to a model, and poses judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggt_lite.evaluation.poses import pose_scores, relative_pose_errors
+from vggt_lite.geometry import unproject_depth
+from vggt_lite.reconstruction import Reconstruction
+from vggt_lite.scenes.pixel_map import PixelMap
+from vggt_lite.scenes.readers.views import Views
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may change about a protocol; the report says what it was."""
+
+    num_views: int | None = None  # frames of a scene; None: what the protocol takes
+    seed: int = 0  # for the choice of frames
+    mode: str = "crop"  # how photographs reach the network's size; the release's loader crops
+    size: int | None = None  # of the network's input, pixels; None: what the model was made for
+    query_mode: str = "first"  # TAP-Vid
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The frames of one scene, in the order in which the model gets them; the first is the reference."""
+
+    name: str
+    views: Views
+    group: str = ""  # scenes of one group are averaged first
+    truth: object = None  # what else the data set knows, for its own `score`
+
+
+@dataclass
+class Scored:
+    """What one scene gave."""
+
+    frames: list[str]
+    model: dict[str, float]
+    constant: dict[str, float] = field(default_factory=dict)
+    rotation: Tensor | None = None  # (pairs,) degrees
+    translation: Tensor | None = None
+
+
+def random_frames(count: int, wanted: int, seed: int) -> list[int]:
+    """`wanted` different numbers below `count`, in random order; the same for the same seed and count.
+
+    NumPy's old generator, whose draws are fixed for good. Each scene is drawn anew from the seed: its frames
+    do not depend on which other scenes are there. (The released code draws one scene after the other from
+    one generator, so that its lists are others.)
+    """
+    return np.random.RandomState(seed).choice(count, min(wanted, count), replace=False).tolist()
+
+
+def show(model, photographs: Sequence, options: Options, **arguments) -> Reconstruction:
+    """What a model makes of photographs."""
+    return model.reconstruct(list(photographs), mode=options.mode, size=options.size, **arguments)
+
+
+def score_poses(scene: Reconstruction, views: Views) -> tuple[dict[str, float], Tensor, Tensor]:
+    """Figures in per cent by the keys of `rows.DATA_ROWS`; rotation and translation errors (pairs,)."""
+    if scene.cam_from_world is None:
+        raise ValueError("poses are judged: the model needs its camera head.")
+    rotation, translation = relative_pose_errors(scene.cam_from_world.double(), views.cam_from_world)
+    scores = pose_scores(rotation, translation, thresholds=(3, 5, 15, 30))
+    keys = ("auc@3", "auc@5", "auc@15", "auc@30", "auc_min@30", "rra@15", "rta@15")
+    return {key.replace("@", "_"): 100 * scores[key] for key in keys}, rotation, translation
+
+
+def grid(size: tuple[int, int], most_columns: int) -> Tensor:
+    """(h, w, 2) pixel centres (x, y) of every k-th column and row of a picture of `size` (H, W)."""
+    step = -(-size[1] // most_columns)
+    rows, columns = (torch.arange(step // 2, side, step) + 0.5 for side in size)
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)  # (h, w, 2)
+
+
+def look_up(values: Tensor, pixel_map: PixelMap, pixels: Tensor) -> Tensor:
+    """Network values (H, W, *) at original pixels (…, 2): those of the pixel that each falls in, else NaN.
+
+    This is how a prediction is brought to the truth's resolution: nothing is blended, so edges stay sharp.
+    """
+    column, row = pixel_map.to_network(pixels.double()).floor().long().unbind(-1)  # (…)
+    height, width = pixel_map.network_size
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    picked = values[row.clamp(0, height - 1), column.clamp(0, width - 1)]  # (…, *)
+    inside = inside.reshape(inside.shape + (1,) * (picked.ndim - inside.ndim))
+    return torch.where(inside, picked, torch.nan)
+
+
+def point_maps(scene: Reconstruction, source: str) -> Tensor:
+    """(S, h, w, 3) points of the world on the network's pixels, from "depth" and cameras or "point_map"."""
+    if source == "point_map":
+        return scene.point_map
+    return unproject_depth(scene.depth, scene.network_intrinsics, scene.cam_from_world)
+
+
+def surface_figures(found: dict[str, float], kind: str) -> dict[str, float]:
+    """What `surface_metrics` found by the keys of `rows.DATA_ROWS`; kind: "depth" or "point"."""
+    names = {
+        "accuracy": "accuracy", "completeness": "completeness", "chamfer": "overall",
+        "accuracy_median": "accuracy_median", "completeness_median": "completeness_median",
+    }  # fmt: skip
+    return {f"{kind}_{ours}": found[theirs] for theirs, ours in names.items()}

@@ -1,0 +1,66 @@
+"""The figures that reports hold: what people read, which direction is better, how many decimals count."""
+
+# Of generated scenes. Key: (what people read, the better direction, decimals)
+ROWS = {
+    "auc_5": ("pose AUC@5", "↑", 1),
+    "auc_10": ("pose AUC@10", "↑", 1),
+    "auc_15": ("pose AUC@15", "↑", 1),
+    "auc_30": ("pose AUC@30", "↑", 1),
+    "rra_15": ("rotations within 15° (RRA@15), %", "↑", 1),
+    "rta_15": ("translation directions within 15° (RTA@15), %", "↑", 1),
+    "rotation_median_deg": ("rotation error, median °", "↓", 2),
+    "translation_median_deg": ("translation direction error, median °", "↓", 2),
+    "fov_median_deg": ("field of view error, median °", "↓", 2),
+    "depth_abs_rel": ("depth AbsRel, median-scaled", "↓", 3),
+    "depth_delta_125": ("depth within 1.25 of the truth, %", "↑", 1),
+    "point_error": ("point map error ÷ scene scale, after alignment", "↓", 3),
+    "depth_point_error": ("the same for points from depth and cameras", "↓", 3),
+    "track_delta": ("tracks δ_avg^vis, scaled to 256 px, %", "↑", 1),
+    "track_aj": ("tracks average Jaccard, scaled to 256 px, %", "↑", 1),
+    "track_delta_px": ("tracks δ_avg^vis in network pixels, %", "↑", 1),
+    "track_aj_px": ("tracks average Jaccard in network pixels, %", "↑", 1),
+    "track_oa": ("tracks visibility accuracy, %", "↑", 1),
+    "matching_accuracy": ("patches whose most similar patch is the right one, %", "↑", 1),
+    "correlation_pitch": ("correlation with the truth: pitch", "↑", 2),
+    "correlation_yaw": ("… yaw", "↑", 2),
+    "correlation_roll": ("… roll", "↑", 2),
+    "correlation_sideways": ("… camera position, sideways", "↑", 2),
+    "correlation_down": ("… camera position, down", "↑", 2),
+    "correlation_forward": ("… camera position, forward", "↑", 2),
+    "correlation_height": ("… camera position, height", "↑", 2),
+}
+
+# Of data sets and photographs; {unit} is what the protocol names.
+DATA_ROWS = {
+    "auc_3": ("pose AUC@3", "↑", 1),
+    "auc_5": ("pose AUC@5", "↑", 1),
+    "auc_15": ("pose AUC@15", "↑", 1),
+    "auc_30": ("pose AUC@30", "↑", 1),
+    "auc_min_30": ("pose AUC@30 of min(RRA, RTA), the paper's text", "↑", 1),
+    "rra_15": ("rotations within 15° (RRA@15), %", "↑", 1),
+    "rta_15": ("translation directions within 15° (RTA@15), %", "↑", 1),
+    "rotation_deg": ("rotation error, °", "↓", 2),
+    "translation_deg": ("error of the direction of motion, °", "↓", 2),
+    "depth_abs_rel": ("depth AbsRel, median-scaled", "↓", 3),
+    "depth_delta_125": ("depth within 1.25 of the truth, %", "↑", 1),
+    "depth_accuracy": ("points from depth and cameras: Accuracy, {unit}", "↓", 3),
+    "depth_completeness": ("… Completeness, {unit}", "↓", 3),
+    "depth_overall": ("… Overall, {unit}", "↓", 3),
+    "depth_accuracy_median": ("… median Accuracy, {unit}", "↓", 3),
+    "depth_completeness_median": ("… median Completeness, {unit}", "↓", 3),
+    "point_accuracy": ("point head: Accuracy, {unit}", "↓", 3),
+    "point_completeness": ("… Completeness, {unit}", "↓", 3),
+    "point_overall": ("… Overall, {unit}", "↓", 3),
+    "point_accuracy_median": ("… median Accuracy, {unit}", "↓", 3),
+    "point_completeness_median": ("… median Completeness, {unit}", "↓", 3),
+    "track_aj": ("tracks average Jaccard, %", "↑", 1),
+    "track_delta": ("tracks δ_avg^vis, %", "↑", 1),
+    "track_oa": ("tracks visibility accuracy, %", "↑", 1),
+}
+
+
+def rows_of(protocol: dict) -> dict[str, tuple[str, str, int]]:
+    """The rows of a report with this protocol, in order, with its unit filled in."""
+    rows = DATA_ROWS if "data" in protocol else ROWS
+    unit = protocol.get("unit", "scene units")
+    return {key: (label.format(unit=unit), *rest) for key, (label, *rest) in rows.items()}
