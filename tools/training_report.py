@@ -11,8 +11,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from vggt_lite.config import SceneConfig
 from vggt_lite.evaluation import Report
-from vggt_lite.training.log import read_log
+from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.presets import PRESETS
 from vggt_lite.viz import preview_curves
 
@@ -39,21 +40,19 @@ def stage_table(records: list[dict], preset: str) -> str:
     rows = []
     for number, (name, stage) in enumerate(PRESETS[preset].stages.items()):
         ours = [r for r in records if r["stage"] == f"{number}_{name}"]
-        minutes = sum(b["seconds"] for b in last_of_each_call(ours)) / 60
+        minutes = seconds_of(ours) / 60
         views = "–".join(str(v) for v in sorted(set(stage.config.views)))
         tasks = ", ".join(stage.config.loss_weights)
         rows.append(
-            f"| {name} | {stage.scenes.walls} walls | {stage.size} | {views} | {tasks} | "
+            f"| {name} | {kind_of(stage.scenes)} | {stage.size} | {views} | {tasks} | "
             f"{ours[-1]['step']:,} | {minutes:.0f} |"
         )
     return "\n".join(rows)
 
 
-def last_of_each_call(records: list[dict]) -> list[dict]:
-    """The last timed record of every call of `train`: its clock starts anew when a run is resumed."""
-    timed = [r for r in records if "seconds" in r]
-    return [r for r, after in zip(timed, timed[1:] + [{"seconds": 0}], strict=True)
-            if after["seconds"] < r["seconds"]]  # fmt: skip
+def kind_of(scenes: SceneConfig) -> str:
+    """A stage's scenes in two words."""
+    return "varied, photographed" if scenes.photographic else f"{scenes.walls} walls"
 
 
 def put_between(text: str, marker: str, table: str) -> str:
@@ -80,7 +79,7 @@ def main(run: str, prefix: str) -> None:
 
     preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
     text = readme.read_text(encoding="utf-8")
-    text = put_between(text, "stages", stage_table(records, preset))
+    text = put_between(text, f"{preset} stages", stage_table(records, preset))
     text = put_between(text, preset, Report.load(f"{prefix}_evaluation.json").to_markdown())
     readme.write_text(text, encoding="utf-8")
 

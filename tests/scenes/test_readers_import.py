@@ -83,7 +83,7 @@ def test_tracks_follow_the_cut(tmp_path):
 def test_the_window_is_as_large_as_it_can_be(tmp_path):
     view = open_scene(write_nerfstudio(tmp_path)).views[0]
     cx, cy = view.intrinsics[0, 2].item(), view.intrinsics[1, 2].item()
-    window = centered_window(view, (20, 20))
+    window = centered_window(view, 1.0, (20, 20))
     left_top, right_bottom = window.to_original(np.array([[0.0, 0.0], [20.0, 20.0]]))
     np.testing.assert_allclose((left_top + right_bottom) / 2, [cx, cy])
     assert min(left_top[1], H - right_bottom[1]) == pytest.approx(0, abs=1e-9)

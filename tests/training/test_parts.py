@@ -14,6 +14,7 @@ from vggt_lite.training import checkpoint as files
 from vggt_lite.training.average import WeightAverage
 from vggt_lite.training.clipping import clip_by_part, parameter_parts
 from vggt_lite.training.log import Log, Meter, read_log
+from vggt_lite.training.losses.masked import value_of_rank
 from vggt_lite.training.schedule import learning_rate
 
 SMALL = NANO.with_(
@@ -49,6 +50,16 @@ def test_a_wild_part_is_clipped_and_leaves_the_others_alone():
     assert norms["camera_head"] == pytest.approx(100 * len(flat) ** 0.5)
     assert flat.norm() == pytest.approx(1.0, rel=1e-4)
     assert all((p.grad == 1e-3).all() for p in model.aggregator.parameters())
+
+
+def test_the_value_of_a_rank_is_found_as_if_the_values_were_sorted():
+    values = torch.cat(
+        [torch.randn(50), torch.tensor([0.0, -0.0, 2.0, 2.0, 1e-40, -1e30, 100.0]), torch.randn(9)]
+    )
+    mask = torch.rand(len(values)) < 0.8
+    in_order = values[mask].sort().values
+    found = [value_of_rank(values, mask, torch.tensor(rank)) for rank in range(len(in_order))]
+    assert torch.equal(torch.stack(found), in_order)
 
 
 def test_the_average_is_the_weighted_sum_of_what_it_saw():

@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.config import VARIED_SCENES, SceneConfig
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.photographs import evaluate_photographs
-from vggt_lite.evaluation.protocols import evaluate
+from vggt_lite.evaluation.protocols import HOME, evaluate
 from vggt_lite.evaluation.report import Report, file_sha256
 from vggt_lite.evaluation.tracks import MODES as QUERY_MODES
 from vggt_lite.model import VGGT
@@ -16,10 +15,6 @@ from vggt_lite.scenes.images import MODES
 from vggt_lite.weights import BUNDLED, CONFIGS
 
 NUM_VIEWS = 4  # of a generated scene
-HOME = {
-    "nano": (SceneConfig(), 200),
-    "tiny": (VARIED_SCENES, 500),
-}  # a bundled model's domain; how many scenes
 
 
 def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:

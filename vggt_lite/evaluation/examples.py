@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggt_lite.config import SceneConfig
 from vggt_lite.evaluation.depths import depth_metrics
 from vggt_lite.evaluation.poses import pose_auc, relative_pose_errors
 from vggt_lite.evaluation.report import Report
@@ -44,18 +45,24 @@ class Example:
         return torch.where(known, (depth - self.truth.depth).abs() / self.truth.depth, torch.nan)
 
 
-def held_out_scene(model, seed: int = FIRST_EVALUATION_SEED, num_views: int = 4) -> Example:
+def held_out_scene(
+    model,
+    seed: int = FIRST_EVALUATION_SEED,
+    num_views: int = 4,
+    scenes: SceneConfig | None = None,
+) -> Example:
     """A generated scene that no model was trained on.
 
     Args:
         model: A `VGGT` with camera and depth heads.
         seed: 1,000,000 or above: smaller seeds are for training.
         num_views: How many views of it.
+        scenes: What kind of scene; None is NANO's, `VARIED_SCENES` is TINY's.
     """
     if seed < FIRST_EVALUATION_SEED:
         raise ValueError(f"seed={seed} may have been trained on; take {FIRST_EVALUATION_SEED} or more.")
     size = model.config.image_size
-    batch = normalize_scene(generate_scenes(seed, 1, num_views, size, size, num_tracks=24))
+    batch = normalize_scene(generate_scenes(seed, 1, num_views, size, size, num_tracks=24, config=scenes))
     device = next(model.parameters()).device
     with torch.inference_mode():
         queries = batch.tracks[:, 0].to(device) if model.track_head is not None else None

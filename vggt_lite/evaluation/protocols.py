@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import VARIED_SCENES, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, hardware, versions
 from vggt_lite.evaluation.scores import Scores
@@ -15,6 +15,8 @@ from vggt_lite.runtime import progress
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED, generate_scenes
 
+# What a bundled model was trained to see, and on how many such scenes it is scored
+HOME = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
 TEXT = (
     "{num_scenes} generated scenes that nobody trained on (seeds {first_seed:,} to {last_seed:,}), "
     "{num_views} views each along the camera's path, {size} × {size} pixels, the first view as reference. "

@@ -4,7 +4,6 @@ A surface seen in one view must land where the next view sees it. Wrong conventi
 typical ways, so common mistakes are tried out, and the one that explains the data is named.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from vggt_lite.geometry import invert_rigid, project_points, unproject_depth
 SAMPLES = 1000  # pixels tried per pair of views
 CLOSE = 0.02  # what counts as agreement: share of the depth, or of the image's width
 MAX_PAIRS = 16
+CLEARLY = 0.1  # a mistake is named if without it so much more of the points agree
 
 
 class Geometry(NamedTuple):
@@ -34,6 +34,23 @@ class Geometry(NamedTuple):
         return cls(cam_from_world, intrinsics, depth)
 
 
+class SeenPoints(NamedTuple):
+    """Points of a sparse model: N of them, seen in S views."""
+
+    world: Tensor  # (N, 3)
+    tracks: Tensor  # (S, N, 2) pixels (x, y) where they were seen
+    visibility: Tensor  # (S, N) bool
+    widths: Tensor  # (S,) of the pictures, pixels
+
+
+class Mistake(NamedTuple):
+    """A common mistake, and the scene without it."""
+
+    text: str
+    share: float  # of the points that agree without it
+    mended: Geometry
+
+
 def views_agree(path: Path, given: Geometry) -> list[str]:
     """[] if surfaces seen in one view lie where others see them, else what would explain it.
 
@@ -42,11 +59,10 @@ def views_agree(path: Path, given: Geometry) -> list[str]:
         given: what the scene says; every view has depth.
     """
     share, landed = _matching(given)
-    mistake, best = _likeliest_mistake(given, lambda geometry: _matching(geometry)[0])
-    if best > share + 0.1:
+    if mistake := likely_mistake(given):
         return [
             f"{path}: the views agree on {100 * share:.0f} % of their surface points as it is, on "
-            f"{100 * best:.0f} % if {mistake}"
+            f"{100 * mistake.share:.0f} % if {mistake.text}"
         ]
     if landed > 0.05 and share < 0.3 * landed:
         return [
@@ -56,32 +72,44 @@ def views_agree(path: Path, given: Geometry) -> list[str]:
     return []
 
 
-def points_agree(
-    path: Path, given: Geometry, points: Tensor, tracks: Tensor, visibility: Tensor, widths: Tensor
-) -> list[str]:
+def points_agree(path: Path, given: Geometry, seen: SeenPoints) -> list[str]:
     """[] if points lie where the views saw them, else what would explain it. Needs no depth.
 
     Args:
         path: the file that holds the cameras, for the message.
         given: S cameras; its depth is not looked at.
-        points: (N, 3) world.
-        tracks: (S, N, 2) pixels (x, y) where they were seen.
-        visibility: (S, N) bool.
-        widths: (S,) of the pictures, pixels.
+        seen: the points, and where the views saw them.
     """
-
-    def hits(geometry: Geometry) -> float:
-        pixels, z = project_points(points, geometry.cam_from_world, geometry.intrinsics)  # (S, N, 2), (S, N)
-        off = (pixels - tracks).norm(dim=-1) / widths[:, None]
-        return ((off < CLOSE) & (z > 0))[visibility].float().mean().item()
-
-    share, (mistake, best) = hits(given), _likeliest_mistake(given, hits)
+    share = points_that_fit(given, seen)
     text = f"{path}: {100 * share:.0f} % of the points lie where the views saw them"
-    if best > share + 0.1:
-        return [f"{text} as it is, {100 * best:.0f} % if {mistake}"]
+    if mistake := likely_mistake(given, seen):
+        return [f"{text} as it is, {100 * mistake.share:.0f} % if {mistake.text}"]
     if share < 0.5:
         return [f"{text}. Check that cameras and points are of one model, and the order of the views."]
     return []
+
+
+def likely_mistake(given: Geometry, seen: SeenPoints | None = None) -> Mistake | None:
+    """The common mistake that explains the scene, if it clearly does.
+
+    Args:
+        given: what the scene says; without `seen`, every view has depth.
+        seen: judge by these points instead of by depth.
+    """
+
+    def score(geometry: Geometry) -> float:
+        return _matching(geometry)[0] if seen is None else points_that_fit(geometry, seen)
+
+    found = [Mistake(text, score(mended), mended) for text, mended in _common_mistakes(given).items()]
+    best = max(found, key=lambda mistake: mistake.share)
+    return best if best.share > score(given) + CLEARLY else None
+
+
+def points_that_fit(given: Geometry, seen: SeenPoints) -> float:
+    """Share of the sightings that lie where the point projects."""
+    pixels, z = project_points(seen.world, given.cam_from_world, given.intrinsics)  # (S, N, 2), (S, N)
+    off = (pixels - seen.tracks).norm(dim=-1) / seen.widths[:, None]
+    return ((off < CLOSE) & (z > 0))[seen.visibility].float().mean().item()
 
 
 def _common_mistakes(given: Geometry) -> dict[str, Geometry]:
@@ -113,13 +141,6 @@ def _common_mistakes(given: Geometry) -> dict[str, Geometry]:
     swapped[:, 0, 0], swapped[:, 1, 1] = given.intrinsics[:, 1, 1], given.intrinsics[:, 0, 0]
     mended["the two focal lengths are swapped: fx stands first."] = given._replace(intrinsics=swapped)
     return mended
-
-
-def _likeliest_mistake(given: Geometry, score: Callable[[Geometry], float]) -> tuple[str, float]:
-    """The common mistake without which the scene would score best, and that score."""
-    scores = {text: score(geometry) for text, geometry in _common_mistakes(given).items()}
-    best = max(scores, key=scores.get)
-    return best, scores[best]
 
 
 def _matching(given: Geometry) -> tuple[float, float]:

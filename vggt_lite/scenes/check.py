@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.scenes.agreement import Geometry, points_agree, views_agree
+from vggt_lite.scenes.agreement import Geometry, SeenPoints, points_agree, views_agree
 from vggt_lite.scenes.scene_files import SceneFiles
 
 BORDER = 0.05  # of the side; the lens of a picture twice as large has its principal point there
@@ -25,7 +25,7 @@ class Readings:
 
     problems: list[str]  # met while reading
     names: list[str]
-    pictures: list[Path]  # those that can be opened
+    pictures: list[Path | None]  # None: it cannot be opened
     sizes: list[tuple[int, int]]  # (H, W) of each picture, or [] if unknown
     cameras_file: Path
     cam_from_world: Tensor | None  # (S, 3, 4)
@@ -38,6 +38,16 @@ class Readings:
     visibility: Tensor | None = None  # (S, N) bool
     points: Tensor | None = None  # (N, 3) world: what the tracks are tracks of
 
+    def geometry(self) -> Geometry:
+        """Cameras, and depth if every view has it."""
+        depth = self.depth if self.depth and all(d is not None for d in self.depth) else None
+        return Geometry.of(self.cam_from_world, self.intrinsics, depth, self.masks)
+
+    def seen_points(self) -> SeenPoints:
+        """The points of a sparse model, and where the views saw them."""
+        widths = torch.tensor(self.sizes)[:, 1]
+        return SeenPoints(self.points, self.tracks, self.visibility, widths)
+
     @classmethod
     def of_folder(cls, folder: str | Path) -> "Readings":
         """What `SceneFiles` finds in a scene folder."""
@@ -47,7 +57,7 @@ class Readings:
         return cls(
             problems=list(parts.problems),
             names=parts.names,
-            pictures=[parts.folder / "images" / name for name, image in opened if image is not None],
+            pictures=[None if image is None else parts.folder / "images" / name for name, image in opened],
             sizes=[parts.size] * len(parts.names) if parts.size else [],
             cameras_file=parts.folder / "cameras.npz",
             cam_from_world=parts.cam_from_world,
@@ -69,7 +79,7 @@ def check_scene(folder: str | Path) -> list[str]:
 def check_readings(parts: Readings) -> list[str]:
     """The questions of `check_scene`, put to what was read of a scene in whatever format."""
     problems = list(parts.problems)
-    problems += _rotated_images(parts.pictures)
+    problems += _rotated_images([path for path in parts.pictures if path is not None])
     if parts.cam_from_world is not None:
         problems += _cameras(parts)
     if parts.depth is not None:
@@ -78,15 +88,11 @@ def check_readings(parts: Readings) -> list[str]:
         problems += _tracks(parts)
     if parts.cam_from_world is None or len(parts.names) < 2 or problems:
         return problems
-    depth = parts.depth if parts.depth and all(d is not None for d in parts.depth) else None
-    geometry = Geometry.of(parts.cam_from_world, parts.intrinsics, depth, parts.masks)
+    geometry = parts.geometry()
     if geometry.depth:
         problems += views_agree(parts.cameras_file, geometry)
     if parts.points is not None:
-        widths = torch.tensor(parts.sizes)[:, 1]
-        problems += points_agree(
-            parts.cameras_file, geometry, parts.points, parts.tracks, parts.visibility, widths
-        )
+        problems += points_agree(parts.cameras_file, geometry, parts.seen_points())
     return problems
 
 

@@ -32,17 +32,45 @@ def read_info(folder: str | Path) -> dict:
     return info
 
 
-class SceneFiles:
-    """Everything a scene folder holds, as arrays. What cannot be read is None and named in `problems`."""
+def read_arrays(path: Path, **shapes: str) -> list[np.ndarray]:
+    """The named arrays of an npz file; `shapes` says what each should be, in words.
 
-    def __init__(self, folder: str | Path) -> None:
+    Raises:
+        FileNotFoundError, ValueError: naming the file and what it must hold.
+    """
+    wanted = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: it must hold {wanted} ({READ_WITH}).")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # a broken archive can raise almost anything
+        raise ValueError(f"{path} cannot be read ({error}): write {wanted} with {READ_WITH}.") from error
+    if missing := [name for name in shapes if name not in arrays]:
+        raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
+    if text := [name for name in shapes if arrays[name].dtype.kind not in "fiub"]:
+        raise ValueError(f"{path}: {text} are no numbers: write {wanted} with {READ_WITH}.")
+    return [arrays[name] for name in shapes]
+
+
+class SceneFiles:
+    """Everything a scene folder holds, as arrays. What cannot be read is None and named in `problems`.
+
+    Args:
+        folder: the scene.
+        maps: open pictures, depths, masks and tracks, too; False reads the list of views and their cameras.
+    """
+
+    def __init__(self, folder: str | Path, maps: bool = True) -> None:
         self.folder = Path(folder).expanduser()
         self.problems: list[str] = []
         self.size: tuple[int, int] | None = None  # (H, W) of the first image; the others must agree
         self.cam_from_world = self.intrinsics = self.tracks = self.visibility = self.depth = self.masks = None
         self.names: list[str] = self._attempt(self._read_names) or []
-        self.images = [self._attempt(self._read_image, name) for name in self.names]
+        self.images = [self._attempt(self._read_image, name) for name in self.names] if maps else []
         self._attempt(self._read_cameras)
+        if not maps:
+            return
         stems = [Path(name).stem for name in self.names]
         if (self.folder / "depths").is_dir():
             self.depth = [self._attempt(self._read_depth, stem) for stem in stems]
@@ -80,7 +108,7 @@ class SceneFiles:
     def _read_depth(self, stem: str) -> np.ndarray:
         """(H, W) float32."""
         path = self.folder / "depths" / f"{stem}.npz"
-        (depth,) = self._read_arrays(path, depth="(H, W)")
+        (depth,) = read_arrays(path, depth="(H, W)")
         self._check_size(path, depth.shape)
         return depth.astype(np.float32)
 
@@ -93,7 +121,7 @@ class SceneFiles:
 
     def _read_cameras(self) -> None:
         path, count = self.folder / "cameras.npz", len(self.names)
-        cameras, intrinsics = self._read_arrays(path, cam_from_world="(S, 3, 4)", intrinsics="(S, 3, 3)")
+        cameras, intrinsics = read_arrays(path, cam_from_world="(S, 3, 4)", intrinsics="(S, 3, 3)")
         for name, array, shape in (("cam_from_world", cameras, (3, 4)), ("intrinsics", intrinsics, (3, 3))):
             if array.shape[1:] != shape or (count and len(array) != count):
                 raise ValueError(
@@ -105,7 +133,7 @@ class SceneFiles:
 
     def _read_tracks(self) -> None:
         path, count = self.folder / "tracks.npz", len(self.names)
-        tracks, visibility = self._read_arrays(path, tracks="(S, N, 2)", visibility="(S, N)")
+        tracks, visibility = read_arrays(path, tracks="(S, N, 2)", visibility="(S, N)")
         fits = tracks.ndim == 3 and tracks.shape[::2] == (count, 2) and visibility.shape == tracks.shape[:2]
         if not fits:
             raise ValueError(
@@ -114,22 +142,6 @@ class SceneFiles:
             )
         self.tracks = torch.from_numpy(tracks.astype(np.float32))
         self.visibility = torch.from_numpy(visibility.astype(bool))
-
-    def _read_arrays(self, path: Path, **shapes: str) -> list[np.ndarray]:
-        """The named arrays of an npz file; `shapes` says what each should be, in words."""
-        wanted = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        if not path.exists():
-            raise FileNotFoundError(f"{path} is missing: it must hold {wanted} ({READ_WITH}).")
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except Exception as error:  # a broken archive can raise almost anything
-            raise ValueError(f"{path} cannot be read ({error}): write {wanted} with {READ_WITH}.") from error
-        if missing := [name for name in shapes if name not in arrays]:
-            raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
-        if text := [name for name in shapes if arrays[name].dtype.kind not in "fiub"]:
-            raise ValueError(f"{path}: {text} are no numbers: write {wanted} with {READ_WITH}.")
-        return [arrays[name] for name in shapes]
 
     def _check_size(self, path: Path, size: tuple[int, ...]) -> None:
         if self.size is not None and tuple(size) != self.size:

@@ -5,6 +5,8 @@ the visible tracks and the quantiles of the *whole* batch. So the parts pass thr
 without a graph; the loss of all outputs together says what it wants from each output; then each part
 passes again, with a graph, and takes its share back. The memory is that of one part, the gradient is
 the batch's own up to rounding, and the price is one more forward pass.
+
+With several processes each of them does this with its share; only the loss looks at all shares.
 """
 
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.scenes.batch import SceneBatch
+from vggt_lite.training.processes import fewest
 
 Forward = Callable[[SceneBatch], Predictions]
 Objective = Callable[[Predictions, SceneBatch], tuple[Tensor, dict[str, Tensor]]]
@@ -29,18 +32,22 @@ def loss_and_gradients(
         forward: Batch of scenes → predictions.
         objective: Predictions and truth → the loss, and its terms by name.
         batch: B scenes.
-        parts: Into how many parts to split them; with fewer scenes than parts, each goes alone.
+        parts: Into how many parts to split them; with fewer scenes than parts, each goes alone. It must be
+            the same number in all processes, for they wait for each other in every pass.
 
     Returns:
         The loss and its terms. A loss that is not finite has left no gradient anywhere.
     """
-    scenes = [slice(int(i[0]), int(i[-1]) + 1) for i in torch.arange(len(batch)).chunk(parts)]
-    if len(scenes) == 1:
+    if parts > 1:
+        parts = min(parts, fewest(len(batch)))
+    if parts == 1:
         total, terms = objective(forward(batch), batch)
         if torch.isfinite(total):
             total.backward()
         return total, terms
 
+    numbers = torch.arange(len(batch)).tensor_split(parts)
+    scenes = [slice(int(some[0]), int(some[-1]) + 1) for some in numbers]
     pieces = [batch.apply(lambda x, rows=rows: x[rows]) for rows in scenes]
     with torch.no_grad():
         outputs = [tensors(forward(piece)) for piece in pieces]
@@ -83,4 +90,3 @@ def from_tensors(named: dict[str, Tensor]) -> Predictions:
         else:
             values[field] = x
     return Predictions(**values)
-

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from vggt_lite.files import whole_file
+from vggt_lite.training import processes
 
 KEEP = 2  # the last one, and the one before it in case a disk fills up or a run goes astray
 
@@ -15,9 +16,12 @@ KEEP = 2  # the last one, and the one before it in case a disk fills up or a run
 def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     """Write `state` as the checkpoint after `step` steps, and delete all but the last two.
 
-    The file gets its name only when it is complete, so a kill at any moment leaves a usable folder.
+    The file gets its name only when it is complete, so a kill at any moment leaves a usable folder. Of
+    several processes the first writes; the path holds for all.
     """
     path = Path(folder) / f"checkpoint_{step:08d}.pt"
+    if processes.index():
+        return path
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         torch.save({"step": step, **state}, file)
         file.flush()
@@ -30,6 +34,25 @@ def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
 def list_checkpoints(folder: Path | str) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
     return sorted(Path(folder).glob("checkpoint_*.pt"))
+
+
+def newest_checkpoint(folder: Path | str) -> Path | None:
+    """The checkpoint from which all processes go on; None if there is none.
+
+    Raises:
+        FileNotFoundError: the first process has one that this one does not see.
+    """
+    found = list_checkpoints(folder)
+    newest = processes.gather(found[-1].name if found else None)[0]
+    if newest is None:
+        return None
+    path = Path(folder) / newest
+    if not path.exists():
+        raise FileNotFoundError(
+            f"process {processes.index()} does not see {path}, from which the first process goes on: the "
+            "folder must lie on a disk that all machines share."
+        )
+    return path
 
 
 def load_checkpoint(path: Path | str, map_location: torch.device | str = "cpu") -> dict:

@@ -7,6 +7,8 @@ others, which is what one common norm would do.
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from vggt_lite.training.processes import whole
+
 
 def parameter_parts(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The trainable parameters by part of the network.
@@ -33,6 +35,7 @@ def clip_by_part(parts: dict[str, list[nn.Parameter]], max_norm: float) -> dict[
     for part, parameters in parts.items():
         gradients = [p.grad for p in parameters if p.grad is not None]
         if gradients:
-            norms[part] = get_total_norm(gradients)
-            clip_grads_with_norm_(parameters, max_norm, norms[part])
+            norm = get_total_norm(gradients)
+            clip_grads_with_norm_(parameters, max_norm, norm)
+            norms[part] = whole(norm)
     return norms

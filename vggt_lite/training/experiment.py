@@ -22,7 +22,7 @@ from vggt_lite.files import whole_file
 from vggt_lite.scenes.ahead import render_ahead
 from vggt_lite.scenes.batches import RenderedScenes
 from vggt_lite.training.checkpoint import list_checkpoints
-from vggt_lite.training.log import read_log
+from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.loop import train
 from vggt_lite.training.presets import LANDMARKS, stage_model
 from vggt_lite.weights import save_weights
@@ -175,12 +175,6 @@ def held_out(model: nn.Module, recipe: Recipe) -> dict[str, float]:
     )
     found = score({"model": model}, scenes, model.config.patch_size)["model"]
     return {key: float(f"{found[key]:.5g}") for key in SCORES if key in found}
-
-
-def seconds_of(lines: list[dict]) -> float:
-    """Time of a run over all calls of `train`: its clock starts anew when the run is resumed."""
-    clock = [line["seconds"] for line in lines if "seconds" in line]
-    return sum(now for now, after in zip(clock, [*clock[1:], 0.0], strict=True) if after < now)
 
 
 def read_runs(source: Path | str) -> list[dict]:

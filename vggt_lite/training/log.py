@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.files import whole_file
+from vggt_lite.training import processes
 
 
 class Meter:
@@ -30,9 +31,7 @@ class Meter:
         means = {}
         if self.sums:
             values = torch.stack([s.to("cpu") for s in self.sums.values()]).tolist()
-            means = {
-                name: value / self.counts[name] for name, value in zip(self.sums, values, strict=True)
-            }
+            means = {name: value / self.counts[name] for name, value in zip(self.sums, values, strict=True)}
         self.sums, self.counts = {}, {}
         return means
 
@@ -44,16 +43,20 @@ class Log:
     """A JSON-lines file that is continued from a given step.
 
     Lines after that step come from work that was lost when a run was killed; they are dropped, and so
-    is a last line cut in half.
+    is a last line cut in half. Of several processes only the first writes.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = Path(path)
+        if processes.index():
+            return
         kept = [line for line in read_log(self.path) if line["step"] <= step]
         with whole_file(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict) -> None:
+        if processes.index():
+            return
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **rounded}) + "\n")
@@ -69,3 +72,9 @@ def read_log(path: Path | str) -> list[dict]:
             except json.JSONDecodeError:  # cut off by a kill; only the last line can be
                 break
     return lines
+
+
+def seconds_of(lines: list[dict]) -> float:
+    """Time of a run over all calls of `train`: its clock starts anew when the run is resumed."""
+    clock = [line["seconds"] for line in lines if "seconds" in line]
+    return sum(now for now, after in zip(clock, [*clock[1:], 0.0], strict=True) if after < now)

@@ -12,6 +12,7 @@ from vggt_lite.config import TrainConfig
 from vggt_lite.runtime import progress, seed_everything
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.batches import BatchSource
+from vggt_lite.training import processes
 from vggt_lite.training.accumulate import loss_and_gradients
 from vggt_lite.training.clipping import clip_by_part
 from vggt_lite.training.log import Log
@@ -47,10 +48,13 @@ def train(
     Killed at any moment and called again with the same arguments, it ends with the same numbers as a
     run that was never interrupted (bit by bit on the same machine).
 
+    Several processes that have joined (`processes.joined`) share the scenes of every batch; what they lower
+    is the loss of the whole batch, and the numbers are one process's up to rounding.
+
     Args:
         model: Trained in place, on the device where it is. Afterwards it holds the averaged weights
-            (`config.ema_decay`); the checkpoint keeps both.
-        data: Gives the batch of each step, normalised.
+            (`config.ema_decay`), in parts if it is divided among processes; the checkpoint keeps both whole.
+        data: Gives the batch of each step, normalised; the whole batch, in every process.
         config: Steps, optimiser, losses.
         folder: Receives checkpoints and `log.jsonl`.
         max_seconds: Stop after so long, with a checkpoint; call again to go on.
@@ -58,21 +62,23 @@ def train(
         watch: Called at every checkpoint with the averaged model; what it returns goes into the log.
 
     Raises:
-        ValueError: The run in `folder` was started with another configuration, or `resume` is False.
+        ValueError: The run in `folder` was started with another configuration, or `resume` is False; or a
+            batch has fewer scenes than there are processes.
         FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite.
     """
     started = time.monotonic()
-    seed_everything(config.seed)  # before the state, which puts back what a checkpoint says
+    processes.check_scenes(config.max_images // config.views[1], f"a batch of {config.views[1]}-view scenes")
+    seed_everything(config.seed + processes.index())  # before the state, which puts back a checkpoint's
     state = TrainState(model, config, folder, resume)
     log = Log(state.folder / "log.jsonl", state.step)
     step = TrainStep(model, state, config)
     bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
     while state.step < config.steps:
-        skipped = step(data.batch_for_step(state.step))
+        skipped = step(processes.share(data.batch_for_step(state.step)))
         state.step += 1
         bar.update()
         last = state.step == config.steps
-        out_of_time = max_seconds is not None and time.monotonic() - started > max_seconds
+        out_of_time = max_seconds is not None and processes.anywhere(time.monotonic() - started > max_seconds)
         if skipped:
             report_skip(state, log, skipped)
         if state.step % config.log_every == 0 or last:
@@ -130,12 +136,13 @@ class TrainStep:
         """Predictions, in bfloat16 where the device computes faster in it (the heads choose float32)."""
         asks_tracks = "track" in self.config.loss_weights and batch.tracks is not None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            return self.model(batch.images, batch.tracks[:, 0] if asks_tracks else None)
+            return self.state.network(batch.images, batch.tracks[:, 0] if asks_tracks else None)
 
     def objective(self, predictions, batch: SceneBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        return multitask_loss(
-            predictions, batch, self.config.loss_weights, self.config.loss_form, self.patch_size
-        )
+        with processes.whole_batch():
+            return multitask_loss(
+                predictions, batch, self.config.loss_weights, self.config.loss_form, self.patch_size
+            )
 
 
 def report_skip(state: TrainState, log: Log, names: list[str]) -> None:

@@ -12,6 +12,7 @@ from vggt_lite.model.vggt import VGGT
 from vggt_lite.runtime import pick_device, seed_everything
 from vggt_lite.scenes.ahead import render_ahead
 from vggt_lite.scenes.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.training import processes
 from vggt_lite.training.grow import grow
 from vggt_lite.training.loop import TrainResult, train
 
@@ -116,7 +117,7 @@ PRESETS = {
                 scenes=VARIED_SCENES,
                 size=112,
                 config=_FAST.with_(
-                    steps=1_000, learning_rate=5e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
+                    steps=1_150, learning_rate=6e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
                     num_tracks=24, track_weight=0.1, matching_weight=0.05, augment=0.3, seed=11,
                 ),
             ),
@@ -124,8 +125,8 @@ PRESETS = {
     ),
 }  # fmt: skip
 
-# The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is the
-# one above, trained on a CPU.
+# The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is
+# the one above, trained on a CPU.
 _TINY = PRESETS["tiny"]
 _LONGER = {"smaller": 4_000, "full": 12_000}
 PRESETS["tiny-gpu"] = replace(
@@ -182,7 +183,7 @@ def train_preset(
         result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watching)
         if not result.finished:
             break
-        weights = model.state_dict()
+        weights = processes.whole_state(model.state_dict(), everywhere=True)
     return result
 
 
@@ -226,6 +227,8 @@ def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.
             stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size
         )
     folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
-    render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size)
+    worker = (processes.index(), processes.count())
+    render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size, worker=worker)
+    processes.gather(None)  # the others' shards are there now
     source = RenderedScenes(folder, stage.config)
     return source if device.type == "cpu" else Prefetch(source)

@@ -8,9 +8,11 @@ from torch import nn
 
 from vggt_lite.config import TrainConfig
 from vggt_lite.training import checkpoint as files
+from vggt_lite.training import processes
 from vggt_lite.training.average import WeightAverage
 from vggt_lite.training.clipping import parameter_parts
 from vggt_lite.training.log import Meter
+from vggt_lite.training.processes import divided_like
 
 MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run alone
 
@@ -19,12 +21,14 @@ class TrainState:
     """Step, weights, optimiser, average, random generators, and the half-filled line of the log.
 
     The schedule needs no entry: it is a function of the step. Built on a folder that holds a
-    checkpoint, it starts from there.
+    checkpoint, it starts from there. A checkpoint is the same file whatever number of processes wrote it,
+    and any number goes on from it.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig, folder: Path | str, resume: bool) -> None:
         self.model, self.config, self.folder = model, config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.network = processes.wrap(model)  # the model, called so that several processes share the work
         self.parts = parameter_parts(model)
         self.optimizer = torch.optim.AdamW(
             [p for part in self.parts.values() for p in part],
@@ -38,30 +42,33 @@ class TrainState:
         self.step = 0
         self.skipped_in_row = 0
         self.checkpoint: Path | None = None
-        if found := files.list_checkpoints(self.folder):
+        if newest := files.newest_checkpoint(self.folder):
             if not resume:
                 raise ValueError(
-                    f"{self.folder} already holds a run ({found[-1].name}). Give another folder, or "
+                    f"{self.folder} already holds a run ({newest.name}). Give another folder, or "
                     "resume=True to continue it."
                 )
-            self.load(found[-1])
+            self.load(newest)
 
     def save(self) -> None:
+        random, *of_others = processes.gather(files.random_state())
         self.checkpoint = files.save_checkpoint(
             self.folder,
             self.step,
             {
-                "model": self.model.state_dict(),
-                "average": self.average.weights,
-                "optimizer": self.optimizer.state_dict(),
-                "random": files.random_state(),
+                "model": processes.whole_state(self.model.state_dict()),
+                "average": processes.whole_state(self.average.weights),
+                "optimizer": processes.whole_state(self.optimizer.state_dict()),
+                "random": random,
+                "random_of_others": of_others,
                 "meter": self.meter.state_dict(),
                 "config": self.config.to_dict(),
             },
         )
+        processes.gather(None)  # nobody goes on, perhaps to read it, before it is written
 
     def load(self, path: Path) -> None:
-        saved = files.load_checkpoint(path, next(self.model.parameters()).device)
+        saved = files.load_checkpoint(path)
         now = self.config.to_dict()
         differ = [k for k in now if k not in MAY_CHANGE and saved["config"].get(k) != now[k]]
         if differ:
@@ -70,10 +77,16 @@ class TrainState:
                 f"{path} belongs to a run with another configuration: {told}. Give another folder, or "
                 "the configuration that the run was started with."
             )
-        self.model.load_state_dict(saved["model"])
-        self.average.weights = saved["average"]
+        here = self.model.state_dict()
+        self.model.load_state_dict({k: divided_like(x, here[k]) for k, x in saved["model"].items()})
+        self.average.weights = {k: divided_like(x, here[k]) for k, x in saved["average"].items()}
+        moments = saved["optimizer"]["state"]
+        for i, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
+            if i in moments:  # a parameter that never had a gradient has none
+                moments[i] = {k: divided_like(x, parameter) for k, x in moments[i].items()}
         self.optimizer.load_state_dict(saved["optimizer"])
-        files.set_random_state(saved["random"])
+        generators = [saved["random"], *saved.get("random_of_others", ())]
+        files.set_random_state(generators[processes.index() % len(generators)])
         self.meter = Meter(**saved["meter"])
         self.step, self.checkpoint = saved["step"], path
 

@@ -27,6 +27,7 @@ from vggt_lite.viz.explorer import draw_explorer, preview_explorer
 from vggt_lite.viz.frusta import draw_frusta, preview_frusta
 from vggt_lite.viz.grids import draw_grids, preview_grids
 from vggt_lite.viz.html import metrics_table, scene_section, write_html, write_page
+from vggt_lite.viz.intervals import Interval, draw_intervals, preview_intervals
 from vggt_lite.viz.maps import draw_maps, preview_maps
 from vggt_lite.viz.patches import (
     draw_patches,
@@ -57,6 +58,7 @@ __all__ = [
     "Dashboard",
     "Epipolar",
     "EpipolarControls",
+    "Interval",
     "SceneControls",
     "Sliders",
     "draw_bars",
@@ -69,6 +71,7 @@ __all__ = [
     "draw_explorer",
     "draw_frusta",
     "draw_grids",
+    "draw_intervals",
     "draw_maps",
     "draw_patches",
     "draw_projection",
@@ -92,6 +95,7 @@ __all__ = [
     "preview_explorer",
     "preview_frusta",
     "preview_grids",
+    "preview_intervals",
     "preview_maps",
     "preview_patches",
     "preview_projection",

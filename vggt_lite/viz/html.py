@@ -3,7 +3,7 @@
 import base64
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -66,36 +66,50 @@ def scene_section(scene, truth=None, unit: str = WORLD_UNIT) -> str:
     clouds, cameras = Cloud.each(scene), Cameras.of(scene)
     first = next(iter(clouds.values()))
     if truth is None:
-        figures = [_figure(clouds, draw_scene(first, cameras, unit=unit))]
+        figures = [("Reconstruction", describe(scene), clouds, draw_scene(first, cameras, unit=unit))]
     else:
         true_cloud, true_cameras = Cloud.of(truth), Cameras.of(truth)
         frame = frame_of(true_cloud, cameras, true_cameras)
-        figures = [
-            _figure(clouds, draw_scene(first, cameras, true_cameras, unit=unit, frame=frame)),
-            _figure({"": true_cloud}, draw_scene(true_cloud, None, true_cameras, unit=unit, frame=frame)),
-        ]
+        ours = draw_scene(first, cameras, true_cameras, unit=unit, frame=frame)
+        theirs = draw_scene(true_cloud, None, true_cameras, unit=unit, frame=frame)
+        figures = [("Reconstruction", describe(scene), clouds, ours),
+                   ("Truth", TRUTH_NOTE, {"": true_cloud}, theirs)]  # fmt: skip
+    return figures_block(figures, range(1, len(scene) + 1)) + maps_table(scene, truth, unit)
+
+
+def figures_block(figures: list[tuple], numbers: Iterable[int], trust: bool = True) -> str:
+    """3-D figures that turn together, below their controls.
+
+    Args:
+        figures: For each its heading, a sentence that says what it shows, its clouds by source, and the
+            plotly figure, whose first trace holds the points.
+        numbers: What the views of the clouds are called.
+        trust: Whether there is a slider that hides the least trusted points.
+    """
     plots = "".join(
         f'<div><h3>{name}</h3><div class="plot" role="img" aria-label="{text}"></div>'
         f'<p class="note">{text}</p></div>'
-        for name, text in (("Reconstruction", describe(scene)), ("Truth", TRUTH_NOTE))[: len(figures)]
+        for name, text in ((html.escape(name), html.escape(text)) for name, text, _, _ in figures)
     )
-    content = json.dumps({"figures": figures}).replace("</", "<\\/")  # a script element ends at </
+    drawn = [_figure(clouds, figure) for _, _, clouds, figure in figures]
+    content = json.dumps({"figures": drawn}).replace("</", "<\\/")  # a script element ends at </
     return (
-        f'<div class="scene">{_controls(clouds, len(scene))}<div class="figures">{plots}</div>'
-        f'<script type="application/json">{content}</script></div>' + maps_table(scene, truth, unit)
+        f'<div class="scene">{_controls(figures[0][2], numbers, trust)}<div class="figures">{plots}</div>'
+        f'<script type="application/json">{content}</script></div>'
     )
 
 
-def _controls(clouds: Mapping[str, Cloud], num_views: int) -> str:
-    sources = "".join(f'<option value="{s}">{SOURCE_NAMES[s]}</option>' for s in clouds)
+def _controls(clouds: Mapping[str, Cloud], numbers: Iterable[int], trust: bool) -> str:
+    sources = "".join(f'<option value="{s}">{SOURCE_NAMES.get(s, s)}</option>' for s in clouds)
     views = "".join(
-        f'<label><input type="checkbox" value="{view}" checked> {view + 1}</label> '
-        for view in range(num_views)
+        f'<label><input type="checkbox" value="{view}" checked> {number}</label> '
+        for view, number in enumerate(numbers)
     )
+    hidden = "" if trust else " hidden"
     return (
-        '<div class="controls"><label>hide the least trusted '
+        f'<div class="controls"><label{hidden}>hide the least trusted '
         '<input type="range" min="0" max="95" step="1" value="0"> <output></output></label>'
-        f"<label>points from <select>{sources}</select></label><span>views {views}</span></div>"
+        f"<label{hidden}>points from <select>{sources}</select></label><span>views {views}</span></div>"
     )
 
 

@@ -6,9 +6,16 @@ brings them to one size and writes a scene folder, which is all that training kn
 
 from vggt_lite.scenes.readers.co3d import read_co3d
 from vggt_lite.scenes.readers.colmap import read_colmap
-from vggt_lite.scenes.readers.formats import is_known, open_scene
-from vggt_lite.scenes.readers.importing import MAX_CHECKED, check_views, import_scene, to_batch
+from vggt_lite.scenes.readers.formats import find_scenes, is_known, open_scene
+from vggt_lite.scenes.readers.importing import (
+    MAX_CHECKED,
+    check_views,
+    import_scene,
+    readings_of_views,
+    to_batch,
+)
 from vggt_lite.scenes.readers.nerfstudio import read_nerfstudio
+from vggt_lite.scenes.readers.scene_folder import is_scene_folder, read_scene_folder
 from vggt_lite.scenes.readers.views import SparsePoints, View, Views
 from vggt_lite.scenes.readers.vkitti2 import read_vkitti2
 
@@ -18,12 +25,16 @@ __all__ = [
     "View",
     "Views",
     "check_views",
+    "find_scenes",
     "import_scene",
     "is_known",
+    "is_scene_folder",
     "open_scene",
     "read_co3d",
     "read_colmap",
     "read_nerfstudio",
+    "read_scene_folder",
     "read_vkitti2",
+    "readings_of_views",
     "to_batch",
 ]

@@ -56,10 +56,20 @@ def read_co3d(path: str | Path, sequence: str | None = None) -> Views:
     frames = [f for f in frames if str(f["sequence_name"]) == sequence and f.get("viewpoint") is not None]
     if not frames:
         raise ValueError(f"{file} names no cameras of {sequence}: choose among {', '.join(there[:5])}, ….")
-    frames.sort(key=lambda f: numbers(entry(f, "frame_number", str(file)), f"{file}: frame_number").item())
+    return views_of(frames, file, sequence)
+
+
+def views_of(frames: list[dict], file: Path, sequence: str) -> Views:
+    """One sequence, its frames in order, from those entries of frame_annotations.jgz that have a camera.
+
+    For those who read many sequences: the file is large, and unpacking it takes longer than all else.
+    """
+    frames = sorted(
+        frames, key=lambda f: numbers(entry(f, "frame_number", str(file)), f"{file}: frame_number").item()
+    )
     files = [str(entry(entry(f, "image", str(file)), "path", str(file))) for f in frames]
     views = [_view(frame, name, file) for frame, name in zip(frames, plain_names(files), strict=True)]
-    source = f"CO3Dv2, {path.name}/{sequence}"
+    source = f"CO3Dv2, {file.parent.name}/{sequence}"
     return Views("CO3Dv2", views, file, source=source, license="the terms of CO3Dv2")
 
 

@@ -26,7 +26,7 @@ def import_scene(
     views: Which = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a scene of COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2 as a scene folder.
+    """Write a scene of any format that is read here as a scene folder of this package.
 
     Args:
         source: what `open_scene` takes.
@@ -42,7 +42,9 @@ def import_scene(
     return write_scene(folder, to_batch(chosen, size), names=chosen.names, overwrite=overwrite, **about)
 
 
-def to_batch(views: Views, size: int | tuple[int, int] | None = None) -> SceneBatch:
+def to_batch(
+    views: Views, size: int | tuple[int, int] | None = None, zooms: Sequence[float] | None = None
+) -> SceneBatch:
     """All views at one size, with B = 1; intrinsics, depth and tracks follow exactly.
 
     VGGT's cameras have their principal point in the middle. So the largest part of each picture that has
@@ -51,10 +53,12 @@ def to_batch(views: Views, size: int | tuple[int, int] | None = None) -> SceneBa
     Args:
         views: what a reader returned.
         size: (H, W), one number for squares, or None: the pictures as they are, principal points too.
+        zooms: one per view, with `size`: 1.25 cuts out 0.8 of what could be kept of each side.
     """
     if size is not None:
         size = (size, size) if isinstance(size, int) else tuple(size)
-        windows = [centered_window(view, size) for view in views.views]
+        zooms = [1.0] * len(views) if zooms is None else zooms
+        windows = [centered_window(*both, size) for both in zip(views.views, zooms, strict=True)]
     else:
         windows = [whole(view.size) for view in views.views]
         if len(sizes := sorted({view.size for view in views.views})) > 1:
@@ -86,8 +90,11 @@ def to_batch(views: Views, size: int | tuple[int, int] | None = None) -> SceneBa
     return SceneBatch(**{name: value[None] for name, value in scene.items()})
 
 
-def centered_window(view: View, size: tuple[int, int]) -> PixelMap:
-    """The largest window of a picture shaped as `size` (H, W) with the principal point in its middle."""
+def centered_window(view: View, zoom: float, size: tuple[int, int]) -> PixelMap:
+    """The largest window of a picture shaped as `size` (H, W) with the principal point in its middle.
+
+    A `zoom` above 1 cuts out as much less, which gives a longer lens.
+    """
     (height, width), (h, w) = view.size, size
     cx, cy = view.intrinsics[0, 2].item(), view.intrinsics[1, 2].item()
     across, down = 2 * min(cx, width - cx), 2 * min(cy, height - cy)  # what lies evenly around the centre
@@ -96,7 +103,7 @@ def centered_window(view: View, size: tuple[int, int]) -> PixelMap:
             f"{view.image}, {width}×{height}, cannot be cut to {w}×{h} around its principal point "
             f"({cx:g}, {cy:g}): see what `vggt-lite check-data` says of its intrinsics."
         )
-    scale = max(w / across, h / down)
+    scale = zoom * max(w / across, h / down)
     return PixelMap(view.size, size, (scale, scale), (w / 2 - cx * scale, h / 2 - cy * scale))
 
 
@@ -106,28 +113,32 @@ def check_views(views: Views, most: int = MAX_CHECKED) -> list[str]:
     Args:
         views: what a reader returned; of more than `most`, so many evenly spaced are looked at.
     """
+    return check_readings(readings_of_views(views, most))
+
+
+def readings_of_views(views: Views, most: int = MAX_CHECKED) -> Readings:
+    """What `check_readings` asks for; arguments as for `check_views`."""
     views = views.choose(min(len(views), most))
     problems, pictures, depth = [], [], []
     for view in views.views:
+        pictures.append(None)
+        depth.append(None)
         try:
             view.open_image()
-            pictures.append(view.image)
-            depth.append(view.depth_in(whole(view.size)).numpy() if view.read_depth else None)
+            pictures[-1] = view.image
+            depth[-1] = view.depth_in(whole(view.size)).numpy() if view.read_depth else None
         except (ValueError, FileNotFoundError) as error:
             problems.append(str(error))
-            depth.append(None)
     tracks = seen = points = None
     if views.points is not None:
         tracks, seen, points = views.tracks()
-    return check_readings(
-        Readings(
-            problems, views.names, pictures, [view.size for view in views.views], views.cameras_file,
-            views.cam_from_world.float(), views.intrinsics.float(),
-            depth_files=[view.depth_file for view in views.views],
-            depth=depth if any(view.read_depth for view in views.views) else None,
-            tracks_file=views.points.file if views.points else None,
-            tracks=tracks, visibility=seen, points=points,
-        )
+    return Readings(
+        problems, views.names, pictures, [view.size for view in views.views], views.cameras_file,
+        views.cam_from_world.float(), views.intrinsics.float(),
+        depth_files=[view.depth_file for view in views.views],
+        depth=depth if any(view.read_depth for view in views.views) else None,
+        tracks_file=views.points.file if views.points else None,
+        tracks=tracks, visibility=seen, points=points,
     )  # fmt: skip
 
 

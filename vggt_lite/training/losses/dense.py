@@ -27,6 +27,7 @@ from vggt_lite.training.losses.surface import (
     paper_difference,
     weigh_by_confidence,
 )
+from vggt_lite.training.processes import batch_sum
 
 MIN_PIXELS = 100  # a batch with fewer valid pixels than this teaches nothing
 # name of the gradient term -> (loss on one scale, number of scales, whether confidence takes part)
@@ -96,7 +97,7 @@ def point_loss(
         if form == "paper"
         else _code_terms(pred, confidence, target, valid, gradient, valid_range)
     )
-    enough = valid.sum() >= MIN_PIXELS
+    enough = batch_sum(valid) >= MIN_PIXELS
     return {name: torch.where(enough, term, 0.0 * term) for name, term in terms.items()}
 
 

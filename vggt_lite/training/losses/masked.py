@@ -2,10 +2,14 @@
 
 Selecting entries (`x[mask].mean()`) makes the CPU ask the GPU how many there are. Here nothing is
 selected: what does not count is multiplied away, and an empty mask gives 0 with a zero gradient.
+
+`batch_sum` is a sum over the batch, also where several processes hold its scenes.
 """
 
 import torch
 from torch import Tensor
+
+from vggt_lite.training.processes import batch_sum
 
 LIMIT = 100.0  # the release bounds errors and targets by this, in scene units
 
@@ -13,7 +17,7 @@ LIMIT = 100.0  # the release bounds errors and targets by this, in scene units
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean () of the values where mask is True (same shape, or broadcast to it); 0 if it is nowhere."""
     mask = mask.expand_as(values)
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)
+    return batch_sum(torch.where(mask, values, 0.0)) / batch_sum(mask).clamp_min(1)
 
 
 def bounded(x: Tensor, limit: float = LIMIT) -> Tensor:
@@ -33,15 +37,31 @@ def smallest_fraction(values: Tensor, mask: Tensor, fraction: float, least: int 
     Returns:
         Bool mask: entries strictly smaller than the one of rank round(fraction · (n − 1)), and than 100.
     """
-    flat = torch.where(mask, values.detach(), -torch.inf).flatten()
-    count = mask.sum()
-    # The threshold is among the largest few, so a full sort is not needed
-    largest = flat.topk(min(len(flat), int((1 - fraction) * len(flat)) + 2)).values
-    rank = torch.round(fraction * (count - 1).to(_precise(values))).long()
-    place = (count - 1 - rank).clamp(0, len(largest) - 1)
-    threshold = largest.gather(0, place[None]).clamp(max=LIMIT)  # `largest[place]` would wait for the GPU
+    rank = torch.round(fraction * (batch_sum(mask) - 1).to(_precise(values))).long()
+    threshold = value_of_rank(values.detach(), mask, rank).clamp(max=LIMIT)
     kept = mask & (values.detach() < threshold)
-    return torch.where(kept.sum() > least, kept, mask)
+    return torch.where(batch_sum(kept) > least, kept, mask)
+
+
+def value_of_rank(values: Tensor, mask: Tensor, rank: Tensor) -> Tensor:
+    """The value () that has exactly `rank` smaller ones before it, of the masked float32 values in order.
+
+    Nobody can sort what lies with many processes. So the answer is put together from its highest bit to its
+    lowest, each time asking: how many values are smaller than that?
+    """
+    whole_numbers = _in_order(values.float().view(torch.int32))
+    whole_numbers = torch.where(mask, whole_numbers, torch.iinfo(torch.int32).max)
+    found = torch.full((), -(2**31), device=values.device)
+    for bit in reversed(range(32)):
+        larger = found + 2**bit
+        smaller_ones = batch_sum(whole_numbers < larger.to(torch.int32))
+        found = torch.where(smaller_ones <= rank, larger, found)
+    return _in_order(found.to(torch.int32)).view(torch.float32)
+
+
+def _in_order(bits: Tensor) -> Tensor:
+    """The bits of float32 values ⇄ int32 numbers in the same order: a negative value's are turned over."""
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 def _precise(x: Tensor) -> torch.dtype:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vggt_lite.training.losses.camera import check_form
 from vggt_lite.training.losses.masked import masked_mean
+from vggt_lite.training.processes import batch_sum
 
 ITERATION_DECAY = 0.8
 TRUSTED_WITHIN = 3.0  # pixels
@@ -70,7 +71,7 @@ def _coordinate_term(tracks_list: list[Tensor], tracks: Tensor, counts: Tensor, 
         distance = error.norm(dim=-1) if form == "paper" else error.abs().mean(-1)  # (B, S, N)
         total = total + ITERATION_DECAY**age * masked_mean(distance, counts)
     total = total / len(tracks_list)
-    return torch.where(counts.sum() > MIN_POSITIONS, total, 0.0 * total)
+    return torch.where(batch_sum(counts) > MIN_POSITIONS, total, 0.0 * total)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

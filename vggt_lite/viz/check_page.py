@@ -1,0 +1,212 @@
+"""What `check-data` found, as a page: problems in words, and below them the scene that shows them."""
+
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
+from vggt_lite.scenes.agreement import Geometry, Mistake, likely_mistake
+from vggt_lite.scenes.check import Readings
+from vggt_lite.viz.cloud import Cameras, Cloud
+from vggt_lite.viz.html import figures_block, maps_table, write_page
+from vggt_lite.viz.look import small_png
+from vggt_lite.viz.repaint import Thinned, repainted, thinned
+from vggt_lite.viz.reprojection import preview_residuals
+from vggt_lite.viz.scene import draw_scene
+
+MOST_SCENES = 12  # on one page
+MOST_VIEWS = 8  # of a scene whose pictures and points are drawn
+MOST_SIGHTINGS = 60  # points of a sparse model drawn in a picture
+GRAY = 128
+
+
+class Checked(NamedTuple):
+    """A scene, what was read of it, and what is wrong with it."""
+
+    folder: Path
+    readings: Readings
+    problems: list[str]
+
+
+def write_check_page(path: str | Path, checked: Sequence[Checked], count: int | None = None) -> Path:
+    """Write one page about scenes that were checked; whole or not at all.
+
+    Args:
+        path: The file to write, for example "check.html".
+        checked: The scenes to draw, in order.
+        count: How many were checked, if not all are drawn.
+
+    Raises:
+        ValueError: the name does not end in .html.
+    """
+    path, count = check_name(path), count or len(checked)
+    bad = sum(bool(one.problems) for one in checked)
+    text = f"{count} checked, {bad or 'none'} of those drawn here with something wrong."
+    parts = [f"<p>{text}{f' {len(checked)} are drawn.' if len(checked) < count else ''}</p>"]
+    return write_page(path, "Scenes, checked", parts + [check_section(one) for one in checked])
+
+
+def check_name(path: str | Path) -> Path:
+    """The path of a page, or a ValueError that names one."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() != ".html":
+        raise ValueError(f"{path} is no name for a page: give one that ends in .html, such as check.html.")
+    return path
+
+
+def check_section(checked: Checked) -> str:
+    """One scene: its name, its problems, and as much of it as can be drawn."""
+    parts = [f"<h2>{html.escape(str(checked.folder))}</h2>", _problems(checked.problems)]
+    readings = checked.readings
+    which = drawable_views(readings)
+    if which:
+        scene = thinned(readings, which)
+        mistake = mistake_in(scene)
+        parts += [_world(readings, scene, which, mistake), _pairs(scene, which, mistake)]
+        parts += [_sightings(scene, which, mistake), _maps(readings, scene, which)]
+    else:
+        parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
+    return "\n".join(parts)
+
+
+def drawable_views(readings: Readings) -> list[int]:
+    """Up to `MOST_VIEWS` views with a picture and a finite camera: neighbours, for they see the same."""
+    if readings.cam_from_world is None:
+        return []
+    finite = readings.cam_from_world.isfinite().all((1, 2)) & readings.intrinsics.isfinite().all((1, 2))
+    finite &= (readings.intrinsics[:, 0, 0] > 0) & (readings.intrinsics[:, 1, 1] > 0)
+    found = [view for view, path in enumerate(readings.pictures) if path is not None and finite[view]]
+    return found[:MOST_VIEWS]
+
+
+def _problems(problems: list[str]) -> str:
+    if not problems:
+        return "<p><b>Nothing wrong.</b></p>"
+    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
+    return f"<p><b>Wrong:</b></p><ul>{items}</ul>"
+
+
+def mistake_in(scene: Thinned) -> Mistake | None:
+    """The common mistake that explains the drawn views, as `check_readings` looks for it in all."""
+    if len(scene.pictures) < 2:
+        return None
+    if all((depth > 0).any() for depth in scene.geometry.depth):
+        return likely_mistake(scene.geometry)
+    return None if scene.seen is None else likely_mistake(scene.geometry, scene.seen)
+
+
+def _world(readings: Readings, scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
+    """Cloud and cameras, as they are and, if a mistake was named, without it."""
+    kinds = [("As it is" if mistake else "The scene", scene.geometry)]
+    if mistake is not None:
+        kinds.append((f"If {mistake.text}", mistake.mended))
+    figures, numbers = [], [view + 1 for view in which]
+    for name, geometry in kinds:
+        cloud, what = _cloud(scene, geometry)
+        cameras = _in_first_camera(geometry)
+        k = geometry.intrinsics.numpy()
+        frusta = Cameras(cameras.numpy(), k, scene.sizes, numbers)
+        text = f"{what}, {len(numbers)} of {len(readings.names)} cameras, in the frame of view {numbers[0]}."
+        figures.append(
+            (name, text, {"points": cloud}, draw_scene(cloud, frusta, unit="units of the cameras"))
+        )
+    return figures_block(figures, numbers, trust=False)
+
+
+def _in_first_camera(geometry: Geometry) -> torch.Tensor:
+    """(V, 3, 4) the cameras, the world being the first of them."""
+    return compose(geometry.cam_from_world, invert_rigid(geometry.cam_from_world[:1]))
+
+
+def _cloud(scene: Thinned, geometry: Geometry) -> tuple[Cloud, str]:
+    """What is known of surfaces, and what it was made from; camera centres if nothing is."""
+    cameras = _in_first_camera(geometry)
+    points, colors, views = [], [], []
+    for view, (depth, k) in enumerate(zip(geometry.depth, geometry.intrinsics, strict=True)):
+        there = depth > 0
+        points.append(unproject_depth(depth, k, cameras[view])[there])
+        colors.append(scene.pictures[view][there.numpy()])
+        views.append(np.full(len(points[-1]), view))
+    what = "Depth of each view, unprojected by its camera"
+    if not any(map(len, points)) and scene.seen is not None:
+        points = [transform_points(geometry.cam_from_world[0], scene.seen.world)]
+        colors, views = [np.full((len(points[0]), 3), GRAY, np.uint8)], [np.zeros(len(points[0]), int)]
+        what = "Points of the sparse model"
+    elif not any(map(len, points)):
+        points = [invert_rigid(cameras)[:, :3, 3]]
+        colors, views = [np.full((len(cameras), 3), GRAY, np.uint8)], [np.arange(len(cameras))]
+        what = "There is no depth and there are no points: the dots are the cameras themselves"
+    xyz = torch.cat(points).numpy().astype(np.float32)
+    return Cloud(xyz, np.concatenate(colors), np.ones(len(xyz), np.float32), np.concatenate(views)), what
+
+
+def _pairs(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
+    """A view, and what its neighbour sees of it: as it is, and without the mistake."""
+    if len(which) < 2 or not any((depth > 0).any() for depth in scene.geometry.depth):
+        return ""
+    middle = len(which) // 2
+    rows = []
+    for target, source in dict.fromkeys([(1, 0), (middle, middle - 1)]):
+        names = [f"view {which[target] + 1}"]
+        images = [scene.pictures[target]]
+        for kind, geometry in (("as it is", scene.geometry), ("mended", mistake and mistake.mended)):
+            if geometry is not None:
+                painted, share = repainted(scene, geometry, source, target)
+                names.append(f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree")
+                images.append(painted)
+        rows += [_row("th", names), _row("td", [_image(i, n) for i, n in zip(images, names, strict=True)])]
+    note = (
+        "Each surface takes the colour with which the other view sees it. Orange: the other view has another "
+        "depth there (something hides it, or something is wrong). Clear: it does not look there."
+    )
+    title = "<h3>One view painted with the colours of another</h3>"
+    return f'{title}<div class="maps pairs"><table>{"".join(rows)}</table></div><p class="note">{note}</p>'
+
+
+def _row(cell: str, contents: list[str]) -> str:
+    return "<tr>" + "".join(f"<{cell}>{content}</{cell}>" for content in contents) + "</tr>"
+
+
+def _image(picture: np.ndarray, alt: str) -> str:
+    data = base64.b64encode(small_png(Image.fromarray(picture))).decode()
+    return f'<img style="width:300px" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+
+
+def _sightings(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
+    """Where the views of a sparse model saw its points, and where their cameras put them."""
+    if scene.seen is None:
+        return ""
+    few = scene.seen.visibility.sum(0).argsort(descending=True, stable=True)[:MOST_SIGHTINGS]
+    four = slice(0, 4)
+    seen = scene.seen.visibility[four, few]
+    if not seen.any():
+        return ""
+    parts = ["<h3>Where the points were seen, and where the cameras put them</h3>"]
+    for kind, geometry in (("as it is", scene.geometry), ("mended", mistake and mistake.mended)):
+        if geometry is not None:
+            pixels, _ = project_points(scene.seen.world[few], geometry.cam_from_world, geometry.intrinsics)
+            drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
+            png = preview_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
+            data = base64.b64encode(png).decode()
+            parts.append(
+                f'<p><img alt="points of the sparse model, {kind}" src="data:image/png;base64,{data}"></p>'
+            )
+    parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
+    return "".join(parts)
+
+
+def _maps(readings: Readings, scene: Thinned, which: list[int]) -> str:
+    """Pictures and depth of every drawn view."""
+    depth = [d.numpy() for d in scene.geometry.depth]
+    shown = SimpleNamespace(
+        images=scene.pictures, depth=depth if any(d.any() for d in depth) else None, depth_conf=None,
+        valid=[d > 0 for d in depth], names=[readings.names[view] for view in which],
+    )  # fmt: skip
+    return maps_table(shown)

@@ -1,0 +1,150 @@
+"""Scores with how sure they are: a point, an interval around it, and the runs it was made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image, ImageDraw, ImageFont
+from plotly.subplots import make_subplots
+
+from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
+
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
+ORDERS = {None: 0, "lowest first": 1, "highest first": -1}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score, the range it may lie in, and single runs where there are few enough to show."""
+
+    middle: float
+    low: float
+    high: float
+    runs: Sequence[float] = ()
+
+    @staticmethod
+    def of_runs(runs: Sequence[float]) -> "Interval":
+        """Mean ± standard deviation of a few runs; one run alone has no width."""
+        values = np.asarray(runs, float)
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        middle = float(values.mean())
+        return Interval(middle, middle - spread, middle + spread, tuple(values.tolist()))
+
+
+Panels = Mapping[str, Mapping[str, Interval]]  # title of a panel → name of a row → its score
+
+
+def rows_of(panels: Panels, order: str | None) -> dict[str, list[tuple[int, str, Interval]]]:
+    """Each panel's rows from top to bottom, as (number of the row's colour, name, score).
+
+    Raises:
+        ValueError: nothing to draw, panels of different rows, an unknown order, a score that is not finite.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} is unknown; choose one of {list(ORDERS)}.")
+    names = list(next(iter(panels.values()), ()))
+    if not names or any(list(rows) != names for rows in panels.values()):
+        raise ValueError(f"panels must all have the same rows, at least one; got {dict(panels)}.")
+    for row in (row for rows in panels.values() for row in rows.items()):
+        values = [row[1].low, row[1].middle, row[1].high]
+        if not np.isfinite(values).all() or values != sorted(values):
+            raise ValueError(f"{row[0]}: low ≤ middle ≤ high must be finite numbers; got {values}.")
+    found = {}
+    for title, rows in panels.items():
+        listed = [(index, name, rows[name]) for index, name in enumerate(names)]
+        found[title] = sorted(listed, key=lambda row: ORDERS[order] * row[2].middle)
+    return found
+
+
+def draw_intervals(
+    panels: Panels, units: Mapping[str, str] | str, *, order: str | None = None, title: str | None = None,
+    number: str = ".3f",
+) -> go.Figure:  # fmt: skip
+    """Panels side by side with one row for each name: the score, its interval, its runs as small rings.
+
+    A name keeps its colour and its sign where rows are ordered, so that one sees who changed places. The
+    number of traces depends on the panels and names only, as `show_with_sliders` wants it.
+
+    Args:
+        panels: Title → name → `Interval`; all panels have the same names.
+        units: What the axis of each panel shows, by its title; one text is for all.
+        order: "lowest first" or "highest first" puts the best row on top; None keeps the order given.
+        number: Format of the scores.
+    """
+    placed = rows_of(panels, order)
+    count = len(next(iter(placed.values())))
+    fig = make_subplots(
+        1, len(placed), subplot_titles=list(placed), horizontal_spacing=0.24 if order else 0.12
+    )
+    for column, (name, rows) in enumerate(placed.items(), start=1):
+        axis = str(column) if column > 1 else ""
+        axes = {"xref": f"x{axis} domain", "yref": f"y{axis}", "showarrow": False}
+        for place, (index, label, score) in sorted(enumerate(rows), key=lambda row: row[1][0]):
+            color, symbol = COLORS[index % 4], SYMBOLS[(index + index // 4) % 4]
+            error = {"array": [score.high - score.middle], "arrayminus": [score.middle - score.low]}
+            error |= {"type": "data", "symmetric": False, "thickness": 3, "width": 6, "color": color}
+            hover = f"%{{x:{number}}} ({score.low:{number}} to {score.high:{number}})<extra>{label}</extra>"
+            main = go.Scatter(
+                x=[score.middle], y=[place], mode="markers", name=label, hovertemplate=hover,
+                marker={"color": color, "symbol": symbol, "size": 12},
+                error_x=error,
+            )  # fmt: skip
+            ring = {"color": color, "symbol": "circle-open", "size": 8}
+            runs = go.Scatter(
+                x=list(score.runs), y=[place + 0.25] * len(score.runs), mode="markers", marker=ring,
+                hovertemplate=f"%{{x:{number}}}<extra>one run of {label}</extra>",
+            )  # fmt: skip
+            fig.add_traces([main, runs], rows=1, cols=column)
+            if order or column == 1:  # rows in one order are named once
+                fig.add_annotation(x=0, y=place, text=f"{label} ", xanchor="right", font_color=color, **axes)
+            text = f"{score.middle:{number}}"
+            fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
+        unit = units if isinstance(units, str) else units[name]
+        fig.update_xaxes(title_text=unit, gridcolor=GRID, zeroline=False, row=1, col=column)
+        fig.update_yaxes(range=[count - 0.4, -0.6], visible=False, row=1, col=column)
+    fig.update_layout(layout(height=130 + 38 * count, title_text=title, title_font_size=14, showlegend=False))
+    return fig.update_layout(margin={"l": 170, "r": 60, "t": 70, "b": 45})
+
+
+def preview_intervals(
+    panels: Panels, units: Mapping[str, str] | str, *, order: str | None = None, title: str | None = None,
+    number: str = ".3f", width: int = 620,
+) -> bytes:  # fmt: skip
+    """PNG bytes of `draw_intervals`."""
+    placed = rows_of(panels, order)
+    count, font = len(next(iter(placed.values()))), ImageFont.load_default(12)
+    names = [printable(name) for rows in placed.values() for _, name, _ in rows]
+    left, right = 16 + int(max(map(font.getlength, names))), 52
+    top, step, panel = 26 + 20 * (title is not None), 26, width // len(placed)
+    picture = Image.new("RGBA", (width, top + step * count + 34), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(picture)
+    if title:
+        pen.text((width / 2, 12), printable(title), fill=TEXT, font=font, anchor="mm")
+    for column, (name, rows) in enumerate(placed.items()):
+        start, end = column * panel + left, (column + 1) * panel - right
+        every = [x for _, _, score in rows for x in (score.low, score.high, *score.runs)]
+        margin = 0.06 * (max(every) - min(every)) or 0.1
+        low, high = min(every) - margin, max(every) + margin
+
+        def place(value, low=low, high=high, start=start, end=end):
+            return start + (value - low) / (high - low) * (end - start)
+
+        pen.text(((start + end) / 2, top - 12), printable(name), fill=TEXT, font=font, anchor="mm")
+        for tick in np.linspace(low, high, 4)[1:-1]:
+            x = place(tick)
+            pen.line([x, top, x, top + step * count], fill="#CCCCCC")
+            pen.text((x, top + step * count + 8), f"{tick:.2g}", fill=TEXT, font=font, anchor="mm")
+        for line, (index, label, score) in enumerate(rows):
+            y, color = top + step * (line + 0.5), COLORS[index % 4]
+            pen.text((start - 8, y), printable(label), fill=color, font=font, anchor="rm")
+            pen.line([place(score.low), y, place(score.high), y], fill=color, width=3)
+            x = place(score.middle)
+            (pen.ellipse, pen.rectangle)[index % 2]([x - 5, y - 5, x + 5, y + 5], fill=color)
+            for run in score.runs:
+                pen.ellipse([place(run) - 3, y + 5, place(run) + 3, y + 11], outline=color)
+            pen.text((end + 6, y), f"{score.middle:{number}}", fill=TEXT, font=font, anchor="lm")
+        unit = units if isinstance(units, str) else units[name]
+        at = ((start + end) / 2, top + step * count + 24)
+        pen.text(at, printable(unit), fill=TEXT, font=font, anchor="mm")
+    return small_png(picture)

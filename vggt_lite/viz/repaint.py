@@ -1,0 +1,90 @@
+"""One view's colours on another view's surfaces: right where cameras and depth are right."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vggt_lite.geometry import project_points, unproject_depth
+from vggt_lite.scenes.agreement import CLOSE, Geometry, SeenPoints
+from vggt_lite.scenes.check import Readings
+from vggt_lite.scenes.decode import to_rgb
+from vggt_lite.scenes.pixel_map import PixelMap
+from vggt_lite.scenes.readers.views import sample
+from vggt_lite.viz.look import COLORS
+
+LONGEST = 192  # pixels of a picture's longer side
+WRONG = tuple(int(COLORS[1][i : i + 2], 16) for i in (1, 3, 5))
+
+
+class Thinned(NamedTuple):
+    """The views of a scene at a size that is quick to draw."""
+
+    pictures: list[np.ndarray]  # S × (H, W, 3) uint8
+    geometry: Geometry  # for these pixels; depth 0 where there is none
+    sizes: list[tuple[int, int]]  # (H, W)
+    seen: SeenPoints | None  # of a sparse model, in these pixels
+
+
+def thinned(readings: Readings, which: list[int]) -> Thinned:
+    """Some views of what was read of a scene, which must have pictures and cameras."""
+    pictures, depths, lenses, sizes, tracks = [], [], [], [], []
+    for view in which:
+        picture = to_rgb(readings.pictures[view], str(readings.pictures[view]))
+        scale = min(1.0, LONGEST / max(picture.size))
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        window = PixelMap(
+            (picture.height, picture.width), (height, width), (width / picture.width, height / picture.height)
+        )
+        pictures.append(np.asarray(picture.resize((width, height), Image.Resampling.BOX)))
+        lenses.append(window.intrinsics_to_network(readings.intrinsics[view]))
+        depths.append(_depth(readings, view, window))
+        sizes.append((height, width))
+        if readings.points is not None:
+            tracks.append(window.to_network(readings.tracks[view]))
+    geometry = Geometry(readings.cam_from_world[which], torch.stack(lenses), depths)
+    seen = None
+    if readings.points is not None:
+        widths = torch.tensor(sizes)[:, 1]
+        seen = SeenPoints(readings.points, torch.stack(tracks), readings.visibility[which], widths)
+    return Thinned(pictures, geometry, sizes, seen)
+
+
+def _depth(readings: Readings, view: int, window: PixelMap) -> Tensor:
+    """(H, W), trusted and positive, or 0."""
+    depth = readings.depth[view] if readings.depth else None
+    if depth is None:
+        return torch.zeros(window.network_size)
+    depth = torch.from_numpy(depth).float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+    mask = readings.masks[view] if readings.masks else None
+    return sample(depth if mask is None else depth * torch.from_numpy(mask), window)
+
+
+def repainted(scene: Thinned, geometry: Geometry, source: int, target: int) -> tuple[np.ndarray, float]:
+    """View `target`, painted with what view `source` sees on the same surfaces.
+
+    Args:
+        scene: For the pictures.
+        geometry: Where surfaces are: that of the scene, or one that a mistake was taken out of.
+
+    Returns:
+        (H, W, 4) uint8: the colours of `source` where its depth agrees, orange where it sees something else
+        there, clear where it does not look; and the share of agreement among what it looks at.
+    """
+    cameras, lenses, depth = geometry
+    points = unproject_depth(depth[target], lenses[target], cameras[target])  # (H, W, 3)
+    pixels, z = project_points(points.flatten(0, 1), cameras[source], lenses[source])
+    height, width = depth[source].shape
+    inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < torch.tensor([width, height])).all(-1)
+    inside &= depth[target].flatten() > 0
+    column, row = torch.where(inside[:, None], pixels, 0.0).long().unbind(-1)
+    seen = depth[source][row, column]
+    inside &= seen > 0
+    agrees = inside & ((z - seen).abs() < CLOSE * seen)
+    colors = torch.from_numpy(scene.pictures[source].copy())[row, column]
+    colors[~agrees] = torch.tensor(WRONG, dtype=torch.uint8)
+    painted = torch.cat([colors, inside[:, None].byte() * 255], dim=-1)
+    share = agrees.sum().item() / max(inside.sum().item(), 1)
+    return painted.view(*depth[target].shape, 4).numpy(), share
