@@ -52,6 +52,17 @@ _FAST = TrainConfig(
     checkpoint_every=250,
 )
 
+_VARIED = _FAST.with_(
+    learning_rate=6e-4,
+    views=(1, 6),
+    max_images=24,
+    aspects=(0.75, 1.34),
+    num_tracks=24,
+    track_weight=0.1,
+    matching_weight=0.05,
+    augment=0.3,
+)
+
 PRESETS = {
     "nano": Preset(
         model=NANO,
@@ -108,18 +119,12 @@ PRESETS = {
             "smaller": Stage(
                 scenes=VARIED_SCENES,
                 size=84,
-                config=_FAST.with_(
-                    steps=1_300, learning_rate=6e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
-                    num_tracks=24, track_weight=0.1, matching_weight=0.05, augment=0.3, seed=10,
-                ),
+                config=_VARIED.with_(steps=1_300, seed=10),
             ),
             "full": Stage(
                 scenes=VARIED_SCENES,
                 size=112,
-                config=_FAST.with_(
-                    steps=1_150, learning_rate=6e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34),
-                    num_tracks=24, track_weight=0.1, matching_weight=0.05, augment=0.3, seed=11,
-                ),
+                config=_VARIED.with_(steps=1_150, seed=11),
             ),
         },
     ),
