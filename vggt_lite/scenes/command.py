@@ -41,7 +41,8 @@ def run_scenes(args) -> None:
 
     config = VARIED_SCENES if args.varied else SceneConfig()
     if args.what == "ahead":
-        render_ahead(args.out, config, args.count, args.views, args.size, args.seed)
+        still = config.with_(moving_objects=0)  # tracks are made from depth later, as if nothing moved
+        render_ahead(args.out, still, args.count, args.views, args.size, args.seed)
     elif args.what == "sheet":
         batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
         write_sheet(batch, args.out, first_seed=args.seed)
