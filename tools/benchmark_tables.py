@@ -93,6 +93,18 @@ def images_per_second(row: Row) -> str:
     return f"{row['images_per_s_median']:.0f} ({spread})"
 
 
+def yes_no(key: str) -> Callable[[Row], str]:
+    return lambda row: "yes" if row[key] else "no"
+
+
+def middle(key: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[key]:.2f} s"
+
+
+def waiting(row: Row) -> str:
+    return f"{row['wait_median']:.3f} s ({row['wait_share']:.1%})"
+
+
 # --- the tables -----------------------------------------------------------------------------------
 
 
@@ -109,7 +121,7 @@ class Table:
 
 NETWORK = (("views", plain("views")), ("pixels", pixels), ("heads", heads), ("format", plain("dtype")))
 ON_A_GPU = {"form": "vggt_lite", "height": 336, "width": 518, "heads": "camera+depth", "dtype": "bfloat16"}
-CASE, FORM = ("what", plain("case")), ("form", plain("form"))
+CASE, FORM, NAMED = ("what", plain("case")), ("form", plain("form")), ("network", plain("model"))
 TABLES = {
     "inference": Table(
         "inference",
@@ -154,6 +166,35 @@ TABLES = {
         "rows",
         (("threads", plain("threads")), ("side", plain("size")), ("scenes", plain("config"))),
         (("images per second", images_per_second),),
+    ),
+    "bundled": Table(
+        "bundled",
+        "rows",
+        (NAMED, ("views", plain("views")), ("side", plain("size")), ("threads", plain("threads"))),
+        (("a forward pass", seconds),),
+    ),
+    "training": Table(
+        "training",
+        "rows",
+        (NAMED, ("side", plain("size")), ("images", plain("images")), FORM),
+        (
+            ("a step", seconds),
+            ("scenes per second", plain("scenes_per_s")),
+            ("above model, moments and average", size_of("peak_above_state_bytes")),
+        ),
+    ),
+    "training ratios": Table("training", "ratios", (NAMED, FORM), (("time", times("time", spread=True)),)),
+    "training parts": Table(
+        "training",
+        "parts",
+        (NAMED, ("part", plain("part"))),
+        (("share of a step", lambda row: f"{row['share']:.1%}"),),
+    ),
+    "training loading": Table(
+        "training",
+        "loading",
+        (NAMED, ("scenes", plain("scenes_from")), ("ahead of the step", yes_no("prefetch"))),
+        (("a step", middle("seconds_median")), ("of it waiting for its batch", waiting)),
     ),
 }
 

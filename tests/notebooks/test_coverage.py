@@ -40,7 +40,7 @@ DERIVED = {
         training.experiment training.comparison training.adapters""",
 }
 # Lessons not written yet. A lesson leaves this list when its notebook appears; a test insists on it.
-PENDING = {"11", "12", "13"}
+PENDING = {"12"}
 # Files one needs to run the package, not to understand VGGT.
 PLUMBING = set(
     """cli demo files runtime config choices hub releases weight_files model.checks model.predictions

@@ -126,6 +126,11 @@ PRESETS = {
                 size=112,
                 config=_VARIED.with_(steps=1_150, seed=11),
             ),
+            "longer": Stage(
+                scenes=VARIED_SCENES,
+                size=112,
+                config=_VARIED.with_(steps=1_800, seed=12),
+            ),
         },
     ),
 }  # fmt: skip
@@ -145,6 +150,7 @@ PRESETS["tiny-gpu"] = replace(
             ),
         )
         for name, stage in _TINY.stages.items()
+        if name in _LONGER
     },
 )
 
