@@ -1,12 +1,18 @@
 """The command line: what it writes, and that wrong use ends in one clear line."""
 
+import ast
+import importlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import vggt_lite
 from tests.scenes.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli import main
@@ -115,6 +121,48 @@ def test_train_follows_a_recipe_and_writes_a_model_that_loads(tmp_path, capsys, 
     assert "finished" in capsys.readouterr().out
     assert VGGT.from_pretrained(file).config == SMALL
     assert "two-steps" in fails_in_one_line(capsys, "train", "no-such-recipe", "--out", tmp_path / "other")
+
+
+OPTIONS = {
+    "reconstruct": "--overwrite", "train": "--weights-out", "fine-tune": "--adapters",
+    "evaluate": "--queries", "report": "--out", "verify": "--full",
+    "scenes": "--varied", "import": "--size", "check-data": "COLMAP",
+}  # fmt: skip
+
+
+def test_help_lists_all_commands_and_waits_for_no_torch():
+    """Neither the package nor a command may import it before it is needed: it takes seconds."""
+    code = """if True:
+        import sys
+        from vggt_lite.cli import main
+        try:
+            main(["--help"])
+        finally:
+            assert not {"torch", "numpy", "vggt_lite.scenes"} & sys.modules.keys()
+        """
+    python = [sys.executable, "-X", "utf8", "-c", code]
+    shown = subprocess.run(python, capture_output=True, text=True, encoding="utf-8")
+    assert shown.returncode == 0, shown.stderr
+    assert OPTIONS.keys() <= {line.split()[0] for line in shown.stdout.splitlines() if line}
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS.items())
+def test_a_command_explains_its_options(command, option, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and option in capsys.readouterr().out
+
+
+def test_names_that_wait_for_torch_are_there_for_programs_editors_and_completion():
+    tree = ast.parse(Path(vggt_lite.__file__).read_text(encoding="utf-8"))
+    (editors,) = [node for node in tree.body if isinstance(node, ast.If)]
+    for line in editors.body:
+        home = importlib.import_module(line.module)
+        assert all(getattr(vggt_lite, name.name) is getattr(home, name.name) for name in line.names)
+    assert {name.name for line in editors.body for name in line.names} == vggt_lite._HOME.keys()
+    assert set(vggt_lite.__all__) <= set(dir(vggt_lite))
+    with pytest.raises(AttributeError, match="VGG1"):
+        vggt_lite.VGG1  # noqa: B018
 
 
 def test_no_command_shows_what_there_is(capsys):

@@ -73,6 +73,12 @@ def test_a_missing_pin_and_a_pin_out_of_range_are_both_noticed():
     assert len(unmet(wanted, pinned)) == 2
 
 
+def test_no_torch_is_allowed_that_lacks_what_the_package_imports():
+    """torch 2.6 brought get_total_norm (clipping) and fully_shard (--shard), and mended torch.load."""
+    (torch,) = [r for r in requirements() if r.name == "torch"]
+    assert not torch.specifier.contains("2.5.1") and torch.specifier.contains("2.6.0")
+
+
 def test_the_lock_fits_every_machine():
     """No CUDA packages, no +cpu builds: torch's own metadata pulls what a machine needs."""
     for pin in requirements_in("constraints.txt"):

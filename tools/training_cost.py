@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vggt_lite.config import TINY, VGGT_1B, ModelConfig
 from vggt_lite.model import VGGT
-from vggt_lite.training.memory import fill_weights, forward_once
+from vggt_lite.training.memory import fill_weights
 from vggt_lite.weight_files import Undrawn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ def step_flops(plan: Plan) -> int:
         points = torch.empty(1, plan.query_points, 2) if plan.query_points and model.track_head else None
         # Attention is counted as the two products that it is
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            pred = forward_once(model, images, points)
+            pred = model.predict(images, points)
             outputs = [*pred.pose_encodings, *pred.tracks_list, pred.track_visibility_logits]
             outputs += [pred.track_conf_logits, pred.depth, pred.depth_conf, pred.point_map, pred.point_conf]
             torch.stack([x.float().mean() for x in outputs if x is not None]).sum().backward()

@@ -18,7 +18,8 @@ from vggt_lite.training.presets import PRESETS
 from vggt_lite.viz import preview_curves
 
 TERMS = ("camera", "depth", "point", "matching")
-HELD_OUT = ("correlation_yaw", "correlation_sideways", "matching_accuracy", "auc_30")
+POSE = ("camera/translation", "camera/rotation", "camera/fov")
+HELD_OUT = ("correlation_yaw", "correlation_sideways", "correlation_pitch", "matching_accuracy", "auc_30")
 
 
 def gather(run: Path) -> list[dict]:
@@ -69,9 +70,10 @@ def main(run: str, prefix: str) -> None:
     size = (720, 260)
     curves = [
         preview_curves(records, TERMS, x="total", smooth=3, ylabel="loss", size=size),
+        preview_curves(records, POSE, x="total", smooth=3, ylabel="pose", size=size),
         preview_curves(records, HELD_OUT, x="total", log=False, ylabel="held out", size=size),
     ]
-    picture = Image.new("RGB", (size[0], 2 * size[1]), "white")
+    picture = Image.new("RGB", (size[0], len(curves) * size[1]), "white")
     for row, png in enumerate(curves):
         part = Image.open(BytesIO(png)).convert("RGBA")
         picture.paste(part, (0, row * size[1]), part)

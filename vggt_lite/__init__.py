@@ -1,9 +1,28 @@
 """vggt_lite: VGGT built from scratch, to be read, run, changed and retrained."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from vggt_lite.config import NANO, TINY, VGGT_1B, ModelConfig
-from vggt_lite.model import VGGT
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes import load_images
+
+if TYPE_CHECKING:  # for editors; see __getattr__
+    from vggt_lite.model import VGGT
+    from vggt_lite.reconstruction import Reconstruction
+    from vggt_lite.scenes import load_images
 
 __version__ = "0.1.0"
 __all__ = ["NANO", "TINY", "VGGT", "VGGT_1B", "ModelConfig", "Reconstruction", "load_images"]
+
+_HOME = {"VGGT": "model", "Reconstruction": "reconstruction", "load_images": "scenes"}
+
+
+def __getattr__(name: str):
+    """What needs torch is imported when it is first asked for: `vggt-lite --help` does not wait for it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,27 +4,16 @@ import argparse
 import sys
 import warnings
 
-from vggt_lite.evaluation.command import evaluate_options, report_options, run_evaluate, run_report
-from vggt_lite.scenes.command import (
-    FORMATS,
-    check_data_options,
-    import_options,
-    run_check_data,
-    run_import,
-    run_scenes,
-    scenes_options,
-)
-from vggt_lite.training.command import run_train, train_options
-from vggt_lite.training.fine_tune_command import fine_tune_options, run_fine_tune
-
 WEIGHTS = '"tiny" or "nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
+FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
 # each carries a sentence that says what to do
 WRONG_USE = (ValueError, OSError, MemoryError, FloatingPointError)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 = done, 1 = there are faults, 2 = it could not be done (one line says why)."""
-    args = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser(arguments).parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
         return args.run(args) or 0
@@ -36,50 +25,80 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """All commands, and the options of the one that the arguments name.
+
+    Only that command's module is imported: most need torch, which takes seconds.
+    """
     top = argparse.ArgumentParser(prog="vggt-lite", description="Photographs in, a 3-D scene out.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, run, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=run)
-        return sub
+    def named(command: str, text: str) -> argparse.ArgumentParser | None:
+        sub = commands.add_parser(command, help=text, description=text)
+        return sub if command in arguments else None
 
-    sub = command("reconstruct", reconstruct, "photographs → cameras, depth, point cloud, a page to turn")
-    sub.add_argument("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
-    sub.add_argument("--out", required=True, metavar="DIR", help="folder for the result")
-    sub.add_argument("--weights", default="tiny", help=WEIGHTS)
-    sub.add_argument(
-        "--mode", default="pad", choices=("pad", "crop"), help="fit pictures to the network's size"
-    )
-    sub.add_argument("--overwrite", action="store_true", help="replace an earlier result in DIR")
+    if sub := named("reconstruct", "photographs → cameras, depth, point cloud, a page to turn"):
+        sub.set_defaults(run=reconstruct)
+        sub.add_argument(
+            "photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order"
+        )
+        sub.add_argument("--out", required=True, metavar="DIR", help="folder for the result")
+        sub.add_argument("--weights", default="tiny", help=WEIGHTS)
+        sub.add_argument(
+            "--mode", default="pad", choices=("pad", "crop"), help="fit pictures to the network's size"
+        )
+        sub.add_argument("--overwrite", action="store_true", help="replace an earlier result in DIR")
 
-    sub = command("train", run_train, "train a model with its recipe; killed and called again, it goes on")
-    train_options(sub)
+    if sub := named("train", "train a model with its recipe; killed and called again, it goes on"):
+        from vggt_lite.training.command import run_train, train_options
 
-    sub = command("fine-tune", run_fine_tune, "train a model further on your own scenes")
-    fine_tune_options(sub, WEIGHTS)
+        sub.set_defaults(run=run_train)
+        train_options(sub)
 
-    sub = command("evaluate", run_evaluate, "score a model on scenes kept out of training, or on a data set")
-    evaluate_options(sub, WEIGHTS)
-    sub = command("report", run_report, "draw one page from several reports of `evaluate`, side by side")
-    report_options(sub)
+    if sub := named("fine-tune", "train a model further on your own scenes"):
+        from vggt_lite.training.fine_tune_command import fine_tune_options, run_fine_tune
 
-    sub = command("verify", verify, "compare the network with the official one, stage by stage")
-    sub.add_argument("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
-    sub.add_argument("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was fetched before")
-    sub.add_argument("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
-    sub.add_argument("--device", metavar="D", help="cpu, cuda, mps; default: the best at hand")
-    sub.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
-    sub.add_argument("--out", metavar="FILE", help="also write everything as JSON")
+        sub.set_defaults(run=run_fine_tune)
+        fine_tune_options(sub, WEIGHTS)
 
-    sub = command("scenes", run_scenes, "generate scenes: a sheet, scene folders, or shards for training")
-    scenes_options(sub)
-    sub = command("import", run_import, f"write a scene of {FORMATS} as a scene folder")
-    import_options(sub)
-    sub = command("check-data", run_check_data, "say what is wrong with a scene, show it, say how to mend it")
-    check_data_options(sub)
+    if sub := named("evaluate", "score a model on scenes kept out of training, or on a data set"):
+        from vggt_lite.evaluation.command import evaluate_options, run_evaluate
+
+        sub.set_defaults(run=run_evaluate)
+        evaluate_options(sub, WEIGHTS)
+
+    if sub := named("report", "draw one page from several reports of `evaluate`, side by side"):
+        from vggt_lite.evaluation.command import report_options, run_report
+
+        sub.set_defaults(run=run_report)
+        report_options(sub)
+
+    if sub := named("verify", "compare the network with the official one, stage by stage"):
+        sub.set_defaults(run=verify)
+        sub.add_argument("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
+        sub.add_argument("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was fetched before")
+        sub.add_argument("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
+        sub.add_argument("--device", metavar="D", help="cpu, cuda, mps; default: the best at hand")
+        sub.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
+        sub.add_argument("--out", metavar="FILE", help="also write everything as JSON")
+
+    if sub := named("scenes", "generate scenes: a sheet, scene folders, or shards for training"):
+        from vggt_lite.scenes.command import run_scenes, scenes_options
+
+        sub.set_defaults(run=run_scenes)
+        scenes_options(sub)
+
+    if sub := named("import", f"write a scene of {FORMATS} as a scene folder"):
+        from vggt_lite.scenes.command import import_options, run_import
+
+        sub.set_defaults(run=run_import)
+        import_options(sub)
+
+    if sub := named("check-data", "say what is wrong with a scene, show it, say how to mend it"):
+        from vggt_lite.scenes.command import check_data_options, run_check_data
+
+        sub.set_defaults(run=run_check_data)
+        check_data_options(sub, FORMATS)
     return top
 
 

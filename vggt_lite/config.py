@@ -162,7 +162,8 @@ class TrainConfig(Config):
     """How a model is trained. A loss weight of 0 leaves that loss out, and its work with it.
 
     Fractions refer to all the steps of the run. The weight decay falls on every parameter, and the
-    clipping norm on each part of the network by itself, as in the released training code.
+    clipping norm on each part of the network by itself, as in the released training code. A new field's
+    default means "as before": runs begun without it go on.
     """
 
     steps: int = 20_000

@@ -66,9 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vggt_lite.demo", description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=str(ROOT / "outputs" / "demo"), metavar="DIR")
-    parser.add_argument(
-        "--weights", default="tiny", help="as for VGGT.from_pretrained; the notebook takes nano"
-    )
+    parser.add_argument("--weights", default="tiny", help="as for VGGT.from_pretrained")
     parser.add_argument("--skip-notebook", action="store_true", help="only write the page")
     return parser.parse_args(arguments)
 

@@ -8,8 +8,8 @@ import torch
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli import main
 from vggt_lite.memory import count_weights
+from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.scenes import generate_scenes, write_scene
-from vggt_lite.training import memory
 from vggt_lite.training.adapters import adapted_maps
 from vggt_lite.training.fine_tune import FINE_TUNING, Recipe, batches, fine_tune, held_out, prepare, scores_of
 from vggt_lite.training.memory import estimate_training, kept_for_backward
@@ -147,7 +147,19 @@ def test_adapters_keep_fewer_gradients_and_rounding_halves_the_matrices():
     assert half.gradients < whole.gradients / 10
     matrices, _ = count_weights(DENSE)
     assert half.weights == whole.weights - 2 * matrices + half.gradients  # the adapters come on top
-    assert str(whole).count("MB") == 4 and memory.vggt.check_images.__name__ == "check_images"
+    assert str(whole).count("MB") == 4
+
+
+def test_other_models_check_their_images_while_memory_is_estimated(monkeypatch):
+    other, whole = VGGT(DENSE), Aggregator.forward
+
+    def meanwhile(self, images):
+        with pytest.raises(ValueError, match="divide by 255"):
+            other(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+        return whole(self, images)
+
+    monkeypatch.setattr(Aggregator, "forward", meanwhile)
+    assert estimate_training(DENSE, 2, 32, 32, query_points=0).activations
 
 
 def test_the_command_scores_before_and_after_and_its_result_reconstructs(folders, tmp_path, capsys):

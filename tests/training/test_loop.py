@@ -143,6 +143,20 @@ def test_another_configuration_is_refused_with_the_field_named(unbroken):
         train(ToyModel(), ToyScenes(), CONFIG, folder, resume=False)
 
 
+def test_a_checkpoint_older_than_a_setting_goes_on_with_its_default(unbroken, tmp_path):
+    _, _, result = unbroken
+    saved = load_checkpoint(result.checkpoint)
+    del saved["config"]["gradient_checkpointing"]
+    torch.save(saved, tmp_path / result.checkpoint.name)
+    assert train(ToyModel(), ToyScenes(), CONFIG, tmp_path).finished
+    with pytest.raises(ValueError, match="gradient_checkpointing was False, now True"):
+        train(ToyModel(), ToyScenes(), CONFIG.with_(gradient_checkpointing=True), tmp_path)
+    saved["config"]["dropout"] = 0.1
+    torch.save(saved, tmp_path / result.checkpoint.name)
+    with pytest.raises(ValueError, match="dropout was 0.1, now there is no such setting"):
+        train(ToyModel(), ToyScenes(), CONFIG, tmp_path)
+
+
 def test_watching_sees_averaged_weights_and_changes_nothing(unbroken, tmp_path):
     model, folder, _ = unbroken
     seen = []

@@ -132,7 +132,7 @@ seen_from_first = Check(
             p, invert_rigid(torch.cat([p[:1], p[:-1]]))
         ),
     },
-    hint="`compose(a_from_b, b_from_c)` and `invert_rigid` are in `vggt_lite.geometry`.",
+    hint="Put p_any = R₁ᵀ (p_first − t₁) into p_cam = R p_any + t: what stands before p_first, what is left?",
 )
 
 

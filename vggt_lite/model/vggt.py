@@ -90,6 +90,13 @@ class VGGT(nn.Module):
         images = check_images(images, self.config.patch_size)
         if query_points is not None:
             query_points = check_query_points(query_points, images, self.track_head is not None)
+        return self.predict(images, query_points)
+
+    def predict(self, images: Tensor, query_points: Tensor | None) -> Predictions:
+        """`forward` behind its checks: images (B, S, 3, H, W), query points (B, N, 2) or None.
+
+        It looks at no value, so that what memory it takes can be told with tensors that have none.
+        """
         height, width = images.shape[-2:]
         grid = (height // self.config.patch_size, width // self.config.patch_size)
 

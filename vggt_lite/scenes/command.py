@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
-
 
 def scenes_options(sub: argparse.ArgumentParser) -> None:
     """What `vggt-lite scenes` takes."""
@@ -26,9 +24,9 @@ def import_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--overwrite", action="store_true", help="replace an earlier scene in FOLDER")
 
 
-def check_data_options(sub: argparse.ArgumentParser) -> None:
-    """What `vggt-lite check-data` takes."""
-    sub.add_argument("folder", metavar="FOLDER", help=f"a scene folder, a folder of scenes, or {FORMATS}")
+def check_data_options(sub: argparse.ArgumentParser, formats: str) -> None:
+    """What `vggt-lite check-data` takes; `formats` names those of other programs."""
+    sub.add_argument("folder", metavar="FOLDER", help=f"a scene folder, a folder of scenes, or {formats}")
     sub.add_argument("--out", metavar="PAGE", help="also draw the scenes, as a page such as check.html")
 
 

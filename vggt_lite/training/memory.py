@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vggt_lite.config import ModelConfig
 from vggt_lite.memory import gigabytes
-from vggt_lite.model import vggt
+from vggt_lite.model import VGGT
 from vggt_lite.training.fine_tune import Recipe, prepare
 from vggt_lite.weight_files import Undrawn
 from vggt_lite.weights import round_matrices
@@ -74,7 +74,7 @@ def estimate_training(
     """
     recipe = recipe or Recipe()
     with torch.device("meta"), Undrawn():
-        model = vggt.VGGT(config)
+        model = VGGT(config)
         round_matrices(model, stored)
     with FakeTensorMode():
         fill_weights(model)
@@ -84,7 +84,7 @@ def estimate_training(
         images = torch.empty(scenes, views, 3, height, width)
         points = torch.empty(scenes, query_points, 2) if query_points and model.track_head else None
         with torch.autocast("cpu", autocast, enabled=autocast is not None):
-            activations = kept_for_backward(model, lambda: forward_once(model, images, points))
+            activations = kept_for_backward(model, lambda: model.predict(images, points))
             again = 0
             if checkpointing:
                 block = model.aggregator.global_blocks[-1]
@@ -117,16 +117,6 @@ def kept_for_backward(model: nn.Module, forward) -> int:
     kept = sum(storage.nbytes() for place, storage in storages.items() if place not in own)
     del outputs
     return kept
-
-
-def forward_once(model: nn.Module, images: Tensor, points: Tensor | None):
-    """The model's forward pass without looking at values, which fake tensors have none of."""
-    checks = vggt.check_images, vggt.check_query_points
-    vggt.check_images, vggt.check_query_points = lambda x, *_: x, lambda x, *_: x
-    try:
-        return model(images, points)
-    finally:
-        vggt.check_images, vggt.check_query_points = checks
 
 
 def fill_weights(model: nn.Module) -> None:

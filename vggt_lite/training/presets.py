@@ -210,8 +210,8 @@ def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
     size, device = model.config.image_size, next(model.parameters()).device
     batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
     found = score({"model": model}, batches, model.config.patch_size)["model"]
-    keys = ("auc_30", "rotation_median_deg", "correlation_yaw", "correlation_sideways", "correlation_pitch",
-            "matching_accuracy", "depth_abs_rel", "track_delta_px")  # fmt: skip
+    keys = ["auc_30", "rotation_median_deg", "matching_accuracy", "depth_abs_rel", "track_delta_px"]
+    keys += [key for key in found if key.startswith("correlation_")]
     return {key: round(found[key], 4) for key in keys if key in found}
 
 

@@ -69,13 +69,10 @@ class TrainState:
 
     def load(self, path: Path) -> None:
         saved = files.load_checkpoint(path)
-        now = self.config.to_dict()
-        differ = [k for k in now if k not in MAY_CHANGE and saved["config"].get(k) != now[k]]
-        if differ:
-            told = "; ".join(f"{k} was {saved['config'].get(k)}, now {now[k]}" for k in differ)
+        if differ := differences(saved["config"], self.config):
             raise ValueError(
-                f"{path} belongs to a run with another configuration: {told}. Give another folder, or "
-                "the configuration that the run was started with."
+                f"{path} belongs to a run with another configuration: {'; '.join(differ)}. Give another "
+                "folder, or the configuration that the run was started with."
             )
         here = self.model.state_dict()
         self.model.load_state_dict({k: divided_like(x, here[k]) for k, x in saved["model"].items()})
@@ -103,3 +100,14 @@ class TrainState:
                 parameter.copy_(weights[name])
         files.set_random_state(random)
         return result
+
+
+def differences(saved: dict, config: TrainConfig) -> list[str]:
+    """What a checkpoint's configuration says otherwise than `config`, setting by setting.
+
+    A setting younger than the checkpoint counts as its default: those who add one make its default mean
+    "as before". One that is gone may have shaped the run, so it does not fit whatever its value.
+    """
+    then, now = {**TrainConfig().to_dict(), **saved}, config.to_dict()
+    differ = [k for k in then if k not in MAY_CHANGE and (k not in now or then[k] != now[k])]
+    return [f"{k} was {then[k]}, now {now.get(k, 'there is no such setting')}" for k in differ]

@@ -9,6 +9,7 @@ selected: what does not count is multiplied away, and an empty mask gives 0 with
 import torch
 from torch import Tensor
 
+from vggt_lite.training import processes
 from vggt_lite.training.processes import batch_sum
 
 LIMIT = 100.0  # the release bounds errors and targets by this, in scene units
@@ -46,9 +47,13 @@ def smallest_fraction(values: Tensor, mask: Tensor, fraction: float, least: int 
 def value_of_rank(values: Tensor, mask: Tensor, rank: Tensor) -> Tensor:
     """The value () that has exactly `rank` smaller ones before it, of the masked float32 values in order.
 
-    Nobody can sort what lies with many processes. So the answer is put together from its highest bit to its
-    lowest, each time asking: how many values are smaller than that?
+    One process on a CPU lets torch find it. But nobody can sort what lies with many processes, and a GPU
+    would have to tell the CPU the rank. There the answer is put together from its highest bit to its lowest,
+    each time asking: how many values are smaller than that? Slower by 2 to 4 times, and the same value.
     """
+    if processes.count() == 1 and values.device.type == "cpu":
+        in_question = torch.where(mask, values.float(), torch.nan)  # NaN comes last
+        return in_question.flatten().kthvalue(int(rank.clamp_min(0)) + 1).values
     whole_numbers = _in_order(values.float().view(torch.int32))
     whole_numbers = torch.where(mask, whole_numbers, torch.iinfo(torch.int32).max)
     found = torch.full((), -(2**31), device=values.device)
