@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, small_png
+from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -63,7 +63,7 @@ def preview_curves(
         y = place(value, every_y.min(), every_y.max(), bottom, top)
         pen.line([left, y, right, y], fill="#BBBBBB")
         pen.text((left - 5, y), f"{10**value if log else value:.3g}", fill=TEXT, font=font, anchor="rm")
-    legend = max(left + 6, 16 + int(font.getlength(ylabel)))
+    legend = max(left + 6, 16 + int(font.getlength(printable(ylabel))))
     for index, (key, (steps, values)) in enumerate(zip(keys, curves, strict=True)):
         px = place(steps, every_x.min(), every_x.max(), left, right)
         py = place(scale(values), every_y.min(), every_y.max(), bottom, top)
@@ -73,5 +73,5 @@ def preview_curves(
         legend += max(110, 14 + int(font.getlength(key)))
     label = f"{x}: {every_x.min():g} to {every_x.max():g}"
     pen.text(((left + right) / 2, size[1] - 14), label, fill=TEXT, font=font, anchor="mm")
-    pen.text((4, 4), ylabel, fill=TEXT, font=font)
+    pen.text((4, 4), printable(ylabel), fill=TEXT, font=font)
     return small_png(picture)

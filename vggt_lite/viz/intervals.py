@@ -134,7 +134,7 @@ def preview_intervals(
         for tick in np.linspace(low, high, 4)[1:-1]:
             x = place(tick)
             pen.line([x, top, x, top + step * count], fill="#CCCCCC")
-            pen.text((x, top + step * count + 8), f"{tick:.2g}", fill=TEXT, font=font, anchor="mm")
+            pen.text((x, top + step * count + 8), f"{tick:.3g}", fill=TEXT, font=font, anchor="mm")
         for line, (index, label, score) in enumerate(rows):
             y, color = top + step * (line + 0.5), COLORS[index % 4]
             pen.text((start - 8, y), printable(label), fill=color, font=font, anchor="rm")
