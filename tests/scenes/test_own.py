@@ -14,7 +14,7 @@ from vggt_lite.scenes import generate_scenes, write_scene
 from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.batches import step_generator
 from vggt_lite.scenes.overlap import usual_depth, view_overlap
-from vggt_lite.scenes.own import Mixed, OwnScenes, depth_of_points, near_views
+from vggt_lite.scenes.own import Mixed, OwnScenes, depth_of_points, near_views, released_sides
 from vggt_lite.scenes.readers import find_scenes, open_scene, to_batch
 
 CONFIG = TrainConfig(
@@ -64,6 +64,19 @@ def test_views_and_aspect_are_drawn_per_batch_and_pictures_stay_as_many(folders)
         assert scenes == CONFIG.max_images // count
         assert batch.images.shape[-1] == 32
         assert batch.tracks.shape == (scenes, count, 6, 2)
+
+
+def test_sides_are_those_of_the_released_training():
+    def sides(aspect, size=518, patch_size=14):
+        return released_sides(size, patch_size, (aspect, aspect), step_generator(0, 0))
+
+    # 518 · 0.33 = 170.94 → 12 patches; 518 · 0.99 = 512.8 → 36, rounded down though 37 are nearer
+    assert [sides(a) for a in (0.33, 0.99, 1.0, 2.0)] == [(168, 518), (504, 518), (518, 518), (518, 252)]
+    assert sides(0.1, 32, 8) == (8, 32)  # never less than a patch
+    drawn = [released_sides(1000, 1, (0.5, 1.0), step_generator(seed, 0))[0] for seed in range(400)]
+    assert all(height % 10 == 0 and 500 <= height <= 1000 for height in drawn)  # two decimals
+    middle = sum(height < 700 for height in drawn) / 400  # of a uniform draw; 0.485 of a logarithmic one
+    assert abs(middle - 0.395) < 0.05
 
 
 def test_scenes_with_too_few_views_are_left_out_and_no_more_are_asked_for_than_there_are(folders):

@@ -181,6 +181,24 @@ def test_torchrun_starts_it_and_starts_it_again(alone, tmp_path):
     assert_same_curve(tmp_path, alone)
 
 
+@pytest.mark.slow
+def test_the_command_trains_under_torchrun_as_it_does_alone(tmp_path):
+    from tests.training.train_job import main  # registers the recipe, and needs this module
+
+    out, file = tmp_path / "two", tmp_path / "two.safetensors"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(Path(__file__).with_name("train_job.py")), "train", "two-steps"]
+    command += ["--out", str(out), "--weights-out", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("finished") == done.stdout.count("written") == 1  # one of them speaks
+    assert "deprecated" not in done.stderr
+    assert VGGT.from_pretrained(file).config == SMALL
+    assert main(["train", "two-steps", "--out", str(tmp_path / "alone")]) == 0
+    ours, theirs = (timeless(folder / "0_all") for folder in (out, tmp_path / "alone"))
+    assert_same_lines(ours[:1], theirs[:1], 1e-5)
+
+
 def test_a_scene_spoilt_in_one_process_is_skipped_by_all(tmp_path):
     train(toy(), Scenes(spoil={5, 6}), ROOM, tmp_path / "alone")
     train_together(2, tmp_path / "two", data=Scenes(spoil={5, 6}))

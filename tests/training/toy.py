@@ -54,4 +54,3 @@ class ToyScenes:
             images = images * torch.nan
         points = torch.rand(4, 2, SIZE, SIZE, 3, generator=g)
         return SceneBatch(images, depth, cameras, intrinsics, points, depth > 0)
-

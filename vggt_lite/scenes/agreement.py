@@ -1,7 +1,8 @@
 """Do the views of a scene agree on where surfaces are? And if not: which mistake would explain it?
 
-A surface seen in one view must land where the next view sees it. Wrong conventions fail that test in
-typical ways, so common mistakes are tried out, and the one that explains the data is named.
+A surface seen in one view must land where the next view sees it; without depth, the rays of a track must
+meet. Wrong conventions fail that test in typical ways, so common mistakes are tried out, and the one that
+explains the data is named.
 """
 
 from pathlib import Path
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import invert_rigid, project_points, unproject_depth
+from vggt_lite.scenes.triangulate import triangulate
 
 SAMPLES = 1000  # pixels tried per pair of views
 CLOSE = 0.02  # what counts as agreement: share of the depth, or of the image's width
 MAX_PAIRS = 16
-CLEARLY = 0.1  # a mistake is named if without it so much more of the points agree
+MOSTLY = 0.7  # and if points or tracks then mostly agree
 
 
 class Geometry(NamedTuple):
@@ -23,21 +25,13 @@ class Geometry(NamedTuple):
 
     cam_from_world: Tensor  # (S, 3, 4)
     intrinsics: Tensor  # (S, 3, 3)
-    depth: list[Tensor]  # S × (H, W); views may differ in size
-
-    @classmethod
-    def of(cls, cam_from_world: Tensor, intrinsics: Tensor, depth, masks) -> "Geometry":
-        """From S arrays (H, W) of depth, or None, and S of masks, or None."""
-        depth = [torch.from_numpy(d) for d in depth or []]
-        if depth and masks is not None:
-            depth = [d * torch.from_numpy(m) for d, m in zip(depth, masks, strict=True)]
-        return cls(cam_from_world, intrinsics, depth)
+    depth: list[Tensor]  # S × (H, W), 0 = none; views may differ in size
 
 
 class SeenPoints(NamedTuple):
-    """Points of a sparse model: N of them, seen in S views."""
+    """N points and where S views saw them: those of a sparse model, or tracks, which are sightings only."""
 
-    world: Tensor  # (N, 3)
+    world: Tensor | None  # (N, 3); None: wherever their sightings put them
     tracks: Tensor  # (S, N, 2) pixels (x, y) where they were seen
     visibility: Tensor  # (S, N) bool
     widths: Tensor  # (S,) of the pictures, pixels
@@ -51,103 +45,155 @@ class Mistake(NamedTuple):
     mended: Geometry
 
 
-def views_agree(path: Path, given: Geometry) -> list[str]:
-    """[] if surfaces seen in one view lie where others see them, else what would explain it.
+class Verdict(NamedTuple):
+    """What is wrong, and what could not be told."""
+
+    problems: list[str]
+    notes: list[str]
+
+
+class Words(NamedTuple):
+    """How to speak of a test, and how sure it must be."""
+
+    result: str
+    other: str  # the result if something were otherwise
+    advice: str  # what to look at when no mistake explains it
+    clearly: float  # a mistake is named if without it so much more agrees
+    least: float  # share, of what could agree, below which something is wrong even if no mistake explains it
+
+
+DEPTH = Words(
+    "the views agree on {:.0f} % of their surface points", "on {:.0f} %",
+    "Check that depths and translations have one unit, and the order of the views.", 0.1, 0.3,
+)  # fmt: skip
+POINTS = Words(
+    "{:.0f} % of the points lie where the views saw them", "{:.0f} %",
+    "Check that cameras and points are of one model, and the order of the views.", 0.1, 0.5,
+)  # fmt: skip
+TRACKS = Words(  # rays meet by chance more easily than surfaces
+    "{:.0f} % of the tracks' positions can be images of one point each", "{:.0f} %",
+    "Check that the tracks are in pixels of these pictures, and the order of the views.", 0.15, 0.3,
+)  # fmt: skip
+
+
+def judge(path: Path, given: Geometry, seen: SeenPoints | None = None) -> Verdict:
+    """Whether surfaces seen in one view lie where others see them, and if not, what would explain it.
+
+    Where cameras taken for `world_from_cam`, or for OpenGL's, would do as well, a note says so: the views
+    stand too close together, or hardly see the same.
 
     Args:
         path: the file that holds the cameras, for the message.
-        given: what the scene says; every view has depth.
+        given: what the scene says; without `seen`, two views at least have depth.
+        seen: judge by these points instead of by depth.
     """
-    share, landed = _matching(given)
-    if mistake := likely_mistake(given):
-        return [
-            f"{path}: the views agree on {100 * share:.0f} % of their surface points as it is, on "
-            f"{100 * mistake.share:.0f} % if {mistake.text}"
-        ]
-    if landed > 0.05 and share < 0.3 * landed:
-        return [
-            f"{path}: the views agree on {100 * share:.0f} % of their surface points. Check that "
-            "depths and translations have one unit, and the order of the views."
-        ]
-    return []
-
-
-def points_agree(path: Path, given: Geometry, seen: SeenPoints) -> list[str]:
-    """[] if points lie where the views saw them, else what would explain it. Needs no depth.
-
-    Args:
-        path: the file that holds the cameras, for the message.
-        given: S cameras; its depth is not looked at.
-        seen: the points, and where the views saw them.
-    """
-    share = points_that_fit(given, seen)
-    text = f"{path}: {100 * share:.0f} % of the points lie where the views saw them"
+    words = _words(seen)
+    share, possible = _agreement(given, seen)
+    text = f"{path}: {words.result.format(100 * share)}"
     if mistake := likely_mistake(given, seen):
-        return [f"{text} as it is, {100 * mistake.share:.0f} % if {mistake.text}"]
-    if share < 0.5:
-        return [f"{text}. Check that cameras and points are of one model, and the order of the views."]
-    return []
+        other = words.other.format(100 * mistake.share)
+        return Verdict([f"{text} as it is, {other} if {mistake.text}"], [])
+    if possible > 0.05 and share < words.least * possible:
+        return Verdict([f"{text}. {words.advice}"], [])
+    rival = _best(_other_poses(given), given, seen)
+    if rival.share > share - words.clearly:
+        other, what = words.other.format(100 * rival.share), rival.text.split(":")[0]
+        return Verdict([], [f"{text}, and {other} if {what}: conventions could not be told."])
+    return Verdict([], [])
 
 
 def likely_mistake(given: Geometry, seen: SeenPoints | None = None) -> Mistake | None:
-    """The common mistake that explains the scene, if it clearly does.
+    """The common mistake that explains the scene, if it clearly does; arguments as for `judge`."""
+    common = _other_poses(given) | _swapped_lens(given)
+    if seen is None or seen.world is not None:  # tracks alone have no unit
+        common = _other_poses(given) | _other_units(given) | _along_the_ray(given) | _swapped_lens(given)
+    best, words = _best(common, given, seen), _words(seen)
+    explains = seen is None or best.share > MOSTLY  # of depth that hardly overlaps, little can agree
+    return best if explains and best.share > _agreement(given, seen)[0] + words.clearly else None
 
-    Args:
-        given: what the scene says; without `seen`, every view has depth.
-        seen: judge by these points instead of by depth.
-    """
 
-    def score(geometry: Geometry) -> float:
-        return _matching(geometry)[0] if seen is None else points_that_fit(geometry, seen)
+def _words(seen: SeenPoints | None) -> Words:
+    return DEPTH if seen is None else TRACKS if seen.world is None else POINTS
 
-    found = [Mistake(text, score(mended), mended) for text, mended in _common_mistakes(given).items()]
-    best = max(found, key=lambda mistake: mistake.share)
-    return best if best.share > score(given) + CLEARLY else None
+
+def _best(mended: dict[str, Geometry], given: Geometry, seen: SeenPoints | None) -> Mistake:
+    found = [Mistake(text, _agreement(other, seen)[0], other) for text, other in mended.items()]
+    return max(found, key=lambda mistake: mistake.share)
+
+
+def _agreement(given: Geometry, seen: SeenPoints | None) -> tuple[float, float]:
+    """Share of what was tried that agrees; share that could."""
+    return _matching(given) if seen is None else (points_that_fit(given, seen), 1.0)
 
 
 def points_that_fit(given: Geometry, seen: SeenPoints) -> float:
-    """Share of the sightings that lie where the point projects."""
-    pixels, z = project_points(seen.world, given.cam_from_world, given.intrinsics)  # (S, N, 2), (S, N)
+    """Share of the sightings that lie where the point projects, or can if only sightings are known."""
+    counted = seen.visibility
+    if seen.world is None:
+        counted = counted & (counted.sum(0) > 1)  # one sighting can always be that of a point
+    # Close rays meet anywhere, even behind the cameras: what fits a point at infinity is no contradiction
+    worlds = [places(given, seen)] + ([places(given, seen, far=True)] if seen.world is None else [])
+    fits = torch.stack([_sightings_that_fit(given, seen, world) & counted for world in worlds])  # (…, S, N)
+    return fits.sum(1).amax(0).sum().item() / max(counted.sum().item(), 1)
+
+
+def _sightings_that_fit(given: Geometry, seen: SeenPoints, world: Tensor) -> Tensor:
+    """(S, N) bool."""
+    pixels, z = project_points(world, given.cam_from_world, given.intrinsics)  # (S, N, 2), (S, N)
     off = (pixels - seen.tracks).norm(dim=-1) / seen.widths[:, None]
-    return ((off < CLOSE) & (z > 0))[seen.visibility].float().mean().item()
+    return (off < CLOSE) & (z > 0)
 
 
-def _common_mistakes(given: Geometry) -> dict[str, Geometry]:
-    """What people do to their data → what it would be without."""
+def places(given: Geometry, seen: SeenPoints, far: bool = False) -> Tensor:
+    """Where the points are, (N, 3) world: as stated, or as these cameras triangulate them."""
+    if seen.world is not None:
+        return seen.world
+    return triangulate(seen.tracks, seen.visibility, given.cam_from_world, given.intrinsics, far)
+
+
+def _other_poses(given: Geometry) -> dict[str, Geometry]:
+    """What the cameras may be taken for by mistake → the scene if that is what they are."""
     cameras, inverted = given.cam_from_world, invert_rigid(given.cam_from_world)[:, :3]
     flip = torch.tensor([1.0, -1.0, -1.0])[:, None]  # OpenGL's camera looks along −z with y up
-
-    def scaled(factor: float) -> Tensor:
-        return torch.cat([cameras[..., :3], cameras[..., 3:] * factor], dim=-1)
-
     poses = {
         "the matrices are world_from_cam: invert them (geometry.invert_rigid).": inverted,
         "the camera axes are OpenGL's: negate the second and third row.": flip * cameras,
         'the matrices are OpenGL\'s world_from_cam: use convert_cameras(…, "opengl_world_from_cam", '
         '"opencv_cam_from_world").': flip * inverted,
-        "depth is in thousandths of the translations' unit (mm and m?): divide it by 1000.": scaled(1000),
-        "translations are in thousandths of the depth's unit (mm and m?): divide them by 1000.": scaled(
-            0.001
-        ),
     }
-    mended = {text: given._replace(cam_from_world=cameras) for text, cameras in poses.items()}
+    return {text: given._replace(cam_from_world=cameras) for text, cameras in poses.items()}
 
-    pairs = list(zip(given.depth, given.intrinsics[: len(given.depth)], strict=True))
+
+def _other_units(given: Geometry) -> dict[str, Geometry]:
+    rotation, shift = given.cam_from_world[..., :3], given.cam_from_world[..., 3:]
+    units = {
+        "depth is in thousandths of the translations' unit (mm and m?): divide it by 1000.": 1000,
+        "translations are in thousandths of the depth's unit (mm and m?): divide them by 1000.": 0.001,
+    }
+    scaled = {text: torch.cat([rotation, shift * factor], dim=-1) for text, factor in units.items()}
+    return {text: given._replace(cam_from_world=cameras) for text, cameras in scaled.items()}
+
+
+def _along_the_ray(given: Geometry) -> dict[str, Geometry]:
+    pairs = zip(given.depth, given.intrinsics, strict=True)
     ends = [unproject_depth(torch.ones_like(d), k, torch.eye(3, 4)) for d, k in pairs]  # z = 1
-    mended["depth is the distance along the ray: divide by the length of each pixel's ray of z = 1."] = (
-        given._replace(depth=[d / end.norm(dim=-1) for d, end in zip(given.depth, ends, strict=True)])
-    )
-    swapped = given.intrinsics.clone()
-    swapped[:, 0, 0], swapped[:, 1, 1] = given.intrinsics[:, 1, 1], given.intrinsics[:, 0, 0]
-    mended["the two focal lengths are swapped: fx stands first."] = given._replace(intrinsics=swapped)
-    return mended
+    z = [d / end.norm(dim=-1) for d, end in zip(given.depth, ends, strict=True)]
+    text = "depth is the distance along the ray: divide by the length of each pixel's ray of z = 1."
+    return {text: given._replace(depth=z)}
+
+
+def _swapped_lens(given: Geometry) -> dict[str, Geometry]:
+    k = given.intrinsics.clone()
+    k[:, 0, 0], k[:, 1, 1] = given.intrinsics[:, 1, 1], given.intrinsics[:, 0, 0]
+    return {"the two focal lengths are swapped: fx stands first.": given._replace(intrinsics=k)}
 
 
 def _matching(given: Geometry) -> tuple[float, float]:
-    """Share of one view's surface points that another view sees at the same depth; share that lands."""
+    """Share of one view's surface points that another view sees at the same depth; share that lands there."""
     cameras, intrinsics, depth = given
     agreed = tried = landed = 0
-    pairs = [(i, i + 1) for i in range(len(depth) - 1)] + [(0, j) for j in range(2, len(depth))]
+    able = views_with_depth(given)
+    pairs = list(zip(able, able[1:], strict=False)) + [(able[0], other) for other in able[2:]]
     for i, j in pairs[:MAX_PAIRS]:
         seen = unproject_depth(depth[i], intrinsics[i], cameras[i])[depth[i] > 0]
         points = seen[:: max(1, len(seen) // SAMPLES)]
@@ -157,6 +203,11 @@ def _matching(given: Geometry) -> tuple[float, float]:
         column, row = pixels[inside].long().unbind(-1)
         there = depth[j][row, column]
         agreed += int(((z[inside] - there).abs() < CLOSE * there).sum())
-        landed += int(inside.sum())
+        landed += int((there > 0).sum())
         tried += len(points)
     return agreed / max(tried, 1), landed / max(tried, 1)
+
+
+def views_with_depth(given: Geometry) -> list[int]:
+    """Those that have any: two at least are needed to judge by depth."""
+    return [view for view, depth in enumerate(given.depth) if (depth > 0).any()]

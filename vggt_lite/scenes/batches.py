@@ -75,7 +75,11 @@ def assemble(
 def image_sides(
     size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
 ) -> tuple[int, int]:
-    """Height and width of a batch's images: the longer side is `size`, the other a multiple of the patch."""
+    """Height and width of a batch's images: the longer side is `size`, the other the nearest whole patches.
+
+    Upright and lying pictures are equally frequent, squares among them even where a side has few patches.
+    The released training draws otherwise, see `own.released_sides`.
+    """
     low, high = aspects
     if low == high == 1:
         return size, size

@@ -1,7 +1,7 @@
 """`check_scene`: what is wrong with a scene folder, said so that it can be repaired.
 
-Beyond files and shapes it looks at the numbers, and where there is depth it asks the decisive question of
-`agreement.py`: do the views agree on where surfaces are?
+Beyond files and shapes it looks at the numbers, and where depth, points or tracks say where surfaces are it
+asks the decisive question of `agreement.py`: do the views agree on that?
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.scenes.agreement import Geometry, SeenPoints, points_agree, views_agree
+from vggt_lite.scenes.agreement import Geometry, SeenPoints, Verdict, judge, views_with_depth
 from vggt_lite.scenes.scene_files import SceneFiles
 
 BORDER = 0.05  # of the side; the lens of a picture twice as large has its principal point there
 EXIF_ORIENTATION = 0x0112
+FEWEST_TRACKS = 8  # that two views saw: fewer say nothing about cameras
 
 
 @dataclass
@@ -39,12 +40,18 @@ class Readings:
     points: Tensor | None = None  # (N, 3) world: what the tracks are tracks of
 
     def geometry(self) -> Geometry:
-        """Cameras, and depth if every view has it."""
-        depth = self.depth if self.depth and all(d is not None for d in self.depth) else None
-        return Geometry.of(self.cam_from_world, self.intrinsics, depth, self.masks)
+        """Cameras, and trusted depth of the views that have it."""
+        depth = [torch.zeros(size) for size in self.sizes]
+        for view, values in enumerate(self.depth or []):
+            if values is not None:
+                trusted = True if self.masks is None else torch.from_numpy(self.masks[view])
+                depth[view] = torch.from_numpy(values) * trusted
+        return Geometry(self.cam_from_world, self.intrinsics, depth)
 
-    def seen_points(self) -> SeenPoints:
-        """The points of a sparse model, and where the views saw them."""
+    def seen_points(self) -> SeenPoints | None:
+        """The points of a sparse model, or tracks, and where the views saw them; None if they are few."""
+        if self.tracks is None or int((self.visibility.sum(0) > 1).sum()) < FEWEST_TRACKS:
+            return None
         widths = torch.tensor(self.sizes)[:, 1]
         return SeenPoints(self.points, self.tracks, self.visibility, widths)
 
@@ -78,6 +85,11 @@ def check_scene(folder: str | Path) -> list[str]:
 
 def check_readings(parts: Readings) -> list[str]:
     """The questions of `check_scene`, put to what was read of a scene in whatever format."""
+    return examine(parts).problems
+
+
+def examine(parts: Readings) -> Verdict:
+    """What is wrong, and what could not be told. Conventions are looked at if nothing else is wrong."""
     problems = list(parts.problems)
     problems += _rotated_images([path for path in parts.pictures if path is not None])
     if parts.cam_from_world is not None:
@@ -86,14 +98,27 @@ def check_readings(parts: Readings) -> list[str]:
         problems += _depths(parts)
     if parts.tracks is not None and parts.sizes:
         problems += _tracks(parts)
-    if parts.cam_from_world is None or len(parts.names) < 2 or problems:
-        return problems
-    geometry = parts.geometry()
-    if geometry.depth:
-        problems += views_agree(parts.cameras_file, geometry)
-    if parts.points is not None:
-        problems += points_agree(parts.cameras_file, geometry, parts.seen_points())
-    return problems
+    if problems or parts.cam_from_world is None:
+        return Verdict(problems, [])
+    return _conventions(parts)
+
+
+def _conventions(parts: Readings) -> Verdict:
+    """What depth says of the cameras; what the points of a sparse model say; else what tracks say."""
+    path, geometry, seen = parts.cameras_file, parts.geometry(), parts.seen_points()
+    verdicts = [judge(path, geometry)] if len(views_with_depth(geometry)) > 1 else []
+    if seen is not None and (seen.world is not None or not verdicts or verdicts[0].notes):
+        verdicts.append(judge(path, geometry, seen))
+    problems = [problem for verdict in verdicts for problem in verdict.problems]
+    notes = [note for verdict in verdicts for note in verdict.notes]
+    if not verdicts:
+        notes = [
+            f"{path}: conventions were not checked: no depth, points or tracks say where surfaces are (it "
+            f"takes depth in two views, or {FEWEST_TRACKS} tracks)."
+        ]
+    elif problems or not all(verdict.notes for verdict in verdicts):
+        notes = []  # something could tell
+    return Verdict(problems, notes)
 
 
 def _rotated_images(pictures: list[Path]) -> list[str]:

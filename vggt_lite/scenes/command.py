@@ -12,7 +12,11 @@ def scenes_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--count", type=int, default=4, metavar="N", help="number of scenes")
     sub.add_argument("--views", type=int, default=4, metavar="S")
     sub.add_argument("--size", type=int, default=64, metavar="PIXELS")
-    sub.add_argument("--varied", action="store_true", help="all lenses and paths, not only NANO's domain")
+    sub.add_argument(
+        "--varied",
+        action="store_true",
+        help="TINY's domain, not NANO's: all lenses, paths and shapes; only a sheet shows what flies past",
+    )
 
 
 def import_options(sub: argparse.ArgumentParser) -> None:
@@ -38,9 +42,10 @@ def run_scenes(args) -> None:
     from vggt_lite.viz.sheet import write_sheet
 
     config = VARIED_SCENES if args.varied else SceneConfig()
+    if args.what != "sheet":  # training makes the tracks of stored scenes from depth, as if nothing moved
+        config = config.with_(moving_objects=0)
     if args.what == "ahead":
-        still = config.with_(moving_objects=0)  # tracks are made from depth later, as if nothing moved
-        render_ahead(args.out, still, args.count, args.views, args.size, args.seed)
+        render_ahead(args.out, config, args.count, args.views, args.size, args.seed)
     elif args.what == "sheet":
         batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
         write_sheet(batch, args.out, first_seed=args.seed)
@@ -76,15 +81,15 @@ def which(text: str) -> int | slice:
 
 
 def run_check_data(args) -> int:
-    """`vggt-lite check-data`: exit code 1 if anything is wrong."""
-    from vggt_lite.scenes.check import Readings, check_readings
+    """`vggt-lite check-data`: exit code 1 if anything is wrong; what could not be told is no fault."""
+    from vggt_lite.scenes.check import Readings, examine
     from vggt_lite.scenes.readers import MAX_CHECKED, find_scenes, is_known, open_scene, readings_of_views
     from vggt_lite.viz.check_page import MOST_SCENES, Checked, check_name, write_check_page
 
     found, kept = find_scenes(args.folder), []
     if args.out:
         check_name(args.out)
-    problems, said = [], f"{len(found)} scene{'s' * (len(found) != 1)}"
+    problems, notes, said = [], [], f"{len(found)} scene{'s' * (len(found) != 1)}"
     for folder in found:
         if is_known(folder):
             views = open_scene(folder)
@@ -93,12 +98,13 @@ def run_check_data(args) -> int:
             said = f"{views}{looked}" if len(found) == 1 else said
         else:
             readings = Readings.of_folder(folder)
-        wrong = check_readings(readings)
-        problems += wrong
+        wrong, untold = examine(readings)
+        problems, notes = problems + wrong, notes + [f"note: {note}" for note in untold]
         if args.out and (wrong or len(kept) < MOST_SCENES):  # maps of all would not fit into memory
-            kept.append(Checked(folder, readings, wrong))
+            kept.append(Checked(folder, readings, wrong, untold))
             kept = sorted(kept, key=lambda one: not one.problems)[:MOST_SCENES]
-    print("\n".join(problems) or f"nothing wrong with {said}.")
+    nothing = f"nothing wrong with {said}" + (", as far as it could be told:" if notes else ".")
+    print("\n".join((problems or [nothing]) + notes))
     if args.out:
         print(f"written: {write_check_page(args.out, kept, len(found))} (open it in a browser)")
     return int(bool(problems))

@@ -16,7 +16,7 @@ from torch import Tensor
 from vggt_lite.config import TrainConfig
 from vggt_lite.geometry import project_points
 from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.batches import BatchSource, assemble, draw_batch_shape, image_sides, step_generator
+from vggt_lite.scenes.batches import BatchSource, assemble, draw_batch_shape, step_generator
 from vggt_lite.scenes.overlap import usual_depth, view_overlap
 from vggt_lite.scenes.readers import Views, find_scenes, open_scene, to_batch
 
@@ -75,7 +75,7 @@ class OwnScenes:
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
-        size = image_sides(self.size, self.patch_size, self.config.aspects, generator)
+        size = released_sides(self.size, self.patch_size, self.config.aspects, generator)
         able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
         drawn = torch.randint(len(able), (scenes,), generator=generator).tolist()
         return SceneBatch.cat([self.scene(able[i], views, size, progress, generator) for i in drawn])
@@ -99,6 +99,22 @@ class OwnScenes:
             tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
         columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
         return assemble(*columns, self.config, generator, tracks, seen)
+
+
+def released_sides(
+    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
+) -> tuple[int, int]:
+    """Height and width of a batch's pictures, drawn as by the released training.
+
+    Height ÷ width is uniform in `aspects`, at two decimals; the longer side is `size`, the other is rounded
+    down to whole patches. There aspects end at 1; beyond it pictures are upright here.
+    """
+    low, high = aspects
+    if low == high == 1:
+        return size, size
+    aspect = round(low + (high - low) * float(torch.rand((), generator=generator)), 2)
+    shorter = max(1, int(size * min(aspect, 1 / aspect)) // patch_size) * patch_size
+    return (shorter, size) if aspect < 1 else (size, shorter)
 
 
 class Mixed:

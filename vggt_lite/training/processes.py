@@ -8,6 +8,7 @@ the model is divided as well). So N processes lower the very loss that one would
 same way, and nothing here does anything.
 """
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from vggt_lite.layers.block import Block
 from vggt_lite.scenes.batch import SceneBatch
+
+# Buffers are constants here: no need to send them in every step. The option has another name since torch 2.13
+_BUFFERS = "forward_sync_buffers"
+if _BUFFERS not in inspect.signature(DistributedDataParallel).parameters:
+    _BUFFERS = "broadcast_buffers"
 
 _divide_model = False  # this job trains with FSDP2 instead of DDP
 _sums_are_shared = False  # `batch_sum` asks the others; only inside `whole_batch`
@@ -177,10 +184,8 @@ def wrap(model: nn.Module) -> nn.Module:
     if count() == 1:
         return model
     if not _divide_model:
-        # A head without a loss in this batch, or DINOv2's mask token, may be left out of a step
-        return nn.parallel.DistributedDataParallel(
-            model, broadcast_buffers=False, find_unused_parameters=True
-        )
+        # A head without a loss in this batch, a tracker without tracks say, is left out of the step
+        return DistributedDataParallel(model, find_unused_parameters=True, **{_BUFFERS: False})
     from torch.distributed.fsdp import FSDPModule, fully_shard  # two seconds to import
 
     if not isinstance(model, FSDPModule):

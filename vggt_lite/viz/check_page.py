@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
-from vggt_lite.scenes.agreement import Geometry, Mistake, likely_mistake
+from vggt_lite.scenes.agreement import Geometry, Mistake, likely_mistake, places, views_with_depth
 from vggt_lite.scenes.check import Readings
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.html import figures_block, maps_table, write_page
@@ -23,16 +23,18 @@ from vggt_lite.viz.scene import draw_scene
 
 MOST_SCENES = 12  # on one page
 MOST_VIEWS = 8  # of a scene whose pictures and points are drawn
-MOST_SIGHTINGS = 60  # points of a sparse model drawn in a picture
+MOST_SIGHTINGS = 60  # points of a sparse model or tracks drawn in a picture
+MOST_FAR = 20  # times the median distance: points beyond it would make all others a dot
 GRAY = 128
 
 
 class Checked(NamedTuple):
-    """A scene, what was read of it, and what is wrong with it."""
+    """A scene, what was read of it, and what was found."""
 
     folder: Path
     readings: Readings
     problems: list[str]
+    notes: Sequence[str] = ()  # what could not be told
 
 
 def write_check_page(path: str | Path, checked: Sequence[Checked], count: int | None = None) -> Path:
@@ -63,7 +65,7 @@ def check_name(path: str | Path) -> Path:
 
 def check_section(checked: Checked) -> str:
     """One scene: its name, its problems, and as much of it as can be drawn."""
-    parts = [f"<h2>{html.escape(str(checked.folder))}</h2>", _problems(checked.problems)]
+    parts = [f"<h2>{html.escape(str(checked.folder))}</h2>", _findings(checked)]
     readings = checked.readings
     which = drawable_views(readings)
     if which:
@@ -86,20 +88,21 @@ def drawable_views(readings: Readings) -> list[int]:
     return found[:MOST_VIEWS]
 
 
-def _problems(problems: list[str]) -> str:
-    if not problems:
-        return "<p><b>Nothing wrong.</b></p>"
-    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
-    return f"<p><b>Wrong:</b></p><ul>{items}</ul>"
+def _findings(checked: Checked) -> str:
+    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in checked.notes)
+    if not checked.problems:
+        how_far = ", as far as it could be told:" if notes else "."
+        return f"<p><b>Nothing wrong{how_far}</b></p>{notes}"
+    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in checked.problems)
+    return f"<p><b>Wrong:</b></p><ul>{items}</ul>{notes}"
 
 
 def mistake_in(scene: Thinned) -> Mistake | None:
-    """The common mistake that explains the drawn views, as `check_readings` looks for it in all."""
-    if len(scene.pictures) < 2:
-        return None
-    if all((depth > 0).any() for depth in scene.geometry.depth):
-        return likely_mistake(scene.geometry)
-    return None if scene.seen is None else likely_mistake(scene.geometry, scene.seen)
+    """The common mistake that explains the drawn views, as `examine` looks for it in all."""
+    by_depth = len(views_with_depth(scene.geometry)) > 1
+    mistake = likely_mistake(scene.geometry) if by_depth else None
+    stated = scene.seen is not None and (scene.seen.world is not None or not by_depth)
+    return likely_mistake(scene.geometry, scene.seen) if mistake is None and stated else mistake
 
 
 def _world(readings: Readings, scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
@@ -136,9 +139,14 @@ def _cloud(scene: Thinned, geometry: Geometry) -> tuple[Cloud, str]:
         views.append(np.full(len(points[-1]), view))
     what = "Depth of each view, unprojected by its camera"
     if not any(map(len, points)) and scene.seen is not None:
-        points = [transform_points(geometry.cam_from_world[0], scene.seen.world)]
+        world = places(geometry, scene.seen)
+        if scene.seen.world is None:
+            world = world[scene.seen.visibility.sum(0) > 1]  # one view says nothing of how far away it is
+        points = [transform_points(geometry.cam_from_world[0], world)]
+        distance = points[0].norm(dim=-1)
+        points = [points[0][distance <= MOST_FAR * distance.median()]]
         colors, views = [np.full((len(points[0]), 3), GRAY, np.uint8)], [np.zeros(len(points[0]), int)]
-        what = "Points of the sparse model"
+        what = "Points of the sparse model" if scene.seen.world is not None else "Tracks, triangulated"
     elif not any(map(len, points)):
         points = [invert_rigid(cameras)[:, :3, 3]]
         colors, views = [np.full((len(cameras), 3), GRAY, np.uint8)], [np.arange(len(cameras))]
@@ -180,24 +188,26 @@ def _image(picture: np.ndarray, alt: str) -> str:
 
 
 def _sightings(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
-    """Where the views of a sparse model saw its points, and where their cameras put them."""
+    """Where views saw the points of a sparse model, or of tracks, and where their cameras put them."""
     if scene.seen is None:
         return ""
-    few = scene.seen.visibility.sum(0).argsort(descending=True, stable=True)[:MOST_SIGHTINGS]
+    times = scene.seen.visibility.sum(0)
+    few = times.argsort(descending=True, stable=True)[:MOST_SIGHTINGS]
+    few = few[times[few] > 1]
     four = slice(0, 4)
     seen = scene.seen.visibility[four, few]
     if not seen.any():
         return ""
-    parts = ["<h3>Where the points were seen, and where the cameras put them</h3>"]
+    what = "tracks" if scene.seen.world is None else "points of the sparse model"
+    parts = [f"<h3>Where {what} were seen, and where the cameras put them</h3>"]
     for kind, geometry in (("as it is", scene.geometry), ("mended", mistake and mistake.mended)):
         if geometry is not None:
-            pixels, _ = project_points(scene.seen.world[few], geometry.cam_from_world, geometry.intrinsics)
+            world = places(geometry, scene.seen)[few]
+            pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
             drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
             png = preview_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
             data = base64.b64encode(png).decode()
-            parts.append(
-                f'<p><img alt="points of the sparse model, {kind}" src="data:image/png;base64,{data}"></p>'
-            )
+            parts.append(f'<p><img alt="{what}, {kind}" src="data:image/png;base64,{data}"></p>')
     parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
     return "".join(parts)
 

@@ -25,12 +25,13 @@ class Thinned(NamedTuple):
     pictures: list[np.ndarray]  # S × (H, W, 3) uint8
     geometry: Geometry  # for these pixels; depth 0 where there is none
     sizes: list[tuple[int, int]]  # (H, W)
-    seen: SeenPoints | None  # of a sparse model, in these pixels
+    seen: SeenPoints | None  # of a sparse model or tracks, in these pixels
 
 
 def thinned(readings: Readings, which: list[int]) -> Thinned:
     """Some views of what was read of a scene, which must have pictures and cameras."""
     pictures, depths, lenses, sizes, tracks = [], [], [], [], []
+    seen = readings.seen_points()
     for view in which:
         picture = to_rgb(readings.pictures[view], str(readings.pictures[view]))
         scale = min(1.0, LONGEST / max(picture.size))
@@ -42,13 +43,12 @@ def thinned(readings: Readings, which: list[int]) -> Thinned:
         lenses.append(window.intrinsics_to_network(readings.intrinsics[view]))
         depths.append(_depth(readings, view, window))
         sizes.append((height, width))
-        if readings.points is not None:
-            tracks.append(window.to_network(readings.tracks[view]))
+        if seen is not None:
+            tracks.append(window.to_network(seen.tracks[view]))
     geometry = Geometry(readings.cam_from_world[which], torch.stack(lenses), depths)
-    seen = None
-    if readings.points is not None:
+    if seen is not None:
         widths = torch.tensor(sizes)[:, 1]
-        seen = SeenPoints(readings.points, torch.stack(tracks), readings.visibility[which], widths)
+        seen = SeenPoints(seen.world, torch.stack(tracks), seen.visibility[which], widths)
     return Thinned(pictures, geometry, sizes, seen)
 
 
