@@ -1,7 +1,8 @@
 """Gather what a training leaves behind: `python tools/training_report.py runs/nano data/weights/nano`.
 
 Writes PREFIX_log.jsonl (the logs of all stages, one after the other) and PREFIX_curves.png, and puts the
-tables of stages and of held-out figures (PREFIX_evaluation.json) into README.md beside them.
+tables of stages and of held-out figures (PREFIX_evaluation.json) into README.md beside them; so too those of
+photographs, where there is a PREFIX_photographs.json. `… tables data/weights/tiny` puts in these two alone.
 """
 
 import json
@@ -59,6 +60,10 @@ def kind_of(scenes: SceneConfig) -> str:
 def put_between(text: str, marker: str, table: str) -> str:
     """Replace what stands between <!-- marker: begin --> and <!-- marker: end -->."""
     begin, end = f"<!-- {marker}: begin -->", f"<!-- {marker}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(
+            f"README.md must hold the lines {begin} and {end} once each: add them where it belongs."
+        )
     before, rest = text.split(begin)
     return f"{before}{begin}\n{table.strip()}\n{end}{rest.split(end)[1]}"
 
@@ -82,9 +87,22 @@ def main(run: str, prefix: str) -> None:
     preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = put_between(text, f"{preset} stages", stage_table(records, preset))
+    readme.write_text(text, encoding="utf-8")
+    put_reports(prefix)
+
+
+def put_reports(prefix: str) -> None:
+    """The tables of PREFIX_evaluation.json and, if it is there, PREFIX_photographs.json into README.md."""
+    preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
     text = put_between(text, preset, Report.load(f"{prefix}_evaluation.json").to_markdown())
+    if (photographs := Path(f"{prefix}_photographs.json")).is_file():
+        text = put_between(text, f"{preset} photographs", Report.load(photographs).to_markdown())
     readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "tables":
+        put_reports(sys.argv[2])
+    else:
+        main(*sys.argv[1:])

@@ -7,7 +7,7 @@ import warnings
 WEIGHTS = '"tiny" or "nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
 FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
 # each carries a sentence that says what to do
-WRONG_USE = (ValueError, OSError, MemoryError, FloatingPointError)
+WRONG_USE = (ValueError, OSError, ImportError, MemoryError, FloatingPointError)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
-from vggt_lite.evaluation.protocols import HOME
+from vggt_lite.evaluation.protocols import HOME, home_of
 from vggt_lite.files import whole_file
 from vggt_lite.model import VGGT
 from vggt_lite.viz import metrics_table, scene_section, write_page
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     out = Path(args.out)
     model = VGGT.from_pretrained(args.weights)
-    kind, _ = HOME.get(args.weights, HOME["tiny"])
+    kind, _ = HOME[home_of(model.config)]
     scene, photographs = held_out_scene(model, SEED, scenes=kind), motorcycle(model)
     average = usual(bundled_report(args.weights)) if args.weights in HOME else ""
     parts = [

@@ -21,6 +21,7 @@ from tests.scenes.foreign import S, truth
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
 from vggt_lite.evaluation.datasets.ply import read_ply
 from vggt_lite.evaluation.datasets.sample import look_up, random_frames
+from vggt_lite.evaluation.icp import refined
 from vggt_lite.evaluation.report import Report
 from vggt_lite.scenes.pixel_map import PixelMap
 from vggt_lite.scenes.readers.colmap_files import Camera
@@ -84,6 +85,10 @@ def test_eth3ds_depth_is_found_through_the_distortion(tmp_path):
         report["depth_abs_rel"] < 0.004 < report.constant["depth_abs_rel"]
     )  # half a pixel of the depth file
     assert report["depth_overall"] < 0.01 and report["point_overall"] < 0.01  # metres
+    assert (
+        report["point_f_score"] > 99 and report["ate_rmse"] < 1e-4 and report["rpe_rotation_rmse_deg"] < 1e-3
+    )
+    assert report["depth_abs_rel_scale_shift_l1"] < 0.004 and "depth_abs_rel_none" not in report.model
     assert report["auc_30"] == 100 and report.protocol["unit"] == "m"
 
     def stretch(pred):
@@ -93,6 +98,7 @@ def test_eth3ds_depth_is_found_through_the_distortion(tmp_path):
     model.change = stretch
     worse = evaluate_data(model, "eth3d", tmp_path, PAD)
     assert 0.05 < worse["depth_abs_rel"] < 0.12
+    assert worse["depth_abs_rel_median_per_image"] < 0.005  # one scale for each image can
     assert worse["depth_overall"] > 5 * worse["point_overall"]  # the other road was left alone
 
 
@@ -152,7 +158,7 @@ def test_dtu_drops_what_is_far_unobserved_or_below_the_table():
     found = dtu.judge(torch.cat([sheet + up, stray]), torch.cat([sheet, below]), observed)
     assert found["accuracy"] == pytest.approx(2) and found["completeness"] == pytest.approx(2, abs=0.01)
     assert found["chamfer"] == pytest.approx(2, abs=0.01) and found["accuracy_median"] == pytest.approx(2)
-    lost = dtu.refined(sheet + 500, sheet)  # too far for ICP
+    lost = refined(sheet + 500, sheet, dtu.ICP_DISTANCE)  # too far for ICP
     assert torch.equal(lost, sheet + 500) and dtu.judge(lost, sheet, observed)["chamfer"] == 20
 
 

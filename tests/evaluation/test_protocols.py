@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tests.training.test_parts import SMALL
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import NANO, TINY, VGGT_1B, SceneConfig
 from vggt_lite.evaluation.components import COMPONENTS, correlations, motion_components, rotation_vector
 from vggt_lite.evaluation.constant import ConstantPredictor, nearest_rotation
-from vggt_lite.evaluation.protocols import evaluate, predict
+from vggt_lite.evaluation.protocols import HOME, evaluate, home_of, kind_of, predict
 from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.rows import ROWS
 from vggt_lite.evaluation.scores import Scores
@@ -41,7 +41,7 @@ def oracle(scenes, scale=1.0) -> Predictions:
 
 
 def scored(pred, scenes) -> dict[str, float]:
-    scores = Scores()
+    scores = Scores(thorough=True)
     scores.add(pred, scenes, patch_size=8)
     return scores.result()
 
@@ -53,8 +53,14 @@ def test_a_perfect_model_gets_full_marks_at_any_scale(scenes, scale):
         assert found[key] == pytest.approx(100, abs=0.5), key
     for key in "rotation_median_deg translation_median_deg fov_median_deg".split():
         assert found[key] == pytest.approx(0, abs=0.1), key
-    for key in "depth_abs_rel point_error depth_point_error".split():
+    for key in "depth_abs_rel point_error depth_point_error ate_rmse rpe_translation_rmse".split():
         assert found[key] == pytest.approx(0, abs=2e-3), key
+    for key in "depth_f_score point_f_score".split():
+        assert found[key] == pytest.approx(100), key
+    for key in "depth_overall point_accuracy point_completeness depth_abs_rel_scale_shift".split():
+        assert found[key] == pytest.approx(0, abs=2e-3), key
+    as_it_is = found["depth_abs_rel_none"]  # the only figure that knows of the unit
+    assert as_it_is == pytest.approx(scale - 1, abs=1e-3)
     for name in COMPONENTS:
         assert found[f"correlation_{name}"] == pytest.approx(1, abs=1e-3), name
 
@@ -82,6 +88,52 @@ def test_depth_that_is_wrong_by_a_tenth_scores_a_tenth(scenes):
     pred.depth[left] *= 1.2
     found = scored(pred, scenes)
     assert found["depth_abs_rel"] == pytest.approx(0.1, abs=0.02)
+    assert found["depth_abs_rel_none"] == pytest.approx(0.1, abs=1e-4)
+    assert found["depth_delta_125_none"] == 100
+
+
+def test_a_shift_of_depth_is_forgiven_only_by_the_alignments_that_shift(scenes):
+    pred = oracle(scenes)
+    pred.depth = 0.5 * pred.depth + 0.3
+    found = scored(pred, scenes)
+    for name in ("scale_shift", "scale_shift_l1"):
+        assert found[f"depth_abs_rel_{name}"] < 1e-5 and found[f"depth_delta_125_{name}"] == 100
+    assert min(found[f"depth_abs_rel{name}"] for name in ("", "_none", "_median_per_image", "_scale")) > 0.05
+
+
+def test_the_last_camera_out_of_place_costs_the_path_and_a_cloud_beside_the_truth_its_f_score(scenes):
+    pred = oracle(scenes)
+    pred.cam_from_world = pred.cam_from_world.clone()
+    pred.cam_from_world[:, -1, :, 3] += 0.5
+    pred.point_map = pred.point_map + 0.2 * torch.randn(
+        pred.point_map.shape, generator=torch.Generator().manual_seed(0)
+    )
+    found = scored(pred, scenes)
+    assert found["ate_rmse"] > 0.01 and found["rpe_rotation_rmse_deg"] < 0.1 < found["rpe_translation_rmse"]
+    assert found["point_f_score"] < 80 and found["point_overall"] > 0.03
+
+
+def test_what_is_watched_during_a_training_leaves_out_the_slow_figures(scenes):
+    scores = Scores()
+    scores.add(oracle(scenes), scenes, patch_size=8)
+    assert not any("f_score" in key or "scale" in key for key in scores.result())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [({"num_views": 1}, "--views"), ({"size": 60}, r"--size.* try 64"), ({"num_scenes": 0}, "--scenes")],
+)
+def test_impossible_requests_are_refused_before_anything_is_computed(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        evaluate(VGGT(SMALL), **arguments)
+
+
+def test_a_model_is_at_home_where_its_size_says_whatever_its_file_is_called():
+    assert home_of(NANO) == home_of(NANO.with_(image_size=48)) == "nano"
+    assert home_of(TINY) == home_of(TINY.with_(dense_dim=16)) == home_of(VGGT_1B) == "tiny"
+    assert (
+        kind_of(HOME["tiny"][0]) == "TINY's kind" and kind_of(SceneConfig(walls="landmark")) != "NANO's kind"
+    )
 
 
 def test_a_step_up_is_height_whatever_way_the_camera_looks():
@@ -138,11 +190,12 @@ def test_a_report_of_a_real_network_survives_json_and_does_not_depend_on_the_bat
     whole = evaluate(model, batch_size=3, **options)
     for key in ROWS:
         assert report[key] == pytest.approx(whole[key], rel=1e-3, abs=1e-3), key
+    assert report.protocol["batch_size"] == 2 and "of NANO's kind" in report.protocol["text"]
 
     loaded = Report.load(report.save(tmp_path / "report.json"))
     assert loaded.to_markdown() == report.to_markdown()
     assert loaded.protocol["first_seed"] == 1_000_000 and loaded.protocol["hardware"]
-    assert "| pose AUC@30 | ↑ |" in loaded.to_markdown()
+    assert "| pose AUC@30 | ↑ |" in loaded.to_markdown() and "| as it is | " in loaded.to_markdown()
 
 
 def test_heads_that_a_model_lacks_are_left_out():

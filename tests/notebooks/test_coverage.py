@@ -48,10 +48,12 @@ PLUMBING = set(
     scenes.readers.co3d scenes.readers.colmap scenes.readers.colmap_files scenes.readers.formats
     scenes.readers.importing scenes.readers.nerfstudio scenes.readers.parse scenes.readers.views
     scenes.readers.vkitti2 scenes.readers.scene_folder scenes.command scenes.own scenes.overlap scenes.photo
+    scenes.triangulate
     training.checkpoint training.log training.presets training.state training.command training.processes
     training.pieces training.grow training.memory training.fine_tune
     training.fine_tune_command
-    evaluation.command evaluation.photographs evaluation.datasets.benchmark evaluation.datasets.co3d
+    evaluation.command evaluation.figures evaluation.own evaluation.photographs
+    evaluation.datasets.benchmark evaluation.datasets.co3d
     evaluation.datasets.dtu evaluation.datasets.eth3d evaluation.datasets.ply evaluation.datasets.sample
     evaluation.datasets.tapvid
     evaluation.examples reconstruction.fit reconstruction.saving reconstruction.summary

@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
+from vggt_lite.evaluation.own import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
-from vggt_lite.evaluation.protocols import HOME, evaluate
+from vggt_lite.evaluation.protocols import HOME, check_counts, check_size, evaluate, home_of
 from vggt_lite.evaluation.report import Report, file_sha256
+from vggt_lite.evaluation.rows import OWN
 from vggt_lite.evaluation.tracks import MODES as QUERY_MODES
 from vggt_lite.model import VGGT
 from vggt_lite.releases import WEIGHT_FILES
@@ -21,12 +23,17 @@ def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
     """Add the options of `vggt-lite evaluate`; `weights` explains what a name of weights may be."""
     sub.add_argument("--weights", default="nano", help=weights)
     what = sub.add_mutually_exclusive_group()
-    what.add_argument("--data", choices=tuple(DATA_SETS), help="a published data set, in --root")
+    what.add_argument(
+        "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
+    )
     what.add_argument("--photographs", action="store_true", help="pairs of photographs that are at hand")
-    sub.add_argument("--root", metavar="FOLDER", help="where the data set lies; see docs/evaluation.md")
-    sub.add_argument("--varied", action="store_true", help="generate TINY's kind of scenes, not NANO's")
+    sub.add_argument("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
     sub.add_argument(
-        "--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of TINY's kind; or all"
+        "--kind", choices=tuple(HOME),
+        help="of generated scenes; default: nano's for models made for at most 64 pixels, else tiny's",
+    )  # fmt: skip
+    sub.add_argument(
+        "--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all"
     )
     sub.add_argument(
         "--views", type=int, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's"
@@ -35,6 +42,10 @@ def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
     sub.add_argument("--seed", type=int, default=0, help="for the choice of a data set's frames")
     sub.add_argument("--mode", choices=MODES, help="fit pictures to that size; default: crop (pairs: pad)")
     sub.add_argument("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
+    sub.add_argument(
+        "--icp", type=float, metavar="DISTANCE",
+        help="refine points by ICP first (eth3d: metres; own and generated scenes: share of their scale)",
+    )  # fmt: skip
     sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
     sub.add_argument("--page", metavar="FILE", help="also draw it, as an HTML page")
 
@@ -47,17 +58,25 @@ def run_evaluate(args: argparse.Namespace) -> None:
     """
     if (args.data is None) != (args.root is None):
         raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
+    refuse_icp(args)
+    views = NUM_VIEWS if args.views is None else args.views
+    check_counts(args.scenes, views)
     model, device = VGGT.from_pretrained(args.weights), pick_device()
-    options = Options(args.views, args.seed, args.mode or "crop", args.size, args.queries)
-    if args.data:
+    size = model.config.image_size if args.size is None else args.size
+    check_size(size, model.config.patch_size)
+    options = Options(args.views, args.seed, args.mode or "crop", args.size, args.queries, args.icp)
+    if args.data == OWN:
+        report = evaluate_own(model, args.root, args.scenes, views, size, args.seed, device, args.icp)
+    elif args.data:
         report = evaluate_data(model, args.data, args.root, options, args.scenes, device)
     elif args.photographs:
         report = evaluate_photographs(model.to(device), Options(mode=args.mode or "pad", size=args.size))
     else:
-        domain, number = HOME["tiny"] if args.varied else HOME.get(args.weights, HOME["nano"])
+        domain, number = HOME[args.kind or home_of(model.config)]
+        number = number if args.scenes is None else args.scenes
         report = evaluate(
-            model, args.scenes or number, num_views=args.views or NUM_VIEWS,
-            size=args.size or model.config.image_size, scene_config=domain, device=device,
+            model, number, num_views=views, size=size, scene_config=domain, device=device,
+            icp_distance=args.icp,
         )  # fmt: skip
     report.protocol["weights"] = weights_used(args.weights)
     print(report)
@@ -67,6 +86,19 @@ def run_evaluate(args: argparse.Namespace) -> None:
         from vggt_lite.viz.report_page import write_report_page
 
         print(f"written: {write_report_page({report.protocol['weights']['name']: report}, args.page)}")
+
+
+def refuse_icp(args: argparse.Namespace) -> None:
+    """Raises: ValueError: a distance that is none, or where nothing would be refined."""
+    if args.icp is None:
+        return
+    if not args.icp > 0:
+        raise ValueError(f"--icp {args.icp} must be a distance above 0.")
+    if args.photographs or args.data in ("co3d", "dtu", "tapvid-davis"):
+        raise ValueError(
+            "--icp is for points of eth3d, of your own and of generated scenes; dtu's protocol has an ICP "
+            "of its own, and the others compare no points."
+        )
 
 
 def report_options(sub: argparse.ArgumentParser) -> None:

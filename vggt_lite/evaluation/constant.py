@@ -4,6 +4,7 @@ Scenes of one kind resemble each other, so an average scene is a fair guess. A n
 only by how far it beats this one.
 """
 
+import math
 from types import SimpleNamespace
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from vggt_lite.config import SceneConfig
 from vggt_lite.geometry import camera_from_pose_encoding, pose_encoding_from_camera, unproject_depth
 from vggt_lite.model.predictions import Predictions
+from vggt_lite.scenes.cameras import square_pixel_intrinsics
 from vggt_lite.scenes.generate import generate_scenes
 from vggt_lite.scenes.normalize import normalize_scene
 
@@ -43,9 +45,9 @@ class ConstantPredictor:
 
     def __call__(self, images: Tensor, query_points: Tensor | None = None) -> Predictions:
         scenes, views, _, height, width = images.shape
-        encoding = self.encoding.expand(scenes, -1, -1)
+        encoding = self.encoding[:views].expand(scenes, -1, -1)
         cam_from_world, intrinsics = camera_from_pose_encoding(encoding, (height, width))
-        depth = self.depth.expand(scenes, -1, -1, -1)
+        depth = self.depth[:views].expand(scenes, -1, -1, -1)
         pred = Predictions(
             images=images,
             pose_encodings=[encoding],
@@ -64,6 +66,23 @@ class ConstantPredictor:
 
     def eval(self) -> "ConstantPredictor":
         return self
+
+
+class BlindPredictor(ConstantPredictor):
+    """Answers without having seen any scene: for scenes of which there is no mean.
+
+    Not turned, each view a step to the right of the one before, everything equally far, 60° wide.
+
+    Args:
+        num_views: S, at most. size: Height and width, pixels.
+    """
+
+    def __init__(self, num_views: int, size: int, device="cpu") -> None:
+        cameras = torch.eye(3, 4).repeat(num_views, 1, 1)
+        cameras[:, 0, 3] = -0.1 * torch.arange(num_views)
+        intrinsics = square_pixel_intrinsics(torch.full((num_views,), math.radians(60)), size, size)
+        self.encoding = pose_encoding_from_camera(cameras, intrinsics, (size, size)).to(device)
+        self.depth = torch.ones(num_views, size, size, device=device)
 
 
 def nearest_rotation(matrix: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 ALIGNMENTS = ("none", "median", "median_per_image", "scale", "scale_shift_l1", "scale_shift")
+HALVINGS = 36  # of the scale's interval, which begins about as wide as the scale: 11 digits
 SMALLEST = 1e-5  # unit of the truth; what an aligned depth is raised to before its logarithm is taken
 
 
@@ -128,7 +129,7 @@ def least_absolute_line(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         step, low = 2 * step, low - 2 * step
     while too_small(high):
         step, high = 2 * step, high + 2 * step
-    for _ in range(60):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if too_small(middle) else (low, middle)
     scale = (low + high) / 2

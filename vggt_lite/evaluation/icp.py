@@ -6,7 +6,7 @@ Source: Besl and McKay, "A method for registration of 3-D shapes", IEEE PAMI 14(
 import torch
 from torch import Tensor
 
-from vggt_lite.evaluation.neighbors import nearest
+from vggt_lite.evaluation.neighbors import evenly_spread, nearest
 from vggt_lite.geometry import Similarity, umeyama
 
 
@@ -49,3 +49,16 @@ def icp(source: Tensor, target: Tensor, max_distance: float, iterations: int = 3
             step.rotation @ motion.translation + step.translation,
         )
     return motion
+
+
+def refined(cloud: Tensor, target: Tensor, max_distance: float, num_points: int | None = None) -> Tensor:
+    """The cloud (N, 3) after `icp`; as it was, if it lies too far from the target (M, 3) for that.
+
+    Args:
+        num_points: so many of the cloud, evenly spread, look for their partners; None: all.
+    """
+    moving = cloud if num_points is None else evenly_spread(cloud, num_points)
+    try:
+        return icp(moving, target, max_distance).apply(cloud)
+    except ValueError:
+        return cloud

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-FEW_PAIRS = 10**7  # so many distances are simply all computed; beyond that a tree is asked, if there is one
+FEW_PAIRS = 10**6  # so many distances are simply all computed; beyond that a tree is asked, if there is one
 MOST_PAIRS = 10**10  # beyond that there must be one: all distances would take minutes
 
 
@@ -39,9 +39,10 @@ def _by_tree(points: Tensor, cloud: Tensor) -> tuple[Tensor, Tensor]:
         from scipy.spatial import cKDTree
     except ImportError as error:
         raise ImportError(
-            f"clouds of {len(points):,} and {len(cloud):,} points need SciPy: pip install 'vggt-lite[demo]'."
+            f"clouds of {len(points):,} and {len(cloud):,} points need SciPy: pip install -e '.[demo]'."
         ) from error
-    distance, index = cKDTree(cloud.cpu().numpy()).query(points.cpu().numpy(), workers=-1)
+    tree = cKDTree(cloud.cpu().numpy(), balanced_tree=False)  # built twice as fast, asked as fast
+    distance, index = tree.query(points.cpu().numpy(), workers=-1)
     return torch.from_numpy(distance).to(points), torch.from_numpy(index).to(points.device)
 
 

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, look_up, show
-from vggt_lite.evaluation.depths import depth_metrics
 from vggt_lite.evaluation.examples import motorcycle_truth
+from vggt_lite.evaluation.figures import UNITLESS, depth_figures
 from vggt_lite.evaluation.poses import relative_pose_errors
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import matrix_from_quat_xyzw
@@ -36,12 +36,14 @@ RIG_PAIRS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)
 # photographs took from each disparity.
 ALOE_FOCAL, ALOE_BASELINE, ALOE_OFFSET = 3740.0, 0.160, 270.0
 UNIT = "metres"
+ALIGNMENTS = tuple(name for name in UNITLESS if name != "median_per_image")  # one image has truth
 TEXT = (
     "{num_scenes} pairs of photographs in {num_groups} groups that no model of this repository was trained "
     "on, fitted by {mode!r}. Rotation: angle between predicted and true relative rotation. Direction of "
     "motion: angle between predicted and true translation, sign ignored (0 … 90°). Depth, where its truth "
-    "is known (left photograph): one median scale per pair, the prediction read at the truth's pixels. The "
-    "constant answer: not turned, moved to the right, one depth for all pixels. Mean over groups."
+    "is known (left photograph): one median scale per pair where no other alignment is named, the "
+    "prediction read at the truth's pixels. The constant answer: not turned, moved to the right, one depth "
+    "for all pixels. Mean over groups."
 )
 
 
@@ -110,9 +112,7 @@ def score(model, sample: Sample, options: Options) -> Scored:
         depth = look_up(scene.depth[0], scene.pixel_maps[0], pixels)
         known = (pair.depth > 0) & depth.isfinite() & (depth > 0)
         for who, guess in (("model", depth), ("constant", torch.ones_like(depth))):
-            found = depth_metrics(guess, pair.depth, known)
-            figures = {"depth_abs_rel": found["abs_rel"], "depth_delta_125": 100 * found["delta_1.25"]}
-            getattr(scored, who).update(figures)
+            getattr(scored, who).update(depth_figures(guess, pair.depth, known, ALIGNMENTS))
     return scored
 
 

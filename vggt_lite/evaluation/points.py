@@ -12,10 +12,12 @@ Which published tables use what (all after a similarity by Umeyama over correspo
 import torch
 from torch import Tensor
 
-from vggt_lite.evaluation.icp import icp
+from vggt_lite.evaluation.icp import refined
 from vggt_lite.evaluation.neighbors import evenly_spread, nearest, nearest_distance, thin_cloud
 from vggt_lite.geometry import umeyama
 from vggt_lite.training.losses.surface import surface_normals
+
+ICP_POINTS = 5000  # that look for their partners, where samples do
 
 __all__ = ["evenly_spread", "map_normals", "nearest_distance", "point_metrics", "surface_metrics"]
 
@@ -45,7 +47,8 @@ def point_metrics(
         threshold: distance within which a point counts for the F-score.
         num_samples: how many points of each cloud look for their nearest neighbour in the other (all of
             it), evenly spread; None: all. 0 leaves out the nearest-neighbour figures and saves their time.
-        icp_distance: after the alignment refine it by `icp` with this greatest distance; None does not.
+        icp_distance: after the alignment refine it by `icp` with this greatest distance (of 5,000 points,
+            unless num_samples is None); a cloud that lies too far away stays. None does not refine.
         max_distance, voxel: as for `surface_metrics`.
 
     Returns:
@@ -69,7 +72,7 @@ def point_metrics(
     }
     if num_samples != 0:
         if icp_distance is not None:
-            p = icp(p, g, icp_distance).apply(p)
+            p = refined(p, g, icp_distance, None if num_samples is None else ICP_POINTS)
         result |= surface_metrics(p, g, threshold, num_samples, max_distance, voxel)
     return result
 

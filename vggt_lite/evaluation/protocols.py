@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import nn
 
-from vggt_lite.config import VARIED_SCENES, SceneConfig
+from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, hardware, versions
-from vggt_lite.evaluation.scores import Scores
+from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.runtime import progress
 from vggt_lite.scenes.batch import SceneBatch
@@ -17,14 +17,20 @@ from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED, generate_scenes
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
 HOME = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
-TEXT = (
-    "{num_scenes} generated scenes that nobody trained on (seeds {first_seed:,} to {last_seed:,}), "
-    "{num_views} views each along the camera's path, {size} × {size} pixels, the first view as reference. "
+# How generated scenes are judged, and anyone's own
+MEASURED = (
     "Poses: all pairs of views, the larger of rotation and translation-direction error (folded to 90°) "
-    "must stay below the threshold; AUC over whole degrees. Depth: one median scale per scene, all valid "
-    "pixels. Points: similarity (Umeyama) over corresponding pixels, mean distance ÷ mean distance of the "
-    "true points from the first camera. Tracks: {num_tracks} random points of view 0, TAP-Vid. "
-    "Correlations: over all views but the first of all scenes."
+    "must stay below the threshold; AUC over whole degrees. ATE and RPE: camera centres after a similarity "
+    "(Umeyama). Depth: one median scale per scene where no other alignment is named, all valid pixels. "
+    "Points: similarity (Umeyama) over corresponding pixels, mean distance ÷ mean distance of the true "
+    "points from the first camera, which is the scene's scale; as surfaces: ICP {icp}, {surface_points:,} "
+    "points of each cloud looking for the nearest of all of the other. Tracks: {num_tracks} random points "
+    "of view 0, TAP-Vid."
+)
+TEXT = (
+    "{num_scenes} generated scenes of {kind} that nobody trained on (seeds {first_seed:,} to "
+    "{last_seed:,}), {num_views} views each along the camera's path, {size} × {size} pixels, the first view "
+    f"as reference. {MEASURED} Correlations: over all views but the first of all scenes."
 )
 
 
@@ -38,20 +44,30 @@ def evaluate(
     num_tracks: int = 32,
     batch_size: int = 20,
     device: torch.device | str | None = None,
+    icp_distance: float | None = None,
 ) -> Report:
     """Score a model on held-out generated scenes.
 
     Args:
         model: A `VGGT`; heads that it lacks are left out of the report.
         num_scenes: Scene i has the seed first_seed + i.
+        num_views: Of a scene, at least two: poses are judged in pairs.
+        size: Pixels, a multiple of the model's patch.
         scene_config: What to draw; None is NANO's domain.
         num_tracks: Points to follow per scene.
-        batch_size: Scenes in one forward pass; does not change the figures.
+        batch_size: Scenes in one forward pass. Another number gives the same figures up to rounding: a track
+            that lies on a threshold may fall on its other side.
         device: Where to compute; None is where the model is.
+        icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
 
     Returns:
         A `Report`: print it for a table, `save` it as JSON.
+
+    Raises:
+        ValueError: an argument that cannot be, before anything is computed.
     """
+    check_counts(num_scenes, num_views)
+    check_size(size, model.config.patch_size)
     started = time.monotonic()
     scene_config = scene_config or SceneConfig()
     device = torch.device(device or next(model.parameters()).device)
@@ -60,19 +76,60 @@ def evaluate(
     scenes = held_out_scenes(
         num_scenes, first_seed, num_views, size, scene_config, num_tracks, batch_size, device
     )
-    scores = collect(predictors, scenes, model.config.patch_size)
-    numbers = {"num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size}
-    text = TEXT.format(**numbers, last_seed=first_seed + num_scenes - 1, num_tracks=num_tracks)
+    fresh = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
+    scores = collect(predictors, scenes, model.config.patch_size, fresh)
+    numbers = {
+        "num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size,
+        "num_tracks": num_tracks, "surface_points": SURFACE_POINTS,
+    }  # fmt: skip
+    said = {"kind": kind_of(scene_config), "last_seed": first_seed + num_scenes - 1}
+    text = TEXT.format(**numbers, **said, icp=said_of_icp(icp_distance))
     protocol = {
-        "text": text, **numbers, "num_tracks": num_tracks, "scene_config": scene_config.to_dict(),
+        "text": text, **numbers, "icp": icp_distance, "batch_size": batch_size,
+        "scene_config": scene_config.to_dict(),
         "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
         "versions": versions(),
     }  # fmt: skip
     figures = {name: found.result() for name, found in scores.items()}
     return Report(
-        figures["model"], figures["constant"], protocol, by_scene(scores, first_seed),
+        figures["model"], figures["constant"], protocol, seeded(by_scene(scores), first_seed),
         scores["model"].histograms(),
     )  # fmt: skip
+
+
+def home_of(config: ModelConfig) -> str:
+    """Whose world a model is at home in, of `HOME`: NANO's if it was made for pictures no larger than NANO's.
+
+    The name of a weight file says nothing: it may be a copy, or fine-tuned.
+    """
+    return "nano" if config.image_size <= NANO.image_size else "tiny"
+
+
+def kind_of(scenes: SceneConfig) -> str:
+    """What to call a kind of scenes in a sentence."""
+    names = [name for name, (kind, _) in HOME.items() if kind == scenes]
+    return f"{names[0].upper()}'s kind" if names else "a kind of their own"
+
+
+def said_of_icp(distance: float | None) -> str:
+    return "not used" if distance is None else f"within {distance:g} of that scale"
+
+
+def check_counts(num_scenes: int | None, num_views: int) -> None:
+    """Raises: ValueError: too few scenes (None: all) or views."""
+    if num_scenes is not None and num_scenes < 1:
+        raise ValueError(f"num_scenes={num_scenes} (--scenes): at least one scene is needed.")
+    if num_views < 2:
+        raise ValueError(f"num_views={num_views} (--views): poses are judged in pairs, so take at least 2.")
+
+
+def check_size(size: int, patch_size: int) -> None:
+    """Raises: ValueError: pictures of `size` pixels do not consist of whole patches."""
+    if size % patch_size or size < patch_size:
+        fits = max(round(size / patch_size), 1) * patch_size
+        raise ValueError(
+            f"size={size} (--size) is not a multiple of the patch of {patch_size} pixels; try {fits}."
+        )
 
 
 def held_out_scenes(
@@ -104,25 +161,32 @@ def score(predictors: dict, scenes: Iterable[SceneBatch], patch_size: int) -> di
     return {name: found.result() for name, found in collect(predictors, scenes, patch_size).items()}
 
 
-def collect(predictors: dict, scenes: Iterable[SceneBatch], patch_size: int) -> dict[str, Scores]:
-    """What `score` sums up, scene by scene; arguments as there."""
-    scores = {name: Scores() for name in predictors}
+def collect(
+    predictors: dict,
+    scenes: Iterable[SceneBatch],
+    patch_size: int,
+    scores: dict[str, Scores] | None = None,
+) -> dict[str, Scores]:
+    """What `score` sums up, scene by scene; arguments as there, and the `scores` to add to, if not new."""
+    scores = scores or {name: Scores() for name in predictors}
     for batch in scenes:
         for name, predictor in predictors.items():
             scores[name].add(predict(predictor, batch), batch, patch_size)
     return scores
 
 
-def by_scene(scores: dict[str, Scores], first_seed: int) -> list[dict]:
-    """The scenes of a `Report`, five digits each."""
+def seeded(scenes: list[dict], first_seed: int) -> list[dict]:
+    """The scenes of a `Report`, named by their seeds."""
+    return [{"name": f"seed {first_seed + index}", "group": ""} | scene for index, scene in enumerate(scenes)]
+
+
+def by_scene(scores: dict[str, Scores]) -> list[dict]:
+    """{"model": figures, "constant": figures} of each scene, five digits each."""
     rounded = {
         name: [{key: float(f"{value:.5g}") for key, value in scene.items()} for scene in scores[name].scenes]
         for name in ("model", "constant")
     }
-    return [
-        {"name": f"seed {first_seed + index}", "group": "", "model": model, "constant": constant}
-        for index, (model, constant) in enumerate(zip(*rounded.values(), strict=True))
-    ]
+    return [dict(zip(rounded, both, strict=True)) for both in zip(*rounded.values(), strict=True)]
 
 
 @torch.inference_mode()

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 import vggt_lite
+from vggt_lite.evaluation.figures import depth_key
 from vggt_lite.evaluation.intervals import bootstrap_interval, group_mean
-from vggt_lite.evaluation.rows import rows_of
+from vggt_lite.evaluation.rows import ALIGNED_BY, DEPTH_ROWS, rows_of
 from vggt_lite.files import whole_file
 from vggt_lite.weights import BUNDLED
 
@@ -83,8 +84,10 @@ class Report:
         """What `save` wrote.
 
         Raises:
-            ValueError: the file is no report.
+            FileNotFoundError: there is no such file. ValueError: the file is no report.
         """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path} is no file: make a report with vggt-lite evaluate --out FILE.")
         try:
             return Report(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
@@ -93,15 +96,36 @@ class Report:
             ) from error
 
     def to_markdown(self) -> str:
-        """The protocol in a sentence, then a table: one row per figure, model beside constant."""
+        """The protocol in a sentence, then a table: one row per figure, model beside constant.
+
+        Depth under other alignments has a table of its own; so have groups of scenes, if there are any.
+        """
         lines = ["| | | model | constant predictor |", "|---|---|---:|---:|"]
-        rows = rows_of(self.protocol)
+        rows = {key: row for key, row in rows_of(self.protocol).items() if key not in DEPTH_ROWS}
         for key, (label, direction, decimals) in rows.items():
             if key in self.model:
-                cells = [f"{s[key]:.{decimals}f}" if key in s else "–" for s in (self.model, self.constant)]
-                lines.append(f"| {label} | {direction} | {cells[0]} | {cells[1]} |")
+                lines.append(f"| {label} | {direction} | {self._cell(key, decimals)} |")
         made = f"Measured on {self.protocol['hardware']} in {self.protocol['seconds']:.0f} s."
-        return "\n".join([self.protocol["text"], "", *lines, "", *self._by_group(rows), made]) + "\n"
+        tables = [*lines, "", *self._by_alignment(), *self._by_group(rows)]
+        return "\n".join([self.protocol["text"], "", *tables, made]) + "\n"
+
+    def _cell(self, key: str, decimals: int) -> str:
+        """The model's figure and the constant's, as two cells of a table."""
+        return " | ".join(
+            f"{of[key]:.{decimals}f}" if key in of else "–" for of in (self.model, self.constant)
+        )
+
+    def _by_alignment(self) -> list[str]:
+        """A table of depth under each alignment; none where a report knows the median only."""
+        if not self.model.keys() & DEPTH_ROWS.keys():
+            return []
+        lines = ["| depth, aligned by | AbsRel ↓ | constant | within 1.25, % ↑ | constant |"]
+        lines.append("|---|---:|---:|---:|---:|")
+        for name, label in ALIGNED_BY.items():
+            error, share = depth_key("abs_rel", name), depth_key("delta_125", name)
+            if error in self.model:
+                lines.append(f"| {label} | {self._cell(error, 3)} | {self._cell(share, 1)} |")
+        return [*lines, ""]
 
     def _by_group(self, rows: dict) -> list[str]:
         """A second table: one row per group of scenes, where there are several."""

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from vggt_lite.evaluation.components import COMPONENTS, correlations, motion_components
+from vggt_lite.evaluation.depths import ALIGNMENTS
+from vggt_lite.evaluation.figures import depth_figures, path_figures, surface_figures
 from vggt_lite.evaluation.intervals import group_mean
 from vggt_lite.evaluation.metrics import (
-    depth_metrics,
     point_metrics,
     pose_auc,
     relative_pose_errors,
@@ -21,11 +22,21 @@ from vggt_lite.scenes.batch import SceneBatch
 from vggt_lite.scenes.normalize import normalize_scene
 from vggt_lite.training.losses.matching import matching_loss
 
+SURFACE_POINTS = 1000  # of a cloud, evenly spread, that look for the nearest of all points of the other
+SURFACE_KEYS = ("accuracy", "completeness", "overall", "f_score")  # without medians: a page has its limits
+
 
 class Scores:
-    """Collects what single scenes score, and sums it up."""
+    """Collects what single scenes score, and sums it up.
 
-    def __init__(self) -> None:
+    Args:
+        thorough: also the figures that take as long as all others together: clouds compared as surfaces,
+            and depth under every alignment. What is watched during a training does without.
+        icp_distance: as for `point_metrics`, unit of the scene; of the surfaces only.
+    """
+
+    def __init__(self, thorough: bool = False, icp_distance: float | None = None) -> None:
+        self.thorough, self.icp_distance = thorough, icp_distance
         self.scenes: list[dict[str, float]] = []  # figures of each scene, which are averaged
         self.pools: dict[str, list[Tensor]] = {}  # values of which all scenes together give one figure
 
@@ -48,23 +59,33 @@ class Scores:
             self.mean("matching_accuracy", 100 * matching_loss(pred.patch_tokens, truth, patch_size)[1])
         if pred.cam_from_world is not None:
             cameras = (pred.cam_from_world[0], truth.cam_from_world[0])
-            for key, value in pose_auc(*cameras, thresholds=(5, 10, 15, 30)).items():
+            for key, value in pose_auc(*cameras, thresholds=(3, 5, 10, 15, 30)).items():
                 if key.startswith("auc@"):
                     self.mean(key.replace("@", "_"), 100 * value)
             rotation, translation = relative_pose_errors(*cameras)
             self.pool("rotation", rotation.flatten())
             self.pool("translation", translation.flatten())
+            self.means(path_figures(*cameras))
         if pred.depth is not None:
-            depth = depth_metrics(pred.depth[0], truth.depth[0], truth.valid[0], alignment="median")
-            self.mean("depth_abs_rel", depth["abs_rel"])
-            self.mean("depth_delta_125", 100 * depth["delta_1.25"])
+            alignments = ALIGNMENTS if self.thorough else ("median",)
+            self.means(depth_figures(pred.depth[0], truth.depth[0], truth.valid[0], alignments))
             if pred.cam_from_world is not None:
                 points = unproject_depth(pred.depth, pred.intrinsics, pred.cam_from_world)
-                self.mean("depth_point_error", point_error(points, truth))
+                self.add_points(points, truth, "depth_point_error", "depth")
         if pred.point_map is not None:
-            self.mean("point_error", point_error(pred.point_map, truth))
+            self.add_points(pred.point_map, truth, "point_error", "point")
         if pred.tracks is not None:
             self.add_tracks(pred, truth)
+
+    def add_points(self, point_map: Tensor, truth: SceneBatch, key: str, kind: str) -> None:
+        """Points (1, S, H, W, 3), aligned: mean distance as `key`, and as surfaces, in units of the scene."""
+        number = SURFACE_POINTS if self.thorough else 0
+        points = (point_map[0], truth.point_map[0], truth.valid[0])
+        found = point_metrics(*points, num_samples=number, icp_distance=self.icp_distance)
+        self.mean(key, found["mean_distance"])
+        if self.thorough:
+            figures = surface_figures(found, kind)
+            self.means({f"{kind}_{name}": figures[f"{kind}_{name}"] for name in SURFACE_KEYS})
 
     def add_tracks(self, pred: Predictions, truth: SceneBatch) -> None:
         args = (pred.tracks[0], pred.track_visibility[0] > 0.5, truth.tracks[0], truth.track_visibility[0])
@@ -80,6 +101,10 @@ class Scores:
         """Add one scene's value; NaN says that the scene has nothing to measure, and is left out."""
         if not math.isnan(value):
             self.scenes[-1][key] = float(value)
+
+    def means(self, figures: dict[str, float]) -> None:
+        for key, value in figures.items():
+            self.mean(key, value)
 
     def pool(self, key: str, values: Tensor) -> None:
         self.pools.setdefault(key, []).append(values.detach().cpu())
@@ -117,8 +142,3 @@ def horizontal_fov(cameras: Predictions | SceneBatch) -> Tensor:
     """(B, S) radians."""
     width = cameras.images.shape[-1]
     return 2 * torch.atan(width / 2 / cameras.intrinsics[..., 0, 0])
-
-
-def point_error(point_map: Tensor, truth: SceneBatch) -> float:
-    """Mean distance of aligned points (1, S, H, W, 3) in units of the scene, whose scale is 1."""
-    return point_metrics(point_map[0], truth.point_map[0], truth.valid[0], num_samples=0)["mean_distance"]

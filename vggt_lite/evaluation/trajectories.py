@@ -50,7 +50,7 @@ def trajectory_metrics(
     away = (centers - true_centers).norm(dim=-1)
 
     left = _steps(true, step).inverse() @ _scaled(_steps(pred, step), scale)  # (S − step, 4, 4)
-    angle = rotation_angle(left[:, :3, :3], torch.eye(3, dtype=torch.float64).expand(len(left), 3, 3))
+    angle = rotation_angle(left[:, :3, :3], torch.eye(3).to(left).expand(len(left), 3, 3))
     return {
         "ate_rmse": _rms(away),
         "ate_mean": away.mean().item(),

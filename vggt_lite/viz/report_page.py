@@ -24,7 +24,7 @@ DIFFERENT = (
 )
 NOTES = (
     "text", "data", "unit", "num_scenes", "first_seed", "seed", "num_views", "size", "mode", "query_mode",
-    "num_tracks", "scene_config", "weights", "hardware", "seconds", "versions",
+    "num_tracks", "icp", "batch_size", "scene_config", "weights", "hardware", "seconds", "versions",
 )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def show_bundle(bundle: dict, alt: str, preview: bytes | None) -> None:
         from IPython.display import Markdown, display
     except ImportError as error:
         raise ImportError(
-            "figures are shown in notebooks: pip install 'vggt-lite[notebook]'. Without one, write a page "
+            "figures are shown in notebooks: pip install -e '.[notebook]'. Without one, write a page "
             "with scene.save(folder) and open its index.html."
         ) from error
     bundle["text/plain"] = alt

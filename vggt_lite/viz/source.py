@@ -19,7 +19,7 @@ def source(*objects) -> None:
         from IPython.display import display
     except ImportError as error:
         raise ImportError(
-            "source is shown in notebooks: pip install 'vggt-lite[notebook]'. Elsewhere: inspect.getsource."
+            "source is shown in notebooks: pip install -e '.[notebook]'. Elsewhere: inspect.getsource."
         ) from error
     for thing in objects:
         text, file = source_of(thing)

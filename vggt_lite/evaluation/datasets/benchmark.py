@@ -84,7 +84,8 @@ def report_of(
         raise ValueError(f"no scene of {data} can be judged: see docs/evaluation.md for what must be there.")
     counts = {"num_scenes": len(scenes), "num_groups": len({scene["group"] for scene in scenes})}
     window = "all at once" if options.num_views is None else f"at most {options.num_views} frames at once"
-    said = counts | asdict(options) | {"window": window}
+    icp = "none" if options.icp is None else f"within {options.icp:g} {unit}"
+    said = counts | asdict(options) | {"window": window, "icp_said": icp}
     protocol = {
         "text": text.format(**said), "data": data, "unit": unit, **counts, **asdict(options),
         "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),

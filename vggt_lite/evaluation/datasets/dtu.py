@@ -29,10 +29,10 @@ from vggt_lite.evaluation.datasets.sample import (
     point_maps,
     score_poses,
     show,
-    surface_figures,
 )
-from vggt_lite.evaluation.icp import icp
-from vggt_lite.evaluation.neighbors import evenly_spread, nearest_distance, thin_cloud
+from vggt_lite.evaluation.figures import surface_figures
+from vggt_lite.evaluation.icp import refined
+from vggt_lite.evaluation.neighbors import nearest_distance, thin_cloud
 from vggt_lite.geometry import camera_center, umeyama
 from vggt_lite.scenes.readers.parse import numbers, pinhole, read_lines
 from vggt_lite.scenes.readers.views import View, Views
@@ -110,19 +110,10 @@ def score(model, sample: Sample, options: Options) -> Scored:
     for source in scene.sources:
         shown = scene.valid & point_maps(scene, source).isfinite().all(-1)
         cloud = over.apply(point_maps(scene, source)[shown].double())
-        cloud = refined(cloud, truth)
+        cloud = refined(cloud, thin_cloud(truth, 5 * VOXEL), ICP_DISTANCE, ICP_POINTS)
         found = judge(cloud, truth, Observed.read(root, scan))
         figures |= surface_figures(found, "point" if source == "point_map" else "depth")
     return Scored(views.names, figures, rotation=rotation, translation=translation)
-
-
-def refined(cloud: Tensor, truth: Tensor) -> Tensor:
-    """The cloud after ICP on some of its points; as it was, if it lies too far away for that."""
-    try:
-        motion = icp(evenly_spread(cloud, ICP_POINTS), thin_cloud(truth, 5 * VOXEL), ICP_DISTANCE)
-    except ValueError:
-        return cloud
-    return motion.apply(cloud)
 
 
 def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float]:
@@ -164,7 +155,7 @@ class Observed:
         try:
             from scipy.io import loadmat
         except ImportError as error:
-            raise ImportError("DTU's masks are read by SciPy: pip install 'vggt-lite[demo]'.") from error
+            raise ImportError("DTU's masks are read by SciPy: pip install -e '.[demo]'.") from error
         files = [root / "ObsMask" / name for name in (f"ObsMask{scan}_10.mat", f"Plane{scan}.mat")]
         try:
             volume, plane = (loadmat(file) for file in files)

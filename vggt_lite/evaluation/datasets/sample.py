@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggt_lite.evaluation.figures import path_figures
 from vggt_lite.evaluation.poses import pose_scores, relative_pose_errors
 from vggt_lite.geometry import unproject_depth
 from vggt_lite.reconstruction import Reconstruction
@@ -23,6 +24,7 @@ class Options:
     mode: str = "crop"  # how photographs reach the network's size; the release's loader crops
     size: int | None = None  # of the network's input, pixels; None: what the model was made for
     query_mode: str = "first"  # TAP-Vid
+    icp: float | None = None  # refine points by ICP within this distance, unit of the truth
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,15 @@ def show(model, photographs: Sequence, options: Options, **arguments) -> Reconst
 
 
 def score_poses(scene: Reconstruction, views: Views) -> tuple[dict[str, float], Tensor, Tensor]:
-    """Figures in per cent by the keys of `rows.DATA_ROWS`; rotation and translation errors (pairs,)."""
+    """Figures by the keys of `rows.DATA_ROWS`, shares in per cent; rotation, translation errors (pairs,)."""
     if scene.cam_from_world is None:
         raise ValueError("poses are judged: the model needs its camera head.")
     rotation, translation = relative_pose_errors(scene.cam_from_world.double(), views.cam_from_world)
     scores = pose_scores(rotation, translation, thresholds=(3, 5, 15, 30))
     keys = ("auc@3", "auc@5", "auc@15", "auc@30", "auc_min@30", "rra@15", "rta@15")
-    return {key.replace("@", "_"): 100 * scores[key] for key in keys}, rotation, translation
+    figures = {key.replace("@", "_"): 100 * scores[key] for key in keys}
+    figures |= path_figures(scene.cam_from_world.double(), views.cam_from_world)
+    return figures, rotation, translation
 
 
 def grid(size: tuple[int, int], most_columns: int) -> Tensor:
@@ -96,12 +100,3 @@ def point_maps(scene: Reconstruction, source: str) -> Tensor:
     if source == "point_map":
         return scene.point_map
     return unproject_depth(scene.depth, scene.network_intrinsics, scene.cam_from_world)
-
-
-def surface_figures(found: dict[str, float], kind: str) -> dict[str, float]:
-    """What `surface_metrics` found by the keys of `rows.DATA_ROWS`; kind: "depth" or "point"."""
-    names = {
-        "accuracy": "accuracy", "completeness": "completeness", "chamfer": "overall",
-        "accuracy_median": "accuracy_median", "completeness_median": "completeness_median",
-    }  # fmt: skip
-    return {f"{kind}_{ours}": found[theirs] for theirs, ours in names.items()}
