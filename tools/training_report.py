@@ -20,7 +20,7 @@ from vggt_lite.viz import preview_curves
 
 TERMS = ("camera", "depth", "point", "matching")
 POSE = ("camera/translation", "camera/rotation", "camera/fov")
-HELD_OUT = ("correlation_yaw", "correlation_sideways", "correlation_pitch", "matching_accuracy", "auc_30")
+HELD_OUT = ("correlation_yaw", "correlation_sideways", "matching_accuracy", "auc_30")
 
 
 def gather(run: Path) -> list[dict]:
