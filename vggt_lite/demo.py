@@ -19,7 +19,7 @@ from vggt_lite.viz import metrics_table, scene_section, write_page
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "00_quickstart.ipynb"
-SEED = 1_000_018  # of the held-out scene, chosen for showing well how the camera moves
+SEED = 1_000_003  # of the held-out scene, chosen for showing well how the camera moves
 
 HELD_OUT = """<h2>A scene that nobody trained on</h2>
 <p>Four pictures of a generated room went through the network in one pass. It answered with cameras, depth and
