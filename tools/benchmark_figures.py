@@ -27,8 +27,8 @@ def size_of(key: str) -> Callable[[Row], str]:
     return text
 
 
-def times(key: str, spread: bool = False) -> Callable[[Row], str]:
-    """A ratio new ÷ old."""
+def times(key: str) -> Callable[[Row], str]:
+    """A ratio new ÷ old, with its spread where there is one."""
 
     def text(row: Row) -> str:
         if row.get(key) is None:

@@ -114,7 +114,7 @@ TABLES = {
             ("above model, moments and average", size_of("peak_above_state_bytes")),
         ),
     ),
-    "training ratios": Table("training", "ratios", (NAMED, FORM), (("time", times("time", spread=True)),)),
+    "training ratios": Table("training", "ratios", (NAMED, FORM), (("time", times("time")),)),
     "training parts": Table(
         "training",
         "parts",

@@ -11,18 +11,23 @@ Killed and called again, it goes on.
 import argparse
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
-from vggt_lite import VGGT
-from vggt_lite.config import VARIED_SCENES, SceneConfig, TrainConfig
-from vggt_lite.evaluation.report import hardware, versions
-from vggt_lite.files import whole_file
-from vggt_lite.runtime import pick_device
-from vggt_lite.scenes import generate_scenes, write_scene
-from vggt_lite.training.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, scores_of
-
 ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # for the other tool
+
+from tools.training_report import put_between  # noqa: E402
+from vggt_lite import VGGT  # noqa: E402
+from vggt_lite.config import VARIED_SCENES, SceneConfig, TrainConfig  # noqa: E402
+from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
+from vggt_lite.files import whole_file  # noqa: E402
+from vggt_lite.runtime import pick_device  # noqa: E402
+from vggt_lite.scenes import generate_scenes, write_scene  # noqa: E402
+from vggt_lite.training.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, scores_of  # noqa: E402
+
 PAGE = ROOT / "docs" / "fine_tuning.md"
 HEADS = ("camera", "depth", "point")  # the tracker is half of the time
 LONG_LENS = (24.0, 30.0)  # degrees; NANO has seen 55 to 65, TINY 40 to 80
@@ -128,11 +133,9 @@ def _cell(key: str, value: float) -> str:
 
 def put_into_page(weights: str, text: str, page: Path = PAGE) -> None:
     """Replace what stands between the marks for these weights."""
-    begin, end = f"<!-- fine-tuning {weights}: begin -->", f"<!-- fine-tuning {weights}: end -->"
-    before, rest = page.read_text(encoding="utf-8").split(begin)
-    after = rest.split(end)[1]
+    page_with_it = put_between(page.read_text(encoding="utf-8"), f"fine-tuning {weights}", text)
     with whole_file(page) as temporary:
-        temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+        temporary.write_text(page_with_it, encoding="utf-8")
 
 
 def main() -> None:

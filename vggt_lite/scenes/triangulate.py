@@ -31,13 +31,10 @@ def triangulate(
     middle = centers.mean(0)
     spread = (centers - middle).norm(dim=-1).max().clamp(min=1e-6)
     rotation, shift = cameras[..., :3], (cameras[..., :3] @ middle + cameras[..., 3]) / spread
-    cameras = torch.cat([rotation, shift[..., None]], -1)[
-        :, None
-    ]  # (S, 1, 3, 4): the world round the cameras
+    cameras = torch.cat([rotation, shift[..., None]], -1)[:, None]  # (S, 1, 3, 4): the world round them
     x = normalized_coordinates(torch.where(visibility[..., None], tracks, 0.0).double(), k)  # (S, N, 2)
-    rows = (x[..., None] * cameras[:, :, 2:] - cameras[:, :, :2]) * visibility[
-        ..., None, None
-    ]  # (S, N, 2, 4)
+    rows = x[..., None] * cameras[:, :, 2:] - cameras[:, :, :2]  # (S, N, 2, 4)
+    rows = rows * visibility[..., None, None]
     size = 3 if far else 4
     normal = torch.einsum("snij,snik->njk", rows[..., :size], rows[..., :size])
     point = torch.linalg.eigh(normal).eigenvectors[..., 0]  # (N, size)
