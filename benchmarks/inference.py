@@ -23,7 +23,7 @@ import torch
 from benchmarks import measure
 from benchmarks.released_form import released_form
 from vggt_lite import VGGT, VGGT_1B
-from vggt_lite.runtime import progress
+from vggt_lite.utils.runtime import progress
 
 OLD, NEW = "released, four layers kept", "vggt_lite"
 FORMS = {OLD: released_form, NEW: nullcontext}
@@ -43,9 +43,9 @@ def random_model(heads: tuple[str, ...], device: str, dtype: str) -> VGGT:
             if name.endswith(("norm1.weight", "norm2.weight", "norm.weight", "gamma")):
                 parameter += 1.0
     if dtype != "float32":
-        from vggt_lite.weights import round_matrices
+        from vggt_lite.pretrained.loading import cast_linear_weights
 
-        round_matrices(model, getattr(torch, dtype))
+        cast_linear_weights(model, getattr(torch, dtype))
     return model.eval().to(device)
 
 

@@ -32,7 +32,7 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.files import whole_file
+from vggt_lite.utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -76,7 +76,7 @@ def slug(device: str = "cpu") -> str:
 def write_result(name: str, report: dict) -> Path:
     """Write benchmarks/results/<name>.json, whole or not at all."""
     path = RESULTS / f"{name}.json"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n")
     print(f"wrote {path}")
     return path

@@ -2,8 +2,8 @@
 
 Measures the peak of `VGGT.forward` above the weights, input and predictions included, for several networks,
 numbers of views, sizes and heads, each case in a process of its own, and sets the estimate of
-`vggt_lite.memory.estimate_memory` beside it. Peaks do not depend on values, so weights are one constant,
-written to every page; a first pass over one small view loads what libraries load only once.
+`vggt_lite.inference.memory_estimate.estimate_memory` beside it. Peaks do not depend on values, so weights are
+one constant, written to every page; a first pass over one small view loads what libraries load only once.
 Written to benchmarks/results/memory_<device>.json; tests/test_memory.py holds the estimate to those figures.
 VGGT-1B takes 6 to 11 GB and, with eight views on two cores, about five minutes.
 """
@@ -15,9 +15,9 @@ import torch
 
 from benchmarks import measure
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B
-from vggt_lite.memory import MemoryEstimate, estimate_memory
+from vggt_lite.inference.memory_estimate import MemoryEstimate, estimate_memory
 from vggt_lite.model import VGGT
-from vggt_lite.weights import round_matrices
+from vggt_lite.pretrained.loading import cast_linear_weights
 
 CONFIGS = {"NANO": NANO, "TINY": TINY, "VGGT_1B": VGGT_1B}
 DENSE, ALL_DENSE = ("camera", "depth"), ("camera", "depth", "point")
@@ -53,7 +53,7 @@ def build(config: str, heads: list[str], stored: str, device: str) -> VGGT:
     """A network whose parameters take their room and mean nothing."""
     with torch.device("meta"):
         model = VGGT(CONFIGS[config].with_(heads=tuple(heads)))
-        round_matrices(model, getattr(torch, stored))
+        cast_linear_weights(model, getattr(torch, stored))
     model.to_empty(device=device)
     model.aggregator.register_constants()
     for parameter in model.parameters():

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import measure
 from vggt_lite.config import VARIED_SCENES, SceneConfig
-from vggt_lite.scenes import generate_scenes
+from vggt_lite.synthetic import generate_scenes
 
 REPEATS = 7
 PATIENCE = 15.0  # a case stops repeating after so many seconds

@@ -22,9 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.layers import attention, block
-from vggt_lite.model import aggregator, dense_head, dense_pyramid, track_head
-from vggt_lite.model.track_sampling import correlate_whole_map
+from vggt_lite.model import aggregator, dense_head, layers, track_head
+from vggt_lite.model.track_head import correlate_whole_map
 
 VIEWS_AT_A_TIME = 8
 
@@ -104,7 +103,7 @@ def enlarge_then_convolve(self, x: Tensor, skip: Tensor | None, size: tuple[int,
     """`FusionBlock.forward`, with the 1 × 1 convolution on four times as many pixels."""
     if self.unit1 is not None:
         x = x + self.unit1(skip)
-    return self.out(dense_pyramid.resize(self.unit2(x), size))
+    return self.out(dense_head.resize(self.unit2(x), size))
 
 
 # --- all of it ------------------------------------------------------------------------------------
@@ -116,12 +115,10 @@ def released_form() -> Iterator[None]:
     with ExitStack() as swaps:
         for owner, name, old in (
             (aggregator, "rotary_tables", positions_only),
-            (attention, "rotate", rotate_by_lookup),
-            (block.Block, "forward", whole_block),
-            (dense_head, "some_views", eight_views),
-            (track_head, "some_views", eight_views),
-            (dense_pyramid, "add_positions_", add_position_map),
-            (dense_pyramid.FusionBlock, "forward", enlarge_then_convolve),
+            (layers, "rotate", rotate_by_lookup),
+            (layers.Block, "forward", whole_block),
+            (dense_head, "add_positions_", add_position_map),
+            (dense_head.FusionBlock, "forward", enlarge_then_convolve),
             (track_head, "correlate", correlate_whole_map),
         ):
             swaps.enter_context(patch.object(owner, name, old))

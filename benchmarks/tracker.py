@@ -28,12 +28,16 @@ from torch import Tensor
 
 from benchmarks import measure
 from vggt_lite.config import VGGT_1B
-from vggt_lite.layers.attention import Attention, attention_weights
-from vggt_lite.model import track_head
-from vggt_lite.model.track_head import STRIDE, Tracker
-from vggt_lite.model.track_positions import axis_table
-from vggt_lite.model.track_sampling import correlate_whole_map, feature_pyramid, sample_bilinear
-from vggt_lite.model.track_transformer import TrackBlock
+from vggt_lite.model import Attention, attention_weights, track_head
+from vggt_lite.model.track_head import (
+    STRIDE,
+    TrackBlock,
+    Tracker,
+    axis_table,
+    correlate_whole_map,
+    feature_pyramid,
+    sample_bilinear,
+)
 
 SIZES = {"views": 8, "queries": 1024, "height": 518, "width": 518}
 QUICK = {"views": 2, "queries": 64, "height": 280, "width": 280}

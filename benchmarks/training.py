@@ -26,11 +26,11 @@ from unittest.mock import patch
 import torch
 
 from benchmarks import measure
-from vggt_lite.layers.block import Block
-from vggt_lite.scenes.ahead import render_ahead
-from vggt_lite.scenes.batches import GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.data.batches import GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.model import Block
+from vggt_lite.research.presets import PRESETS, stage_model
+from vggt_lite.synthetic.prerender import render_ahead
 from vggt_lite.training import loop
-from vggt_lite.training.presets import PRESETS, stage_model
 from vggt_lite.training.state import TrainState
 
 MODELS, VIEWS = ("nano", "tiny"), 4

@@ -13,7 +13,7 @@ os.environ.setdefault("VGGT_LITE_QUIET", "1")  # no progress bars
 
 import torch  # noqa: E402
 
-from vggt_lite.runtime import seed_everything  # noqa: E402
+from vggt_lite.utils.runtime import seed_everything  # noqa: E402
 
 torch.set_num_threads(1)  # small tensors are quicker on one thread, and sums repeat exactly
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from vggt_lite.cli.main import main
 
 import vggt_lite
 from tests.scenes.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
-from vggt_lite.cli import main
 from vggt_lite.config import SceneConfig, TrainConfig
-from vggt_lite.scenes import read_scene
-from vggt_lite.training import presets
-from vggt_lite.weights import save_weights
+from vggt_lite.data import read_scene
+from vggt_lite.pretrained import save_weights
+from vggt_lite.research import presets
 
 SMALL = NANO.with_(vit_depth=1, depth=4, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1)
 
@@ -134,7 +134,7 @@ def test_help_lists_all_commands_and_waits_for_no_torch():
     """Neither the package nor a command may import it before it is needed: it takes seconds."""
     code = """if True:
         import sys
-        from vggt_lite.cli import main
+        from vggt_lite.cli.main import main
         try:
             main(["--help"])
         finally:

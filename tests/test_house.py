@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 250
 LONGER_MODULES = {"vggt_lite/config.py": 320}  # three configurations; one reads the one that is needed
 MAX_BYTES, MAX_DATA_BYTES = 1_000_000, 48_000_000
-MAY_BE_LARGE = ("data/weights/", "data/scenes/", "tests/golden/")
+MAY_BE_LARGE = ("vggt_lite/pretrained/bundled/", "vggt_lite/parity/golden_data/")
 # Written so that this file does not match itself.
 PRIVATE_PATHS = re.compile(
     r"(?<![\w.])/(?:home|Users)/[a-z]\w+/|(?<![\w.])/(?:[w]ork|root)/|\.\./[s]hared|/opt/(?:[w]heels|[p]ypi)"

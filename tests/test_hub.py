@@ -15,10 +15,10 @@ from huggingface_hub import constants
 from safetensors.torch import save
 
 from tests.hub_stand_in import COMMITS, GOOD_TOKEN, POOR_TOKEN, HubStandIn
-from vggt_lite import NANO, VGGT, hub
+from vggt_lite import NANO, VGGT
 from vggt_lite.config import VGGT_1B
-from vggt_lite.releases import RELEASES, Release, release_of
-from vggt_lite.weights import load_pretrained, save_weights, to_official
+from vggt_lite.pretrained import hub, load_pretrained, save_weights, to_official
+from vggt_lite.pretrained.releases import RELEASES, Release, release_of
 
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)
 NAME = "someone/small"

@@ -11,8 +11,14 @@ from benchmarks import measure
 from benchmarks import memory as benchmark
 from vggt_lite import VGGT
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B
-from vggt_lite.memory import MemoryEstimate, count_weights, estimate_memory, gigabytes, views_that_fit
-from vggt_lite.weights import round_matrices
+from vggt_lite.inference.memory_estimate import (
+    MemoryEstimate,
+    count_weights,
+    estimate_memory,
+    gigabytes,
+    views_that_fit,
+)
+from vggt_lite.pretrained.loading import cast_linear_weights
 
 MEASURED = json.loads((Path(benchmark.__file__).parent / "results" / "memory_cpu.json").read_text())["rows"]
 
@@ -62,7 +68,7 @@ def test_the_network_still_needs_what_the_estimate_says(conditions):
 def test_weights_are_counted_exactly(config, heads):
     model = VGGT(config.with_(heads=heads))
     assert sum(count_weights(model.config)) == sum(p.numel() for p in model.parameters())
-    round_matrices(model, torch.bfloat16)
+    cast_linear_weights(model, torch.bfloat16)
     stored = sum(p.numel() * p.element_size() for p in model.parameters())
     assert estimate_memory(config, 1, 112, 112, torch.bfloat16, heads).weights == stored
 

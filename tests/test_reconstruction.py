@@ -11,14 +11,13 @@ from PIL import Image
 
 import vggt_lite.viz
 from vggt_lite.config import NANO
+from vggt_lite.data import load_images
 from vggt_lite.export import write_ply
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.memory import estimate_memory
-from vggt_lite.model import VGGT
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.reconstruction import Reconstruction, fit, reconstruct, run
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.images import load_images
+from vggt_lite.inference import Reconstruction, memory_check, pipeline, reconstruct
+from vggt_lite.inference.memory_estimate import estimate_memory
+from vggt_lite.losses import SceneBatch
+from vggt_lite.model import VGGT, Predictions
 
 S, FOCAL, DEPTH = 3, 60.0, 2.0
 
@@ -218,7 +217,7 @@ def test_a_model_without_heads_says_what_is_missing():
 def enough_for(monkeypatch, views: int) -> None:
     """Let as much memory be free as `views` of the pictures above need, and a little more."""
     needed = estimate_memory(NANO, views, 64, 64).working
-    monkeypatch.setattr(fit, "available_memory", lambda device: needed + 1000)
+    monkeypatch.setattr(memory_check, "available_memory", lambda device: needed + 1000)
 
 
 def test_a_scene_that_fits_passes_without_a_word(monkeypatch):
@@ -232,7 +231,7 @@ def test_a_scene_that_will_not_fit_is_announced_with_what_would(monkeypatch):
     enough_for(monkeypatch, 2)
     with pytest.warns(UserWarning, match=r"3 views of 64×64 pixels need about .* free on cpu. 2 would fit"):
         assert len(reconstruct(Oracle(), pictures())) == S  # a warning: it is tried all the same
-    monkeypatch.setattr(fit, "available_memory", lambda device: 1000)
+    monkeypatch.setattr(memory_check, "available_memory", lambda device: 1000)
     with pytest.warns(UserWarning, match="1 view of .* Not even one would fit: give a smaller size="):
         reconstruct(Oracle(), pictures()[:1])
 
@@ -242,9 +241,9 @@ def test_what_has_to_be_brought_to_the_device_counts(monkeypatch):
     model = Oracle()
     model.far = torch.nn.Parameter(torch.empty(10**6, device="meta"))
     images = load_images(pictures(), "pad", 64, 8).images
-    assert not fit.Fit.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+    assert not memory_check.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
     model.far = torch.nn.Parameter(torch.empty(10**6))
-    assert fit.Fit.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+    assert memory_check.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
 
 
 ALLOCATORS = [
@@ -293,7 +292,7 @@ def test_memory_that_runs_out_although_it_should_do_says_so(monkeypatch):
 def test_the_processors_own_allocator_is_understood():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    assert fit.ran_out_of_memory(caught.value)
+    assert memory_check.ran_out_of_memory(caught.value)
 
 
 def test_other_errors_stay_what_they_are():
@@ -323,7 +322,7 @@ def test_products_run_in_the_wanted_type(monkeypatch):
         assert model.product == torch.bfloat16  # what surrounds the call counts
         reconstruct(model, pictures(), dtype=torch.float32)
         assert model.product == torch.float32  # unless told otherwise
-    monkeypatch.setattr(run, "pick_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(pipeline, "pick_dtype", lambda device: torch.bfloat16)
     reconstruct(model, pictures())
     assert model.product == torch.bfloat16
     for wrong in (torch.float64, "bfloat16"):

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.released_form import position_map, released_form
 from vggt_lite import NANO, VGGT
-from vggt_lite.model.dense_pyramid import add_positions_
+from vggt_lite.model.dense_head import add_positions_
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from vggt_lite import VGGT, runtime
+from vggt_lite import VGGT
 from vggt_lite.config import NANO
+from vggt_lite.utils import runtime
 
 PACKAGE = Path(runtime.__file__).parent
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)

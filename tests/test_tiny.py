@@ -10,9 +10,9 @@ from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.evaluation.scores import Scores
 from vggt_lite.geometry import rotation_angle
-from vggt_lite.scenes import generate_scenes
-from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED
-from vggt_lite.weights import BUNDLED
+from vggt_lite.pretrained.loading import BUNDLED
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from vggt_lite import NANO, VGGT, VGGT_1B
-from vggt_lite.names import official_name, our_name
-from vggt_lite.weight_files import Undrawn
-from vggt_lite.weights import (
-    from_official,
-    load_into,
-    load_pretrained,
-    round_matrices,
-    save_weights,
-    to_official,
-)
+from vggt_lite.pretrained import from_official, load_pretrained, save_weights, to_official
+from vggt_lite.pretrained.loading import cast_linear_weights, load_into
+from vggt_lite.pretrained.names import official_name, our_name
+from vggt_lite.pretrained.weight_files import skip_init
 
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)
 
@@ -32,7 +26,7 @@ def small() -> VGGT:
 
 
 def test_names_of_the_full_model_map_one_to_one_and_back():
-    with torch.device("meta"), Undrawn():
+    with torch.device("meta"), skip_init():
         ours = VGGT(VGGT_1B).state_dict()
     official = to_official(ours)
     assert len(official) == len(ours) == 1797
@@ -198,7 +192,7 @@ def test_short_matrices_change_no_number_under_autocast(small):
     images = torch.rand(1, 2, 3, 48, 48)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         tokens, kept = small.aggregator(images)
-        round_matrices(small, torch.bfloat16)
+        cast_linear_weights(small, torch.bfloat16)
         again, kept_again = small.aggregator(images)
     assert torch.equal(tokens, again)
     assert all(torch.equal(kept[layer], kept_again[layer]) for layer in kept)
@@ -238,7 +232,7 @@ def test_a_configuration_that_is_given_wins_over_the_one_inside(small, tmp_path)
 LOADING = """
 import json, os, re, sys, torch
 from vggt_lite.config import ModelConfig
-from vggt_lite.weights import load_pretrained
+from vggt_lite.pretrained.loading import load_pretrained
 
 def memory(line):
     return int(re.search(line + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
@@ -262,7 +256,7 @@ for path in sys.argv[2:]:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's account of memory")
 def test_a_large_file_is_loaded_without_a_second_copy(tmp_path):
     config = NANO.with_(dim=384, vit_depth=12, depth=10, dense_layers=(0, 3, 6, 9))
-    with torch.device("meta"), Undrawn():
+    with torch.device("meta"), skip_init():
         shapes = {key: value.shape for key, value in VGGT(config).state_dict().items()}
     state = to_official({key: torch.full(shape, 0.5) for key, shape in shapes.items()})
     paths = [str(tmp_path / name) for name in ("model.safetensors", "model.pt")]

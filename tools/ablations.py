@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.files import whole_file
-from vggt_lite.training.comparison import compare
-from vggt_lite.training.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
+from vggt_lite.research.comparison import compare
+from vggt_lite.research.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
+from vggt_lite.utils.files import atomic_write
 
 SEEDS = (0, 1, 2)
 ALTERNATING = Variant("alternating")
@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{len(runs)} of {len(SEEDS) * len(PAPER + LATER)} runs have finished.\n")
     print(compare(runs, ALTERNATING.name))
     if arguments.do == "gather":
-        with whole_file(GATHERED) as temporary:
+        with atomic_write(GATHERED) as temporary:
             lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line
             temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         print(f"Gathered in {GATHERED}.")

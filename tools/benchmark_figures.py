@@ -59,7 +59,7 @@ def number_format(row: Row) -> str:
 
 
 def estimated(row: Row) -> str:
-    """What vggt_lite.memory says, and how far off it is."""
+    """What vggt_lite.inference.memory_estimate says, and how far off it is."""
     from benchmarks.memory import estimate_of
 
     estimate, measured = estimate_of(row), row["weights_bytes"] + row["peak_above_weights_bytes"]

@@ -26,7 +26,7 @@ from nbclient import NotebookClient  # noqa: E402
 
 from tasks import SMALL  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
-from vggt_lite.files import whole_file  # noqa: E402
+from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
@@ -106,10 +106,10 @@ def main(arguments: list[str]) -> None:
             report = load()
             report["hardware"], report["versions"] = hardware("cpu"), versions()
             report["notebooks"][name] = measure(name)
-            with whole_file(RESULTS) as temporary:
+            with atomic_write(RESULTS) as temporary:
                 temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     elif command == "update":
-        with whole_file(PAGE) as temporary:
+        with atomic_write(PAGE) as temporary:
             temporary.write_text(page(), encoding="utf-8")
     elif command == "check":
         for problem in problems():

@@ -22,11 +22,12 @@ if str(ROOT) not in sys.path:
 from tools.training_report import put_between  # noqa: E402
 from vggt_lite import VGGT  # noqa: E402
 from vggt_lite.config import VARIED_SCENES, SceneConfig, TrainConfig  # noqa: E402
+from vggt_lite.data import write_scene  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
-from vggt_lite.files import whole_file  # noqa: E402
-from vggt_lite.runtime import pick_device  # noqa: E402
-from vggt_lite.scenes import generate_scenes, write_scene  # noqa: E402
-from vggt_lite.training.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, scores_of  # noqa: E402
+from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, scores_of  # noqa: E402
+from vggt_lite.synthetic import generate_scenes  # noqa: E402
+from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.runtime import pick_device  # noqa: E402
 
 PAGE = ROOT / "docs" / "fine_tuning.md"
 HEADS = ("camera", "depth", "point")  # the tracker is half of the time
@@ -100,7 +101,7 @@ def run(weights: str, out: Path, steps: int, images: int) -> dict:
 def _scored(path: Path, model, scenes: dict) -> dict:
     if not path.exists():
         found = {kind: scores_of(model, batches) for kind, batches in scenes.items()}
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(found), encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -134,7 +135,7 @@ def _cell(key: str, value: float) -> str:
 def put_into_page(weights: str, text: str, page: Path = PAGE) -> None:
     """Replace what stands between the marks for these weights."""
     page_with_it = put_between(page.read_text(encoding="utf-8"), f"fine-tuning {weights}", text)
-    with whole_file(page) as temporary:
+    with atomic_write(page) as temporary:
         temporary.write_text(page_with_it, encoding="utf-8")
 
 
@@ -147,7 +148,7 @@ def main() -> None:
     args = parser.parse_args()
     report = run(args.weights, args.out / args.weights, args.steps, args.images)
     path = ROOT / "data" / "experiments" / f"fine_tuning_{args.weights}.json"
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report))
     if PAGE.exists():

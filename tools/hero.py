@@ -1,6 +1,6 @@
 """Draw the README's picture: four views that nobody trained on, and what NANO makes of them.
 
-    python tools/hero.py [seed]
+python tools/hero.py [seed]
 """
 
 import sys

@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from vggt_lite.runtime import pick_device
-from vggt_lite.training.pieces import INDEX, pack, unpack
-from vggt_lite.training.presets import PRESETS, held_out_scores, train_preset
+from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
+from vggt_lite.research.split_run import INDEX, pack, unpack
+from vggt_lite.utils.runtime import pick_device
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vggt_lite.config import TINY, VGGT_1B, ModelConfig
 from vggt_lite.model import VGGT
-from vggt_lite.training.memory import fill_weights
-from vggt_lite.weight_files import Undrawn
+from vggt_lite.pretrained.weight_files import skip_init
+from vggt_lite.research.training_memory import fill_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,7 +62,7 @@ PAPER_SECONDS, PAPER_GPUS = 9 * 86_400, 64  # nine days on 64 A100
 @cache
 def step_flops(plan: Plan) -> int:
     """Operations of one training step; scenes are alike, so one is counted and multiplied."""
-    with torch.device("meta"), Undrawn():
+    with torch.device("meta"), skip_init():
         model = VGGT(plan.config)
     with FakeTensorMode():
         fill_weights(model)
@@ -72,7 +72,7 @@ def step_flops(plan: Plan) -> int:
         points = torch.empty(1, plan.query_points, 2) if plan.query_points and model.track_head else None
         # Attention is counted as the two products that it is
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            pred = model.predict(images, points)
+            pred = model.forward_unchecked(images, points)
             outputs = [*pred.pose_encodings, *pred.tracks_list, pred.track_visibility_logits]
             outputs += [pred.track_conf_logits, pred.depth, pred.depth_conf, pred.point_map, pred.point_conf]
             torch.stack([x.float().mean() for x in outputs if x is not None]).sum().backward()

@@ -1,8 +1,10 @@
-"""Gather what a training leaves behind: `python tools/training_report.py runs/nano data/weights/nano`.
+"""Gather what a training leaves behind: `python tools/training_report.py runs/nano FOLDER/nano`.
+
+FOLDER is vggt_lite/pretrained/bundled, where the bundled models lie.
 
 Writes PREFIX_log.jsonl (the logs of all stages, one after the other) and PREFIX_curves.png, and puts the
 tables of stages and of held-out figures (PREFIX_evaluation.json) into README.md beside them; so too those of
-photographs, where there is a PREFIX_photographs.json. `… tables data/weights/tiny` puts in these two alone.
+photographs, where there is a PREFIX_photographs.json. `… tables FOLDER/tiny` puts in these two alone.
 """
 
 import json
@@ -14,8 +16,8 @@ from PIL import Image
 
 from vggt_lite.config import SceneConfig
 from vggt_lite.evaluation import Report
+from vggt_lite.research.presets import PRESETS
 from vggt_lite.training.log import read_log, seconds_of
-from vggt_lite.training.presets import PRESETS
 from vggt_lite.viz import preview_curves
 
 TERMS = ("camera", "depth", "point", "matching")

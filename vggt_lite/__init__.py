@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 from vggt_lite.config import NANO, TINY, VGGT_1B, ModelConfig
 
 if TYPE_CHECKING:  # for editors; see __getattr__
+    from vggt_lite.data import load_images
+    from vggt_lite.inference import Reconstruction
     from vggt_lite.model import VGGT
-    from vggt_lite.reconstruction import Reconstruction
-    from vggt_lite.scenes import load_images
 
 __version__ = "0.1.0"
 __all__ = ["NANO", "TINY", "VGGT", "VGGT_1B", "ModelConfig", "Reconstruction", "load_images"]
 
-_HOME = {"VGGT": "model", "Reconstruction": "reconstruction", "load_images": "scenes"}
+_HOME = {
+    "VGGT": "model",
+    "Reconstruction": "inference",
+    "load_images": "data",
+    "generate_scenes": "synthetic",
+}
 
 
 def __getattr__(name: str):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggt_lite.files import whole_file
+from vggt_lite.utils.files import atomic_write
 
 PROPERTIES = {"x": "<f4", "y": "<f4", "z": "<f4", "red": "u1", "green": "u1", "blue": "u1"}
 PLY_NAMES = {"<f4": "float", "u1": "uchar"}
@@ -36,7 +36,7 @@ def write_ply(path: str | Path, points, colors=None) -> None:
         vertices[name] = points[:, axis]
     for channel, name in enumerate(("red", "green", "blue")):
         vertices[name] = colors[:, channel]
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write(_header(len(points)))
         file.write(vertices.tobytes())
 

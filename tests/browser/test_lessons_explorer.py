@@ -13,7 +13,7 @@ from tests.browser.lab_page import (
 
 # The lesson's own cells, and only those that the explorer needs.
 NEEDED = [
-    "from vggt_lite.runtime import",
+    "from vggt_lite.utils.runtime import",
     "def my_tables(",
     "def my_spots(",
     "def my_looks(",

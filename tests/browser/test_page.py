@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.data import normalize_scene
+from vggt_lite.inference import Reconstruction
+from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz import write_html
 
 PATIENCE = 120_000  # ms; software WebGL is slow

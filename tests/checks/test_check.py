@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from vggt_lite import checks
-from vggt_lite.checks import Check, Outcome, compare
+from vggt_lite.course import checks
+from vggt_lite.course.checks import Check, Outcome, compare
 
 
 def weights(q, k):
@@ -178,6 +178,8 @@ def test_comparisons_never_raise_and_do_not_pass_what_differs(pair):
 
 
 def test_a_topic_is_found_by_its_name_and_a_missing_one_is_told():
-    assert all(getattr(checks, topic).__name__ == f"vggt_lite.checks.{topic}" for topic in checks.topics())
+    assert all(
+        getattr(checks, topic).__name__ == f"vggt_lite.course.checks.{topic}" for topic in checks.topics()
+    )
     with pytest.raises(AttributeError, match="there is no topic 'alchemy'; there are"):
         checks.alchemy  # noqa: B018

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vggt_lite import checks
-from vggt_lite.checks.compare import difference
+from vggt_lite.course import checks
+from vggt_lite.course.checks.compare import difference
 
 CHECKS = checks.every_check()
 MUTANTS = [(key, mistake) for key, check in CHECKS.items() for mistake in check.mutants]

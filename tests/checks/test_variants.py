@@ -4,13 +4,18 @@ import pytest
 import torch
 
 from vggt_lite import NANO, VGGT
-from vggt_lite.checks.experiments import paired_mean_and_margin, shapes_on_the_way
-from vggt_lite.checks.variants import merged_reading, seen_from_the_first, some_poses, special_tokens_meet
+from vggt_lite.course.checks.experiments import paired_mean_and_margin, shapes_on_the_way
+from vggt_lite.course.checks.variants import (
+    merged_reading,
+    seen_from_the_first,
+    some_poses,
+    special_tokens_meet,
+)
 from vggt_lite.geometry import quat_xyzw_from_matrix
-from vggt_lite.layers import Block, attention_weights, grid_positions, rotary_tables
-from vggt_lite.model.equivariance import seen_from_first
-from vggt_lite.model.exchange import Exchange
-from vggt_lite.training.comparison import compare
+from vggt_lite.model import Block, attention_weights, grid_positions, rotary_tables
+from vggt_lite.model.variants.global_attention import Exchange
+from vggt_lite.model.variants.reference_free import seen_from_first
+from vggt_lite.research.comparison import compare
 
 SMALL = NANO.with_(dim=16, num_heads=2, num_registers=2, camera_num_heads=2)
 

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from tests.scenes.foreign import H, S, W, quat_wxyz, truth, write_co3d
+from vggt_lite.data import load_images
 from vggt_lite.geometry import unproject_depth
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes.generate import generate_scenes
-from vggt_lite.scenes.images import load_images
+from vggt_lite.inference import Reconstruction
+from vggt_lite.model import Predictions
+from vggt_lite.synthetic import generate_scenes
 
 PLANE = np.array([-0.35, 0.5, -0.25])  # n of n · X = 1, slanted, in front of all cameras
 FISHEYE = (300.0, 310.0, 255.0, 190.0, -0.12, 0.05, 0.004, -0.006, 0.02, 0.01, 0.003, -0.002)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vggt_lite.evaluation.report import Report
+from vggt_lite.evaluation import Report
 
 # Shares of few pairs, points or patches: rounding can carry one of them over a threshold
 COUNTED = ("auc_", "matching_", "point_f_score", "depth_f_score", "depth_delta")

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from vggt_lite.evaluation import road_disagreement
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.data import normalize_scene
+from vggt_lite.metrics import depth_pointmap_consistency
+from vggt_lite.model import Predictions
+from vggt_lite.synthetic import generate_scenes
 
 
 def truth():
@@ -17,18 +18,18 @@ def truth():
 
 
 def test_the_truth_agrees_with_itself():
-    torch.testing.assert_close(road_disagreement(truth()), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(depth_pointmap_consistency(truth()), torch.zeros(2), atol=1e-5, rtol=0)
 
 
 def test_points_moved_by_a_tenth_of_their_depth_disagree_by_a_tenth():
     pred = truth()
     pred.point_map = pred.point_map + 0.1 * pred.depth[..., None] * torch.tensor([0.6, 0.0, 0.8])
     pred.point_map[1] = truth().point_map[1]
-    torch.testing.assert_close(road_disagreement(pred), torch.tensor([0.1, 0.0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(depth_pointmap_consistency(pred), torch.tensor([0.1, 0.0]), atol=1e-4, rtol=0)
 
 
 def test_a_missing_head_is_named():
     pred = truth()
     pred.point_map = None
     with pytest.raises(ValueError, match="camera, depth and point"):
-        road_disagreement(pred)
+        depth_pointmap_consistency(pred)

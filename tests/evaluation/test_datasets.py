@@ -18,13 +18,13 @@ from tests.evaluation.layouts import (
     write_tapvid,
 )
 from tests.scenes.foreign import S, truth
+from vggt_lite.data import PixelMap
+from vggt_lite.data.readers.colmap_files import Camera
+from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
 from vggt_lite.evaluation.datasets.ply import read_ply
 from vggt_lite.evaluation.datasets.sample import look_up, random_frames
-from vggt_lite.evaluation.icp import refined
-from vggt_lite.evaluation.report import Report
-from vggt_lite.scenes.pixel_map import PixelMap
-from vggt_lite.scenes.readers.colmap_files import Camera
+from vggt_lite.metrics.icp import refined
 
 PAD = Options(mode="pad")
 

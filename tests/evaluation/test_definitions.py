@@ -7,13 +7,22 @@ import pytest
 import torch
 
 from tests.evaluation.test_pose_metrics import turned
-from vggt_lite.evaluation.depths import ALIGNMENTS, depth_metrics, least_absolute_line
-from vggt_lite.evaluation.icp import icp
-from vggt_lite.evaluation.intervals import bootstrap_interval, group_mean
-from vggt_lite.evaluation.neighbors import _by_tree, nearest, thin_cloud
-from vggt_lite.evaluation.points import map_normals, point_metrics, surface_metrics
-from vggt_lite.evaluation.poses import accuracy_curve, pose_scores
-from vggt_lite.evaluation.tracks import choose_queries, track_metrics
+from vggt_lite.metrics import (
+    accuracy_curve,
+    bootstrap_interval,
+    choose_queries,
+    depth_metrics,
+    group_mean,
+    icp,
+    map_normals,
+    point_metrics,
+    pose_scores,
+    surface_metrics,
+    track_metrics,
+    voxel_downsample,
+)
+from vggt_lite.metrics.depths import ALIGNMENTS, least_absolute_line
+from vggt_lite.metrics.neighbors import _by_tree, nearest
 
 
 def random(*shape, seed=0):
@@ -129,10 +138,10 @@ def test_normals_of_a_slanted_plane_are_those_of_the_plane():
 
 def test_a_thinned_cloud_has_one_point_per_cube():
     points = torch.tensor([[0.01, 0, 0], [0.03, 0, 0], [0.25, 0, 0], [-0.01, 0, 0]])
-    thin = thin_cloud(points, 0.2)
+    thin = voxel_downsample(points, 0.2)
     assert sorted(round(x, 4) for x in thin[:, 0].tolist()) == [-0.01, 0.02, 0.25]
     with pytest.raises(ValueError, match="positive"):
-        thin_cloud(points, 0)
+        voxel_downsample(points, 0)
 
 
 def test_the_tree_finds_the_same_neighbours_as_all_distances():

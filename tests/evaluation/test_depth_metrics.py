@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vggt_lite.evaluation import depth_metrics
-from vggt_lite.evaluation.depths import weighted_median
+from vggt_lite.metrics import depth_metrics
+from vggt_lite.metrics.depths import weighted_median
 
 TRUE = torch.tensor([[1.0, 2.0, 4.0], [5.0, 10.0, 0.0]])
 VALID = torch.ones_like(TRUE, dtype=torch.bool)

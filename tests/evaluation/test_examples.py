@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation.examples import (
     ALIGNED,
     Example,
@@ -13,8 +14,8 @@ from vggt_lite.evaluation.examples import (
     scaled,
     verdict,
 )
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.inference import Reconstruction
+from vggt_lite.synthetic import generate_scenes
 
 
 @pytest.fixture(scope="module")

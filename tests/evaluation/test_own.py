@@ -4,11 +4,12 @@ import json
 import sys
 
 import pytest
+from vggt_lite.cli.main import main
 
-from vggt_lite.cli import main
-from vggt_lite.evaluation.own import chosen_views
-from vggt_lite.evaluation.report import Report
-from vggt_lite.scenes import generate_scenes, write_scene
+from vggt_lite.data import write_scene
+from vggt_lite.evaluation import Report
+from vggt_lite.evaluation.own_scenes import chosen_views
+from vggt_lite.synthetic import generate_scenes
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vggt_lite.data import load_images
 from vggt_lite.evaluation.datasets.sample import Options, Sample
 from vggt_lite.evaluation.photographs import (
     OPENCV,
@@ -18,7 +19,6 @@ from vggt_lite.evaluation.photographs import (
     to_the_right,
 )
 from vggt_lite.geometry import rotation_angle
-from vggt_lite.scenes.images import load_images
 
 
 class Guess:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.geometry.cases import random_cameras
-from vggt_lite.evaluation import point_metrics
-from vggt_lite.evaluation.points import nearest_distance
 from vggt_lite.geometry import Similarity
+from vggt_lite.metrics import point_metrics
+from vggt_lite.metrics.neighbors import nearest_distance
 
 VALID = torch.ones(4, 5, dtype=torch.bool)
 

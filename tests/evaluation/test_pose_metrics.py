@@ -7,9 +7,8 @@ import torch
 
 from tests.geometry.cases import GOLDEN, random_cameras
 from tests.golden.loader import worst_ratio
-from vggt_lite.evaluation import pose_auc, relative_pose_errors
-from vggt_lite.evaluation.poses import area_under_curve
 from vggt_lite.geometry import Similarity, matrix_from_quat_xyzw, quat_xyzw_from_matrix
+from vggt_lite.metrics import area_under_curve, pose_auc, relative_pose_errors
 
 PRED, TRUE = GOLDEN["eval/pred_w2c"], GOLDEN["eval/gt_w2c"]
 

@@ -5,17 +5,16 @@ import torch
 
 from tests.training.test_parts import SMALL
 from vggt_lite.config import NANO, TINY, VGGT_1B, SceneConfig
-from vggt_lite.evaluation.components import COMPONENTS, correlations, motion_components, rotation_vector
+from vggt_lite.data import normalize_scene
+from vggt_lite.evaluation import Report, evaluate
 from vggt_lite.evaluation.constant import ConstantPredictor, nearest_rotation
-from vggt_lite.evaluation.protocols import HOME, evaluate, home_of, kind_of, predict
-from vggt_lite.evaluation.report import Report
-from vggt_lite.evaluation.rows import ROWS
+from vggt_lite.evaluation.metric_table import ROWS
+from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain, kind_of, predict
 from vggt_lite.evaluation.scores import Scores
 from vggt_lite.geometry import matrix_from_quat_xyzw
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.model.vggt import VGGT
-from vggt_lite.scenes.generate import generate_scenes
-from vggt_lite.scenes.normalize import normalize_scene
+from vggt_lite.metrics.motion_correlation import COMPONENTS, correlations, motion_components, rotation_vector
+from vggt_lite.model import VGGT, Predictions
+from vggt_lite.synthetic import generate_scenes
 
 SIZE = 32
 
@@ -129,10 +128,11 @@ def test_impossible_requests_are_refused_before_anything_is_computed(arguments, 
 
 
 def test_a_model_is_at_home_where_its_size_says_whatever_its_file_is_called():
-    assert home_of(NANO) == home_of(NANO.with_(image_size=48)) == "nano"
-    assert home_of(TINY) == home_of(TINY.with_(dense_dim=16)) == home_of(VGGT_1B) == "tiny"
+    assert eval_domain(NANO) == eval_domain(NANO.with_(image_size=48)) == "nano"
+    assert eval_domain(TINY) == eval_domain(TINY.with_(dense_dim=16)) == eval_domain(VGGT_1B) == "tiny"
     assert (
-        kind_of(HOME["tiny"][0]) == "TINY's kind" and kind_of(SceneConfig(walls="landmark")) != "NANO's kind"
+        kind_of(EVAL_DOMAINS["tiny"][0]) == "TINY's kind"
+        and kind_of(SceneConfig(walls="landmark")) != "NANO's kind"
     )
 
 

@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
+from vggt_lite.cli.main import main
 
-from vggt_lite.cli import main
 from vggt_lite.evaluation import Report, bundled_report
-from vggt_lite.viz.report_figures import accuracy, draw_accuracy, draw_scene_spread
-from vggt_lite.viz.report_page import write_report_page
+from vggt_lite.evaluation.report_figures import accuracy, draw_accuracy, draw_scene_spread
+from vggt_lite.evaluation.report_page import write_report_page
 
 
 def report(auc=50.0, text="a protocol", **changes) -> Report:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vggt_lite.evaluation import track_metrics
+from vggt_lite.metrics import track_metrics
 
 SIZE = (256, 256)
 

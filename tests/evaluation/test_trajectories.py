@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from vggt_lite.evaluation import trajectory_metrics
 from vggt_lite.geometry import matrix_from_quat_xyzw
+from vggt_lite.metrics import trajectory_metrics
 
 # evo 1.38.1 on `walk()`: APE of the translation part after align(); RPE in frames, all pairs.
 EVO = {

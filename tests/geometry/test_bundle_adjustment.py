@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from vggt_lite.data import normalize_scene
 from vggt_lite.geometry import camera_center, invert_rigid, project_points, rotation_angle, umeyama
 from vggt_lite.geometry.bundle_adjustment import bundle_adjust, nudge
-from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.synthetic import generate_scenes
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,7 @@
 import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden, random_intrinsics
-from vggt_lite.geometry import (
-    essential_matrix,
-    fundamental_matrix,
-    project_points,
-    sampson_distance_squared,
-)
+from vggt_lite.geometry import essential_matrix, fundamental_matrix, project_points, sampson_distance_squared
 
 
 def test_essential_matrix_and_sampson_distance_equal_the_official_ones():

@@ -8,8 +8,13 @@ import math
 import torch
 from torch import Tensor
 
+from vggt_lite.parity.deterministic_weights import (
+    deterministic_images,
+    deterministic_points,
+    deterministic_tensor,
+    normal,
+)
 from vggt_lite.parity.golden import FOLDER, load, metadata
-from vggt_lite.parity.rule import normal, rule_images, rule_points, rule_tensor
 from vggt_lite.parity.table import allowed
 
 __all__ = [
@@ -17,9 +22,9 @@ __all__ = [
     "load",
     "metadata",
     "probe",
-    "rule_images",
-    "rule_points",
-    "rule_tensor",
+    "deterministic_images",
+    "deterministic_points",
+    "deterministic_tensor",
     "worst_ratio",
 ]
 

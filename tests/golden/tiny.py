@@ -4,8 +4,8 @@ from torch import Tensor
 
 from tests.golden.loader import metadata, probe
 from vggt_lite.model import Predictions
+from vggt_lite.parity.deterministic_weights import deterministic_state_dict as load_rule
 from vggt_lite.parity.golden import GOLDEN_TINY, case_inputs
-from vggt_lite.parity.rule import rule_weights as load_rule
 from vggt_lite.parity.stages import outputs, run_with_stages, stages, summarise
 
 CASES = metadata("tiny")["cases"]

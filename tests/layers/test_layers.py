@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.golden.loader import load, rule_tensor, worst_ratio
-from vggt_lite.layers import Attention, Block, attention_weights, grid_positions, rotary_tables, rotate
+from tests.golden.loader import deterministic_tensor, load, worst_ratio
+from vggt_lite.model import Attention, Block, attention_weights, grid_positions, rotary_tables, rotate
 
 GOLD = load("functions")
 
@@ -21,7 +21,7 @@ def attention() -> Attention:
 
 
 def load_block_rule(block: Block) -> Block:
-    state = {key: rule_tensor(key, value.shape) for key, value in block.state_dict().items()}
+    state = {key: deterministic_tensor(key, value.shape) for key, value in block.state_dict().items()}
     block.load_state_dict(state)
     return block
 

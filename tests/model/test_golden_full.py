@@ -11,7 +11,7 @@ import torch
 from tests.golden.loader import load, metadata
 from vggt_lite import VGGT_1B
 from vggt_lite.parity.checks import golden_rows
-from vggt_lite.parity.rule import rule_model
+from vggt_lite.parity.deterministic_weights import deterministic_model
 from vggt_lite.parity.table import Table
 
 GOLD, INFO = load("full"), metadata("full")
@@ -28,7 +28,7 @@ def peak_memory() -> int:
 def model():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    model = rule_model(VGGT_1B)
+    model = deterministic_model(VGGT_1B)
     yield model
     del model
     gc.collect()  # 5 GB: they must not stay behind for the tests that follow

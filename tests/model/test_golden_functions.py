@@ -3,20 +3,29 @@
 import pytest
 import torch
 
-from tests.golden.loader import load, rule_tensor, worst_ratio
-from vggt_lite.model.activations import CONFIDENCE, VALUE, activate, signed_exponential
+from tests.golden.loader import deterministic_tensor, load, worst_ratio
 from vggt_lite.model.camera_head import activate_pose
-from vggt_lite.model.dense_pyramid import ResidualUnit, position_waves, resize
+from vggt_lite.model.dense_head import (
+    CONFIDENCE,
+    VALUE,
+    ResidualUnit,
+    activate,
+    resize,
+    signed_exponential,
+    sincos_2d,
+)
 from vggt_lite.model.patch_embed import resize_position_table
-from vggt_lite.model.track_positions import axis_table, flow_embedding, query_positions
-from vggt_lite.model.track_sampling import (
+from vggt_lite.model.track_head import (
+    TrackBlock,
+    axis_table,
     correlate_whole_map,
     correlate_window,
     feature_pyramid,
+    flow_embedding,
+    query_positions,
     sample_bilinear,
 )
-from vggt_lite.model.track_transformer import TrackBlock
-from vggt_lite.names import our_name
+from vggt_lite.pretrained.names import our_name
 
 GOLD = load("functions")
 
@@ -29,7 +38,7 @@ def test_position_table_is_resized_as_in_the_release(height, width):
 
 @pytest.mark.parametrize(("height", "width", "dim"), [(28, 37, 8), (4, 6, 16)])
 def test_separable_dense_positions_equal_the_full_map(height, width, dim):
-    across, down = position_waves(height, width, dim, width / height, torch.device("cpu"))
+    across, down = sincos_2d(height, width, dim, width / height, torch.device("cpu"))
     full = torch.cat([across.expand(-1, height, -1), down.expand(-1, -1, width)])  # (D, H, W)
     assert worst_ratio(full.permute(1, 2, 0), GOLD[f"dptpos/embed_w{width}_h{height}_c{dim}"]) <= 1
 
@@ -136,7 +145,7 @@ def test_tracker_block_starts_its_skip_from_the_normalised_input(cross):
     state = {}
     for key, value in block.state_dict().items():
         bare = key.replace("attn.qkv.", f"{kind}.in_proj_").replace("attn.proj.", f"{kind}.out_proj.")
-        state[key] = rule_tensor(bare, value.shape)
+        state[key] = deterministic_tensor(bare, value.shape)
     block.load_state_dict(state)
     got = block(GOLD["tblock/x"], GOLD["tblock/context"] if cross else None)
     assert worst_ratio(got, GOLD["tblock/cross_out" if cross else "tblock/self_out"]) <= 1

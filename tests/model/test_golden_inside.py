@@ -6,9 +6,9 @@ import torch
 from tests.golden.loader import load, metadata, worst_ratio
 from tests.golden.tiny import CASES, GOLDEN_TINY, case_inputs, load_rule
 from vggt_lite import VGGT
-from vggt_lite.layers import grid_positions
+from vggt_lite.model import grid_positions
 from vggt_lite.model.patch_embed import resize_position_table
-from vggt_lite.model.track_sampling import sample_bilinear
+from vggt_lite.model.track_head import sample_bilinear
 
 GOLD, NOISE = load("tiny"), metadata("tiny")["noise"]
 GRID, ASPECT = (4, 6), 84 / 56

@@ -14,7 +14,7 @@ from tests.golden.tiny import (
     summarise,
 )
 from vggt_lite import VGGT
-from vggt_lite.names import official_name
+from vggt_lite.pretrained.names import official_name
 
 GOLD, NOISE = load("tiny"), metadata("tiny")["noise"]
 

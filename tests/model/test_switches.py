@@ -5,11 +5,10 @@ import torch
 
 from vggt_lite import NANO, VGGT, ModelConfig
 from vggt_lite.geometry import camera_from_pose_encoding
-from vggt_lite.layers import grid_positions
-from vggt_lite.model.aggregator import Aggregator
-from vggt_lite.model.equivariance import points_in_world, seen_from_first
-from vggt_lite.model.exchange import other_views
-from vggt_lite.model.merging import MergingBlock, average_groups, group_tokens, token_roles
+from vggt_lite.model import Aggregator, grid_positions
+from vggt_lite.model.variants.global_attention import other_views
+from vggt_lite.model.variants.reference_free import points_in_world, seen_from_first
+from vggt_lite.model.variants.token_merging import MergingBlock, average_groups, group_tokens, plan_merge
 
 SMALL = NANO.with_(
     dim=32, vit_depth=1, depth=2, dense_layers=(0, 0, 1, 1), dense_dims=(8, 8, 8, 8), dense_dim=8,
@@ -191,7 +190,7 @@ def test_with_a_reference_they_do_not():
 
 
 def test_merging_keeps_the_first_view_the_special_tokens_and_an_even_share_of_the_rest():
-    roles = token_roles(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
+    roles = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
     assert roles.special.tolist() == [0, 1, 18, 19, 36, 37]
     receivers = roles.receivers.tolist()
     assert sorted(receivers[:16]) == list(range(2, 18))
@@ -203,7 +202,7 @@ def test_merging_keeps_the_first_view_the_special_tokens_and_an_even_share_of_th
 
 def test_a_patch_joins_the_most_similar_patch_that_stays_and_groups_are_averaged():
     # Two views of one special token and two patches; the second patch of view 1 is merged away
-    roles = token_roles(grid_positions(1, 2, 1), num_special=1, num_views=2, share=0.5)
+    roles = plan_merge(grid_positions(1, 2, 1), num_special=1, num_views=2, share=0.5)
     away = roles.senders.item()
     tokens = torch.tensor([[[9.0, 9], [1, 0], [0, 1], [9, 9], [3, 3], [3, 3]]])
     tokens[0, away] = torch.tensor([0.1, 8.0])  # most like token 2, though nearer in value to others
@@ -219,7 +218,7 @@ def test_merging_equal_tokens_changes_nothing():
     """Without positions, equal tokens ask and answer alike; one that counts n times stands for n of them."""
     torch.manual_seed(0)
     block = MergingBlock(32, 4, layer_scale=1.0, qk_norm=True)
-    roles = token_roles(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
+    roles = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
     tokens = torch.randn(2, 54, 32)
     tokens[:, roles.senders] = tokens[:, roles.receivers[:4]].repeat(1, 6, 1)  # copies of first-view patches
     assert roles.senders.numel() == 24

@@ -5,8 +5,7 @@ import json
 from dataclasses import asdict, replace
 
 from tests.notebooks.lesson import ROOT, lessons
-from vggt_lite.training import experiment
-from vggt_lite.weights import BUNDLED
+from vggt_lite.research import experiment
 
 
 def stated_recipe() -> experiment.Recipe:
@@ -25,7 +24,7 @@ def stored(tree: ast.Module) -> list[ast.Name]:
 
 def test_the_committed_baseline_has_the_settings_of_the_template():
     recipe = stated_recipe()
-    paths = sorted((BUNDLED.parent / "experiments" / "quick").glob("baseline_*.json"))
+    paths = sorted((ROOT / "data" / "experiments" / "quick").glob("baseline_*.json"))
     assert [path.name for path in paths] == [f"baseline_{seed}.json" for seed in (0, 1, 2)]
     for seed, path in enumerate(paths):
         run = json.loads(path.read_text(encoding="utf-8"))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite import VGGT, ModelConfig
-from vggt_lite.names import official_name
 from vggt_lite.parity.stages import stages
+from vggt_lite.pretrained.names import official_name
 
 MODULE = """
 from tests.parity.stand_in import StandIn

@@ -7,18 +7,25 @@ import pytest
 import torch
 
 from vggt_lite import VGGT
-from vggt_lite.parity import checks, rule_images, rule_model, rule_points, verify_golden, verify_precision
+from vggt_lite.parity import (
+    checks,
+    deterministic_images,
+    deterministic_model,
+    deterministic_points,
+    verify_golden,
+    verify_precision,
+)
 from vggt_lite.parity.golden import GOLDEN_TINY
 from vggt_lite.parity.table import Row, Table, allowed, compare
 
-IMAGES, POINTS = rule_images("checks", 2, 28, 42), rule_points("checks.q", 4, 28, 42)
+IMAGES, POINTS = deterministic_images("checks", 2, 28, 42), deterministic_points("checks.q", 4, 28, 42)
 
 
 def spoiled(module: str, change):
-    """`rule_model`, with what one module returns changed."""
+    """`deterministic_model`, with what one module returns changed."""
 
     def make(*args, **options) -> VGGT:
-        model = rule_model(*args, **options)
+        model = deterministic_model(*args, **options)
         model.get_submodule(module).register_forward_hook(lambda _, __, out: change(out))
         return model
 
@@ -42,17 +49,21 @@ def test_the_golden_numbers_are_met_in_the_cases_asked_for():
     ],
 )
 def test_the_first_stage_that_is_off_is_named(monkeypatch, module, stage):
-    monkeypatch.setattr(checks, "rule_model", spoiled(module, lambda out: out + 1e-3))
+    monkeypatch.setattr(checks, "deterministic_model", spoiled(module, lambda out: out + 1e-3))
     table = verify_golden("tiny", cases=["main"])
     assert table.first_failure.stage == stage
     assert f"the first is main/{stage} (float32, cpu)" in table.verdict()
 
 
 def test_nan_and_a_stage_that_nobody_saw_fail(monkeypatch):
-    monkeypatch.setattr(checks, "rule_model", spoiled("camera_head", lambda out: [x * math.nan for x in out]))
+    monkeypatch.setattr(
+        checks, "deterministic_model", spoiled("camera_head", lambda out: [x * math.nan for x in out])
+    )
     table = verify_golden("tiny", cases=["native"])
     assert table.first_failure.stage == "out.pose_enc.0" and not table.ok
-    monkeypatch.setattr(checks, "rule_model", lambda *_: rule_model(GOLDEN_TINY.with_(camera_iterations=3)))
+    monkeypatch.setattr(
+        checks, "deterministic_model", lambda *_: deterministic_model(GOLDEN_TINY.with_(camera_iterations=3))
+    )
     table = verify_golden("tiny", cases=["native"])
     assert [row.stage for row in table.rows if not row.ok] == ["out.pose_enc.3"]
 
@@ -78,7 +89,7 @@ def test_settings_of_the_machine_come_back_after_a_comparison():
 
 @pytest.mark.parametrize(("dtype", "digits"), [(torch.bfloat16, 1e-4), (torch.float16, 1e-5)])
 def test_precision_shows_which_parts_leave_autocast_and_what_rounding_does(dtype, digits):
-    table = verify_precision(rule_model(GOLDEN_TINY), IMAGES, POINTS, dtype)
+    table = verify_precision(deterministic_model(GOLDEN_TINY), IMAGES, POINTS, dtype)
     types = {row.stage: row.dtype for row in table.rows}
     half = str(dtype).removeprefix("torch.")
     assert types["vit.block.0"] == types["agg.frame.3"] == types["track.delta.0"] == half
@@ -87,7 +98,7 @@ def test_precision_shows_which_parts_leave_autocast_and_what_rounding_does(dtype
 
 
 def test_precision_refuses_what_it_cannot_compare():
-    model = rule_model(GOLDEN_TINY)
+    model = deterministic_model(GOLDEN_TINY)
     with pytest.raises(ValueError, match="bfloat16 or torch.float16"):
         verify_precision(model, IMAGES, dtype=torch.float32)
     with pytest.raises(ValueError, match="float16 parameters.*dtype=None"):

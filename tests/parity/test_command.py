@@ -4,17 +4,18 @@ import json
 
 import pytest
 import torch
+from vggt_lite.cli.main import main
 
 from tests.parity.stand_in import forget, install
 from vggt_lite import NANO, VGGT
-from vggt_lite.cli import main
 from vggt_lite.evaluation.examples import ALIGNED, Example
-from vggt_lite.parity import command, rule_model
+from vggt_lite.parity import deterministic_model
+from vggt_lite.parity import verify as verify_module
 from vggt_lite.parity.checks import verify_golden
-from vggt_lite.parity.command import lacking_memory, pictures, verify
 from vggt_lite.parity.golden import GOLDEN_TINY
 from vggt_lite.parity.table import Row, Table
-from vggt_lite.weights import save_weights
+from vggt_lite.parity.verify import lacking_memory, pictures, verify
+from vggt_lite.pretrained import save_weights
 
 SMALL = NANO.with_(vit_depth=1, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1)
 
@@ -23,9 +24,9 @@ SMALL = NANO.with_(vit_depth=1, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, tr
 def a_plain_machine(monkeypatch):
     """No package `vggt`, no weights in a cache, one quick golden case."""
     forget(monkeypatch)
-    monkeypatch.setattr(command, "find_cached", lambda name: None)
+    monkeypatch.setattr(verify_module, "find_cached", lambda name: None)
     monkeypatch.setattr(
-        command, "verify_golden", lambda which, device: verify_golden("tiny", device, ["native"])
+        verify_module, "verify_golden", lambda which, device: verify_golden("tiny", device, ["native"])
     )
 
 
@@ -58,7 +59,7 @@ def test_anywhere_it_checks_the_golden_numbers_and_says_what_it_left_out(tmp_pat
 
 
 def test_a_stage_that_is_off_is_named_and_the_exit_code_is_1(monkeypatch, capsys):
-    from vggt_lite.layers import Block
+    from vggt_lite.model import Block
 
     whole = Block.forward
     monkeypatch.setattr(Block, "forward", lambda self, x, *rest: 1.001 * whole(self, x, *rest))
@@ -81,13 +82,13 @@ def test_released_weights_that_see_no_depth_are_a_fault(monkeypatch):
     def blind(model):
         return Example(None, None, {ALIGNED: {"model": 0.4, "constant depth": 0.2}}, "metres")
 
-    monkeypatch.setattr(command, "motorcycle", blind)
-    monkeypatch.setattr(command, "held_out_scene", blind)
-    for dim, fault in ((NANO.dim, None), (command.VGGT_1B.dim, "off by 40 %, no better than a constant")):
-        done = command.Verification(torch.device("cpu"))
+    monkeypatch.setattr(verify_module, "motorcycle", blind)
+    monkeypatch.setattr(verify_module, "held_out_scene", blind)
+    for dim, fault in ((NANO.dim, None), (verify.VGGT_1B.dim, "off by 40 %, no better than a constant")):
+        done = verify.Verification(torch.device("cpu"))
         model = VGGT(SMALL)
         model.config = SMALL.with_(dim=dim)
-        command.measure(model, done, lambda _: None, lambda _: None)
+        verify.measure(model, done, lambda _: None, lambda _: None)
         assert done.first_failure is None if fault is None else fault in done.first_failure
 
 
@@ -101,9 +102,9 @@ def test_the_official_package_is_compared_where_it_is_installed(monkeypatch, tmp
 
 def test_real_weights_of_the_official_size_are_compared_side_by_side(monkeypatch, tmp_path):
     install(monkeypatch, tmp_path, GOLDEN_TINY)
-    save_weights(rule_model(GOLDEN_TINY), tmp_path / "official.safetensors")
+    save_weights(deterministic_model(GOLDEN_TINY), tmp_path / "official.safetensors")
     before = (tmp_path / "official.safetensors").read_bytes()
-    monkeypatch.setattr(command, "measure", lambda *_: None)
+    monkeypatch.setattr(verify_module, "measure", lambda *_: None)
     done = verify(weights=tmp_path / "official.safetensors", device="cpu", config=GOLDEN_TINY)
     assert done.first_failure is None and done.tables[-1].about["weights"] == "given"
     # the parameters are the file, mapped: nudging them must not reach it
@@ -111,9 +112,9 @@ def test_real_weights_of_the_official_size_are_compared_side_by_side(monkeypatch
 
 
 def test_a_broken_package_and_missing_memory_are_notes_not_failures(monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "golden_tables", lambda *_, **__: None)
+    monkeypatch.setattr(verify_module, "golden_tables", lambda *_, **__: None)
     install(monkeypatch, tmp_path, GOLDEN_TINY)
-    monkeypatch.setattr(command, "available_memory", lambda device: 10**6)
+    monkeypatch.setattr(verify_module, "available_memory", lambda device: 10**6)
     done = verify(device="cpu", config=GOLDEN_TINY)
     assert done.first_failure is None and "0.0 GB are free" in done.notes[-1]
     (tmp_path / "vggt" / "models" / "vggt.py").write_text("import a_module_nobody_has\n")
@@ -129,11 +130,11 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(monkeypatch, tmp_path, 
         return lines[0]
 
     monkeypatch.setattr(
-        command, "verify_precision", lambda *_: Table("half", [Row("vit.norm", 0, 0, None, True)])
+        verify_module, "verify_precision", lambda *_: Table("half", [Row("vit.norm", 0, 0, None, True)])
     )
     assert "no-such-device" in line("--device", "no-such-device")
     assert "nowhere.pt" in line("--device", "cpu", "--weights", str(tmp_path / "nowhere.pt"))
-    monkeypatch.setattr(command, "available_memory", lambda device: 10**9)
+    monkeypatch.setattr(verify_module, "available_memory", lambda device: 10**9)
     assert "7.5 GB of memory" in line("--device", "cpu", "--full")
     monkeypatch.setattr("vggt_lite.parity.golden.FOLDER", tmp_path)
     assert "tiny.safetensors is missing" in line("--device", "cpu")
@@ -157,6 +158,6 @@ def test_photographs_of_a_folder_are_taken_but_not_too_many(tmp_path):
 
 
 def test_full_size_needs_room(monkeypatch):
-    monkeypatch.setattr(command, "available_memory", lambda device: 12 * 10**9)
-    assert lacking_memory(command.VGGT_1B, torch.device("cpu")) is None
-    assert "15.1 GB" in lacking_memory(command.VGGT_1B, torch.device("cpu"), times=3)
+    monkeypatch.setattr(verify_module, "available_memory", lambda device: 12 * 10**9)
+    assert lacking_memory(verify.VGGT_1B, torch.device("cpu")) is None
+    assert "15.1 GB" in lacking_memory(verify.VGGT_1B, torch.device("cpu"), times=3)

@@ -5,12 +5,12 @@ import torch
 
 from tests.parity.stand_in import forget, install
 from vggt_lite import NANO
-from vggt_lite.parity import rule_images, rule_model, rule_points
+from vggt_lite.parity import deterministic_images, deterministic_model, deterministic_points
+from vggt_lite.parity.compare_official import nudged, verify_official
 from vggt_lite.parity.golden import GOLDEN_TINY
 from vggt_lite.parity.official import HOW, official_class, official_model
-from vggt_lite.parity.sides import nudged, verify_official
 
-IMAGES, POINTS = rule_images("sides", 2, 28, 42), rule_points("sides.q", 4, 28, 42)
+IMAGES, POINTS = deterministic_images("sides", 2, 28, 42), deterministic_points("sides.q", 4, 28, 42)
 
 
 def test_equal_networks_agree_at_every_stage_and_output(monkeypatch, tmp_path):
@@ -32,7 +32,7 @@ def test_the_first_stage_that_is_off_is_named(monkeypatch, tmp_path, wrong):
 
 def test_given_weights_are_used_by_both_and_come_back_unchanged(monkeypatch, tmp_path):
     install(monkeypatch, tmp_path, GOLDEN_TINY)
-    model = rule_model(GOLDEN_TINY, "small")
+    model = deterministic_model(GOLDEN_TINY, "small")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     (table,) = verify_official(model, IMAGES, POINTS)
     assert table.ok and table.about["weights"] == "given"
@@ -53,7 +53,7 @@ def test_heads_that_ours_lacks_are_left_out_there_too(monkeypatch, tmp_path):
 
 
 def test_nudging_moves_every_weight_by_one_step_and_back():
-    model = rule_model(GOLDEN_TINY)
+    model = deterministic_model(GOLDEN_TINY)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with nudged(model, seed=3):
         for key, value in model.state_dict().items():
@@ -86,4 +86,4 @@ def test_models_that_cannot_be_compared_are_refused(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="pixel_center=0.5"):
         verify_official(images=IMAGES, config=NANO)
     with pytest.raises(ValueError, match="bfloat16 parameters"):
-        verify_official(rule_model(GOLDEN_TINY).bfloat16(), IMAGES)
+        verify_official(deterministic_model(GOLDEN_TINY).bfloat16(), IMAGES)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from vggt_lite.scenes.generate import generate_scenes
+from vggt_lite.synthetic import generate_scenes
 
 S, H, W = 4, 48, 64
 

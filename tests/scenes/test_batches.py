@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.data.augment import augment_colors
+from vggt_lite.data.batches import GeneratedScenes, Prefetch, RenderedScenes, choose_views, step_generator
+from vggt_lite.data.tracks_from_depth import tracks_from_depth, visible_by_depth
 from vggt_lite.geometry import project_points
-from vggt_lite.scenes.ahead import ShardReader, render_ahead
-from vggt_lite.scenes.augment import augment_colors
-from vggt_lite.scenes.batches import GeneratedScenes, Prefetch, RenderedScenes, choose_views, step_generator
-from vggt_lite.scenes.depth_tracks import tracks_from_depth, visible_by_depth
-from vggt_lite.scenes.generate import generate_scenes
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.prerender import ShardReader, render_ahead
 
 CONFIG = TrainConfig(steps=100, max_images=12, num_tracks=8, augment=0.0)
 

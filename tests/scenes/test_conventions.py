@@ -5,17 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
+from vggt_lite.cli.main import main
 
 from tests.scenes.foreign import S, write_nerfstudio
 from tests.scenes.test_folder import change, orbit
-from vggt_lite.cli import main
 from vggt_lite.config import VARIED_SCENES
+from vggt_lite.data import check_scene, read_scene, write_scene
+from vggt_lite.data.readers import open_scene, readings_of_views
+from vggt_lite.data.scene_check import Readings, examine
+from vggt_lite.data.triangulate import FAR, triangulate
 from vggt_lite.geometry import invert_rigid
-from vggt_lite.scenes import generate_scenes, read_scene, write_scene
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.check import Readings, check_scene, examine
-from vggt_lite.scenes.readers import open_scene, readings_of_views
-from vggt_lite.scenes.triangulate import FAR, triangulate
+from vggt_lite.losses import SceneBatch
+from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz.check_page import Checked, check_section
 
 W, H, VIEWS = 160, 120, 4

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from vggt_lite.config import VARIED_SCENES
+from vggt_lite.data import check_scene, read_scene, write_scene
+from vggt_lite.data.scene_files import read_info
 from vggt_lite.geometry import invert_rigid, unproject_depth
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.check import check_scene
-from vggt_lite.scenes.folder import read_info, read_scene, write_scene
-from vggt_lite.scenes.generate import generate_scenes
+from vggt_lite.losses import SceneBatch
+from vggt_lite.synthetic import generate_scenes
 
 S, H, W, N = 4, 48, 64, 5
 

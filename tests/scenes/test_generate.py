@@ -7,10 +7,9 @@ import torch
 
 from vggt_lite.config import VARIED_SCENES, SceneConfig
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.scenes import render
-from vggt_lite.scenes.dice import Dice
-from vggt_lite.scenes.generate import generate_scenes
-from vggt_lite.scenes.layout import sample_layout
+from vggt_lite.synthetic import generate_scenes, render
+from vggt_lite.synthetic.batch_rng import BatchRNG
+from vggt_lite.synthetic.layout import sample_layout
 
 EVERYTHING = VARIED_SCENES.with_(moving_objects=2, shadows=True, supersample=2)
 
@@ -105,7 +104,7 @@ def test_tracks_on_a_moving_object_move_with_it():
     config = SceneConfig(num_objects=1, moving_objects=1, camera_height=(1.7, 1.7))
     count, size = 20, 128
     batch = generate_scenes(20, count, 2, size, size, num_tracks=300, config=config)
-    layout = sample_layout(Dice(20, count), 2, config)
+    layout = sample_layout(BatchRNG(20, count), 2, config)
     mover = layout.role.index("object")
     column, row = batch.tracks[:, 0].long().clamp(max=size - 1).unbind(-1)
     point = batch.point_map[torch.arange(count)[:, None], 0, row, column]  # (B, N, 3), to the nearest pixel
@@ -126,7 +125,7 @@ def test_tracks_on_a_moving_object_move_with_it():
 def test_cameras_stay_in_the_room_and_outside_every_shape():
     for config in (SceneConfig(), EVERYTHING.with_(moving_objects=9)):
         count, views = 150, 8
-        layout = sample_layout(Dice(0, count), views, config)
+        layout = sample_layout(BatchRNG(0, count), views, config)
         cam_from_world = generate_scenes(0, count, views, 1, 1, config=config).cam_from_world
         center = -(cam_from_world[..., :3].mT @ cam_from_world[..., 3:])[..., 0]  # (B, S, 3)
         assert (center[..., :2].abs() < layout.room[:, None, :2] - 0.3).all()
@@ -138,7 +137,7 @@ def test_cameras_stay_in_the_room_and_outside_every_shape():
 
 
 def test_objects_on_the_table_do_not_overlap():
-    layout = sample_layout(Dice(0, 200), 1, SceneConfig(num_objects=12))
+    layout = sample_layout(BatchRNG(0, 200), 1, SceneConfig(num_objects=12))
     objects = [k for k, word in enumerate(layout.role) if word == "object"]
     center, half = layout.center[:, 0, objects], layout.half[:, objects]
     reach = half[..., :2].amax(-1)

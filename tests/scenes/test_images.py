@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 
 from tests.golden.loader import FOLDER, metadata
-from vggt_lite.scenes.images import load_images
-from vggt_lite.scenes.pixel_map import PixelMap
-from vggt_lite.scenes.sources import find_photos
+from vggt_lite.data import PixelMap, load_images
+from vggt_lite.data.sources import find_photos
 
 PNG = FOLDER / "png"
 GOLDEN = metadata("functions")["preprocess"]

@@ -4,9 +4,10 @@ import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden
 from tests.training.losses.test_matching_loss import wall
+from vggt_lite.data import normalize_scene
+from vggt_lite.data.normalize import normalize_geometry
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.normalize import normalize_geometry, normalize_scene
+from vggt_lite.losses import SceneBatch
 
 INPUTS = [GOLDEN[f"norm/{name}"] for name in ("extrinsics", "world_points", "depths")]
 

@@ -9,13 +9,20 @@ import torch
 
 from tests.scenes.foreign import write_co3d, write_colmap, write_nerfstudio, write_vkitti2
 from vggt_lite.config import TrainConfig
+from vggt_lite.data import write_scene
+from vggt_lite.data.batches import step_generator
+from vggt_lite.data.overlap import usual_depth, view_overlap
+from vggt_lite.data.readers import find_scenes, open_scene, to_batch
+from vggt_lite.data.scene_folders import (
+    MixtureSource,
+    SceneFolders,
+    depth_of_points,
+    near_views,
+    released_sides,
+)
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.scenes import generate_scenes, write_scene
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.batches import step_generator
-from vggt_lite.scenes.overlap import usual_depth, view_overlap
-from vggt_lite.scenes.own import Mixed, OwnScenes, depth_of_points, near_views, released_sides
-from vggt_lite.scenes.readers import find_scenes, open_scene, to_batch
+from vggt_lite.losses import SceneBatch
+from vggt_lite.synthetic import generate_scenes
 
 CONFIG = TrainConfig(
     steps=10, views=(2, 4), max_images=8, num_tracks=6, curriculum=0.0, augment=0.0, aspects=(0.5, 1.0)
@@ -38,8 +45,8 @@ def all_formats(tmp_path_factory):
     return [write(root / name) for name, write in theirs.items()] + [write_colmap(root / "colmap", True)]
 
 
-def source(folders, config=CONFIG, **options) -> OwnScenes:
-    return OwnScenes(folders, config, 32, 8, **options)
+def source(folders, config=CONFIG, **options) -> SceneFolders:
+    return SceneFolders(folders, config, 32, 8, **options)
 
 
 def same(a, b) -> bool:
@@ -176,7 +183,7 @@ def test_what_cannot_be_learned_from_is_refused(folders, tmp_path):
     with pytest.raises(ValueError, match=r"flat has neither depth maps nor .*COLMAP"):
         source([tmp_path / "flat"])
     with pytest.raises(ValueError, match=r"30 is not a multiple of the patch size 8; try 24"):
-        OwnScenes([folders], CONFIG, 30, 8)
+        SceneFolders([folders], CONFIG, 30, 8)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no scene"):
         source([tmp_path / "empty"])
@@ -217,7 +224,7 @@ def test_old_and_new_scenes_take_turns_by_their_shares():
         def batch_for_step(self, step):
             return self.value, step
 
-    mixed = Mixed([Constant("new"), Constant("old")], [3, 1], seed=5)
+    mixed = MixtureSource([Constant("new"), Constant("old")], [3, 1], seed=5)
     drawn = [mixed.batch_for_step(step) for step in range(400)]
-    assert drawn[17] == Mixed([Constant("new"), Constant("old")], [3, 1], seed=5).batch_for_step(17)
+    assert drawn[17] == MixtureSource([Constant("new"), Constant("old")], [3, 1], seed=5).batch_for_step(17)
     assert 70 <= sum(kind == "old" for kind, _ in drawn) <= 130 and drawn[9][1] == 9

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from vggt_lite.config import VARIED_SCENES
-from vggt_lite.scenes import generate_scenes
-from vggt_lite.scenes.photo import PER_VIEW, jpeg, photograph, soften
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.camera_effects import PER_VIEW, jpeg, photograph, soften
 
 CLEAN = VARIED_SCENES.with_(photographic=False)
 

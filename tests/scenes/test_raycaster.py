@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from vggt_lite.scenes import relief, shapes
-from vggt_lite.scenes.layout import BOX, ELLIPSOID, SHAPES, Layout
-from vggt_lite.scenes.materials import COLUMNS
-from vggt_lite.scenes.raycaster import World, along, cast, light_up, look_at_surface
-from vggt_lite.scenes.tracks import follow
+from vggt_lite.synthetic import heightfield, shapes
+from vggt_lite.synthetic.layout import BOX, ELLIPSOID, SHAPES, Layout
+from vggt_lite.synthetic.materials import COLUMNS
+from vggt_lite.synthetic.raycaster import World, along, cast, light_up, look_at_surface
+from vggt_lite.synthetic.tracks_raycast import follow
 
 DOWN = -50.0  # where shapes are parked that a test does not need
 
@@ -141,7 +141,7 @@ def test_the_relief_is_met_on_its_hills():
     origin = (x, y, torch.full_like(x, 2.5))
     depth, surface = cast(world, origin, (torch.zeros_like(x), torch.zeros_like(x), -torch.ones_like(x)))
     assert (surface == 3).all()
-    ground = 1 + 0.5 * relief.height(x, y, torch.zeros(1, 1, 3))
+    ground = 1 + 0.5 * heightfield.height(x, y, torch.zeros(1, 1, 3))
     torch.testing.assert_close(2.5 - depth, ground, rtol=0, atol=1e-4)
 
 

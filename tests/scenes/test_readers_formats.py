@@ -22,8 +22,8 @@ from tests.scenes.foreign import (
     write_nerfstudio,
     write_vkitti2,
 )
-from vggt_lite.scenes.readers import check_views, open_scene, read_co3d, read_vkitti2
-from vggt_lite.scenes.readers.views import whole
+from vggt_lite.data.readers import check_views, open_scene, read_co3d, read_vkitti2
+from vggt_lite.data.readers.views import whole
 
 WRITERS = {
     "COLMAP text": lambda root, **options: write_colmap(root, binary=False, **options),

@@ -9,11 +9,11 @@ from PIL import Image
 
 from tests.scenes.foreign import H, S, W, truth, write_colmap, write_nerfstudio, write_vkitti2
 from tests.scenes.test_readers_formats import WRITERS, change_json
+from vggt_lite.data import check_scene, import_scene, open_scene, read_scene
+from vggt_lite.data.readers.importing import centered_window
+from vggt_lite.data.readers.views import sample
+from vggt_lite.data.scene_files import read_info
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.scenes import check_scene, import_scene, open_scene, read_scene
-from vggt_lite.scenes.folder import read_info
-from vggt_lite.scenes.readers.importing import centered_window
-from vggt_lite.scenes.readers.views import sample
 
 
 @pytest.mark.parametrize("size", [None, 32, (24, 40)])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vggt_lite.config import VARIED_SCENES, SceneConfig
-from vggt_lite.scenes.dice import Dice
-from vggt_lite.scenes.generate import generate_scenes
-from vggt_lite.scenes.layout import sample_layout
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.batch_rng import BatchRNG
+from vggt_lite.synthetic.layout import sample_layout
 
 
 def turned_by(cam_from_world):
@@ -26,7 +26,7 @@ def test_landmark_walls_keep_their_hue_and_random_ones_do_not():
     def redness_of_east(walls):
         config = SceneConfig(walls=walls)
         batch = generate_scenes(0, 60, 1, 32, 32, config=config)
-        layout = sample_layout(Dice(0, 60), 1, config)
+        layout = sample_layout(BatchRNG(0, 60), 1, config)
         east = layout.room[:, 0, None, None]
         on_wall = (batch.point_map[:, 0, ..., 0] - east).abs() < 1e-3
         colour = batch.images[:, 0].movedim(1, -1)[on_wall]

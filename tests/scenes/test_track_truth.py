@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden
-from vggt_lite.scenes.track_truth import (
+from vggt_lite.data.tracks_release import (
     candidate_tracks,
     choose_positive,
     distance_to_epipolar_lines,

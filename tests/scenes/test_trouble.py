@@ -4,25 +4,27 @@ import pytest
 import torch
 
 from vggt_lite.geometry import rotation_angle, unproject_depth
-from vggt_lite.scenes import Trouble, generate_scenes, seen_from_first, troubled_scenes
-from vggt_lite.scenes.trouble import SHUFFLED, blur
+from vggt_lite.synthetic import Corruptions, corrupted_scenes, generate_scenes, seen_from_first
+from vggt_lite.synthetic.corruptions import SHUFFLED, blur
 
 SEED = 1_000_003
-CALM = troubled_scenes(SEED, 2, Trouble(), size=32)
+CALM = corrupted_scenes(SEED, 2, Corruptions(), size=32)
 EVERY = {
-    "texture": Trouble(texture="repetitive"),
-    "overlap": Trouble(turn_deg=60.0),
-    "rolled": Trouble(quarter_turns=3),
-    "shuffled": Trouble(shuffled=True),
-    "blurred": Trouble(blur=2.0),
-    "moving": Trouble(moving_objects=9),
-    "all": Trouble(texture="none", turn_deg=40.0, quarter_turns=1, shuffled=True, blur=1.0, moving_objects=3),
+    "texture": Corruptions(texture="repetitive"),
+    "overlap": Corruptions(turn_deg=60.0),
+    "rolled": Corruptions(quarter_turns=3),
+    "shuffled": Corruptions(shuffled=True),
+    "blurred": Corruptions(blur=2.0),
+    "moving": Corruptions(moving_objects=9),
+    "all": Corruptions(
+        texture="none", turn_deg=40.0, quarter_turns=1, shuffled=True, blur=1.0, moving_objects=3
+    ),
 }
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_depth_and_cameras_still_give_the_point_map(name):
-    scenes = troubled_scenes(SEED, 2, EVERY[name], size=32)
+    scenes = corrupted_scenes(SEED, 2, EVERY[name], size=32)
     points = unproject_depth(scenes.depth, scenes.intrinsics, scenes.cam_from_world)
     torch.testing.assert_close(points, scenes.point_map, atol=2e-5, rtol=0)
     assert scenes.images.shape == CALM.images.shape and scenes.valid.all()
@@ -30,13 +32,13 @@ def test_depth_and_cameras_still_give_the_point_map(name):
 
 
 def test_without_trouble_it_is_a_generated_scene():
-    same = generate_scenes(SEED, 2, 4, 32, 32, config=Trouble().scene_config)
+    same = generate_scenes(SEED, 2, 4, 32, 32, config=Corruptions().scene_config)
     assert torch.equal(CALM.images, same.images)
 
 
 def test_rolled_views_keep_their_place_and_show_the_same_things_turned():
     for turns in (1, 2, 3):
-        rolled = troubled_scenes(SEED, 1, Trouble(quarter_turns=turns), size=32)
+        rolled = corrupted_scenes(SEED, 1, Corruptions(quarter_turns=turns), size=32)
         assert torch.equal(rolled.images[:, 0], CALM.images[:1, 0])  # the reference view is left alone
         assert torch.equal(rolled.images[0, 2].rot90(-turns, (-2, -1)), CALM.images[0, 2])
         angle = rotation_angle(rolled.cam_from_world[0, :, :, :3], CALM.cam_from_world[0, :, :, :3])
@@ -45,12 +47,12 @@ def test_rolled_views_keep_their_place_and_show_the_same_things_turned():
 
 
 def test_a_quarter_turn_moves_what_is_right_to_the_top():
-    rolled = troubled_scenes(SEED, 1, Trouble(quarter_turns=1), size=32)
+    rolled = corrupted_scenes(SEED, 1, Corruptions(quarter_turns=1), size=32)
     assert torch.equal(rolled.images[0, 1, :, 0], CALM.images[0, 1, :, :, -1])
 
 
 def test_shuffled_views_are_the_same_views():
-    shuffled = troubled_scenes(SEED, 2, Trouble(shuffled=True), size=32)
+    shuffled = corrupted_scenes(SEED, 2, Corruptions(shuffled=True), size=32)
     assert sorted(SHUFFLED) == [0, 1, 2, 3]
     assert all(abs(a - b) > 1 for a, b in zip(SHUFFLED, SHUFFLED[1:], strict=False))
     assert torch.equal(shuffled.depth, CALM.depth[:, list(SHUFFLED)])
@@ -67,7 +69,7 @@ def test_a_blur_keeps_the_light_and_spreads_a_point_as_wide_as_asked():
 
 
 def test_overlap_is_all_for_the_first_view_and_shrinks_with_the_turn():
-    near, far = (seen_from_first(troubled_scenes(SEED, 4, Trouble(turn_deg=a), 32)) for a in (8.0, 60.0))
+    near, far = (seen_from_first(corrupted_scenes(SEED, 4, Corruptions(turn_deg=a), 32)) for a in (8.0, 60.0))
     assert near[:, 0].min() > 0.99
     assert (near[:, 1] > near[:, 3]).all()
     assert far[:, 3].mean() < 0.5 * near[:, 3].mean()

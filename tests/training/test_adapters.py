@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vggt_lite import NANO, VGGT
-from vggt_lite.training.adapters import (
+from vggt_lite.pretrained.loading import cast_linear_weights
+from vggt_lite.research.adapters import (
     AdaptedLinear,
     adapted_maps,
     add_adapters,
@@ -12,7 +13,6 @@ from vggt_lite.training.adapters import (
     merge_adapters,
     save_adapters,
 )
-from vggt_lite.weights import round_matrices
 
 SMALL = NANO.with_(
     vit_depth=1, depth=4, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, heads=("camera", "depth")
@@ -96,7 +96,7 @@ def test_adapters_of_another_model_are_refused_and_leave_it_as_it_was(model, tmp
 
 def test_a_small_change_survives_beside_rounded_weights(model):
     """bfloat16 keeps three digits: a change of 1e-4 added in place would be lost."""
-    round_matrices(model, torch.bfloat16)
+    cast_linear_weights(model, torch.bfloat16)
     add_adapters(model, 1)
     (name, module), *_ = adapted_maps(model).items()
     module.down.data.fill_(1e-2)

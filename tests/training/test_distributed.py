@@ -16,11 +16,11 @@ import torch.distributed.fsdp  # noqa: F401  nor on this
 from tests.training.test_loop import timeless
 from tests.training.toy import CONFIG, ToyModel, ToyScenes
 from vggt_lite.config import NANO, SceneConfig
-from vggt_lite.model.vggt import VGGT
-from vggt_lite.scenes.batches import GeneratedScenes
-from vggt_lite.training import processes
+from vggt_lite.data.batches import GeneratedScenes
+from vggt_lite.model import VGGT
+from vggt_lite.research import distributed
+from vggt_lite.training import train
 from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
-from vggt_lite.training.loop import train
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="starts its processes with fork"),
@@ -41,7 +41,7 @@ class Scenes(ToyScenes):
         self.scenes, self.spoilt, self.kill = scenes, spoil, kill
 
     def batch_for_step(self, step):
-        if step == self.kill and processes.index() == processes.count() - 1:
+        if step == self.kill and distributed.rank() == distributed.world_size() - 1:
             os.kill(os.getpid(), signal.SIGKILL)
         batch = super().batch_for_step(step).apply(lambda x: x[: self.scenes])
         batch.valid[1:, :, : 4 + step % 8] = False
@@ -82,7 +82,7 @@ def train_together(count: int, folder, config=ROOM, data=None, shard=False, mode
 
 
 def joined_training(folder, config, data, shard, model, options) -> None:
-    with processes.joined(shard):
+    with distributed.init(shard):
         train(model(), data or Scenes(), config, folder, **options)
 
 
@@ -226,24 +226,24 @@ def test_a_divided_model_is_watched_whole_and_stops_in_time(alone, tmp_path):
 
 @pytest.fixture
 def three(monkeypatch):
-    monkeypatch.setattr(processes, "count", lambda: 3)
-    monkeypatch.setattr(processes, "index", lambda: 1)
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
 
 
 def test_shares_are_disjoint_and_make_up_the_batch(three, monkeypatch):
     batch, found = Scenes().batch_for_step(0), []
     for rank in range(3):
-        monkeypatch.setattr(processes, "index", lambda rank=rank: rank)
-        found.append(processes.share(batch).depth)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        found.append(distributed.shard_batch(batch).depth)
     assert [len(depth) for depth in found] == [1, 1, 2]
     assert torch.equal(torch.cat(found), batch.depth)
 
 
 def test_a_sum_that_one_process_takes_for_itself_waits_for_nobody(three):
-    assert processes.batch_sum(torch.ones(4)) == 4
-    with pytest.raises(ValueError, match="process group"), processes.whole_batch():
-        processes.batch_sum(torch.ones(4))
-    assert processes.batch_sum(torch.ones(4)) == 4
+    assert distributed.batch_sum(torch.ones(4)) == 4
+    with pytest.raises(ValueError, match="process group"), distributed.whole_batch():
+        distributed.batch_sum(torch.ones(4))
+    assert distributed.batch_sum(torch.ones(4)) == 4
 
 
 def test_fewer_scenes_than_processes_are_an_error_before_anything_is_done(three, tmp_path):
@@ -251,7 +251,7 @@ def test_fewer_scenes_than_processes_are_an_error_before_anything_is_done(three,
         train(toy(), Scenes(), CONFIG, tmp_path)
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="this batch has 2 scenes"):
-        processes.share(Scenes(2).batch_for_step(0))
+        distributed.shard_batch(Scenes(2).batch_for_step(0))
 
 
 def test_a_program_that_forgot_to_join_is_told(monkeypatch, tmp_path):
@@ -261,12 +261,12 @@ def test_a_program_that_forgot_to_join_is_told(monkeypatch, tmp_path):
 
 
 def test_more_processes_than_gpus_and_nothing_to_divide_among_are_told(monkeypatch):
-    with pytest.raises(ValueError, match="there is only one"), processes.joined(shard=True):
+    with pytest.raises(ValueError, match="there is only one"), distributed.init(shard=True):
         pass
     for name, value in {"WORLD_SIZE": "4", "LOCAL_RANK": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(ValueError, match="process 3 .* no GPU, 2 found: give --nproc-per-node 2"):
-        with processes.joined():
+        with distributed.init():
             pass

@@ -7,9 +7,9 @@ import pytest
 
 from tests.training.test_parts import SMALL
 from vggt_lite.config import SceneConfig, TrainConfig
-from vggt_lite.training import experiment
-from vggt_lite.training.comparison import compare, curves, write_report
-from vggt_lite.training.experiment import BASELINE, SMALL_RECIPE, Recipe, Variant, read_runs, run_experiment
+from vggt_lite.research import experiment
+from vggt_lite.research.comparison import compare, curves, write_report
+from vggt_lite.research.experiment import BASELINE, SMALL_RECIPE, Recipe, Variant, read_runs, run_experiment
 
 MICRO = Recipe(
     model=SMALL.with_(image_size=16, track_levels=2),

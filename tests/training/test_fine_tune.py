@@ -4,16 +4,17 @@ import json
 
 import pytest
 import torch
+from vggt_lite.cli.main import main
 
 from vggt_lite import NANO, VGGT
-from vggt_lite.cli import main
-from vggt_lite.memory import count_weights
-from vggt_lite.model.aggregator import Aggregator
-from vggt_lite.scenes import generate_scenes, write_scene
-from vggt_lite.training.adapters import adapted_maps
-from vggt_lite.training.fine_tune import FINE_TUNING, Recipe, batches, fine_tune, held_out, prepare, scores_of
-from vggt_lite.training.memory import estimate_training, kept_for_backward
-from vggt_lite.weights import save_weights
+from vggt_lite.data import write_scene
+from vggt_lite.inference.memory_estimate import count_weights
+from vggt_lite.model import Aggregator
+from vggt_lite.pretrained import save_weights
+from vggt_lite.research.adapters import adapted_maps
+from vggt_lite.research.fine_tune import FINE_TUNING, Recipe, batches, fine_tune, held_out, prepare, scores_of
+from vggt_lite.research.training_memory import estimate_training, kept_for_backward
+from vggt_lite.synthetic import generate_scenes
 
 SMALL = NANO.with_(
     vit_depth=1, depth=4, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1, image_size=32

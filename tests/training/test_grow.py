@@ -5,8 +5,8 @@ import torch
 
 from tests.training.test_parts import SMALL
 from vggt_lite import VGGT
-from vggt_lite.runtime import seed_everything
-from vggt_lite.training.grow import grow, shrink_first
+from vggt_lite.research.net2net import grow, shrink_first
+from vggt_lite.utils.runtime import seed_everything
 
 WIDE = {
     "dim": 2 * SMALL.dim,

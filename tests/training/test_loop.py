@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from tests.training.toy import CONFIG, ToyModel, ToyScenes
+from vggt_lite.training import train
 from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
 from vggt_lite.training.log import read_log
-from vggt_lite.training.loop import train
 
 # Forked children need not import torch again; Windows has no fork and takes the slow way.
 PROCESSES = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)

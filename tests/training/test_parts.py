@@ -9,14 +9,14 @@ from torch import nn
 
 from tests.training.toy import ToyModel
 from vggt_lite.config import NANO, TrainConfig
-from vggt_lite.model.vggt import VGGT
+from vggt_lite.losses import masked
+from vggt_lite.losses.masked import kth_value, trim_largest
+from vggt_lite.model import VGGT
+from vggt_lite.research import distributed
 from vggt_lite.training import checkpoint as files
-from vggt_lite.training import processes
-from vggt_lite.training.average import WeightAverage
 from vggt_lite.training.clipping import clip_by_part, parameter_parts
+from vggt_lite.training.ema import WeightEMA
 from vggt_lite.training.log import Log, Meter, read_log
-from vggt_lite.training.losses import masked
-from vggt_lite.training.losses.masked import smallest_fraction, value_of_rank
 from vggt_lite.training.schedule import learning_rate
 
 SMALL = NANO.with_(
@@ -56,25 +56,25 @@ def test_a_wild_part_is_clipped_and_leaves_the_others_alone():
 
 @pytest.mark.parametrize("count", [1, 2], ids=["by torch, in one process", "bit by bit, in several"])
 def test_the_value_of_a_rank_is_found_as_if_the_values_were_sorted(count, monkeypatch):
-    monkeypatch.setattr(processes, "count", lambda: count)
+    monkeypatch.setattr(distributed, "world_size", lambda: count)
     special = [0.0, -0.0, 0.0, 2.0, 2.0, 2.0, 1e-40, -1e30, 100.0, torch.inf, torch.inf, -torch.inf]
     values = torch.cat([torch.randn(50), torch.tensor(special), torch.randn(10)]).reshape(8, 9)
     mask = torch.rand(8, 9) < 0.8
     mask[5:7] = True  # where the special ones are
     in_order = values[mask].sort().values
-    found = [value_of_rank(values, mask, torch.tensor(rank)) for rank in range(len(in_order))]
+    found = [kth_value(values, mask, torch.tensor(rank)) for rank in range(len(in_order))]
     assert torch.equal(torch.stack(found), in_order)
-    assert not smallest_fraction(values, torch.zeros(8, 9, dtype=torch.bool), 0.98).any()
+    assert not trim_largest(values, torch.zeros(8, 9, dtype=torch.bool), 0.98).any()
 
 
 def test_one_process_on_a_cpu_searches_once_and_not_bit_by_bit(monkeypatch):
     monkeypatch.setattr(masked, "batch_sum", None)
-    assert value_of_rank(torch.tensor([3.0, 1.0, 2.0]), torch.tensor(True), torch.tensor(1)) == 2
+    assert kth_value(torch.tensor([3.0, 1.0, 2.0]), torch.tensor(True), torch.tensor(1)) == 2
 
 
 def test_the_average_is_the_weighted_sum_of_what_it_saw():
     model = nn.Linear(1, 1, bias=False)
-    average, expected = WeightAverage(model, 0.9), model.weight.item()
+    average, expected = WeightEMA(model, 0.9), model.weight.item()
     for step in range(200):
         with torch.no_grad():
             model.weight.fill_(float(step % 7))
@@ -87,7 +87,7 @@ def test_the_average_is_the_weighted_sum_of_what_it_saw():
 
 def test_a_decay_of_zero_keeps_the_weights_themselves():
     model = nn.Linear(2, 2)
-    average = WeightAverage(model, 0.0)
+    average = WeightEMA(model, 0.0)
     with torch.no_grad():
         model.weight.add_(1.0)
     average.update(model, 0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.training.test_presets import MICRO, run
-from vggt_lite.training import presets
+from vggt_lite.research import presets
+from vggt_lite.research.split_run import INDEX, pack, unpack
 from vggt_lite.training.checkpoint import load_checkpoint
-from vggt_lite.training.pieces import INDEX, pack, unpack
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 import train_slice  # noqa: E402

@@ -4,7 +4,7 @@ import torch
 
 from tests.training.test_parts import SMALL
 from vggt_lite.config import SceneConfig, TrainConfig
-from vggt_lite.training import presets
+from vggt_lite.research import presets
 from vggt_lite.training.checkpoint import load_checkpoint
 
 STAGE = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1)

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.batches import step_generator
+from vggt_lite.data.batches import step_generator
+from vggt_lite.losses import SceneBatch
+from vggt_lite.model import Predictions
 
 SIZE = 16
 CONFIG = TrainConfig(

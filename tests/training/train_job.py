@@ -8,10 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from vggt_lite.cli.main import main  # noqa: E402
+
 from tests.training.test_distributed import SMALL  # noqa: E402
-from vggt_lite.cli import main  # noqa: E402
 from vggt_lite.config import SceneConfig, TrainConfig  # noqa: E402
-from vggt_lite.training.presets import PRESETS, Preset, Stage  # noqa: E402
+from vggt_lite.research.presets import PRESETS, Preset, Stage  # noqa: E402
 
 STEPS = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=2, log_every=1)
 STAGE = Stage(SceneConfig(num_objects=1), 32, STEPS)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes import generate_scenes, normalize_scene
+from vggt_lite.data import normalize_scene
+from vggt_lite.inference import Reconstruction
+from vggt_lite.synthetic import generate_scenes
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from vggt_lite.cli.main import main
 
 from tests.scenes.foreign import write_colmap, write_nerfstudio
-from vggt_lite.cli import main
+from vggt_lite.data import write_scene
+from vggt_lite.data.readers import open_scene, readings_of_views
+from vggt_lite.data.scene_check import Readings, check_readings
 from vggt_lite.geometry import invert_rigid
-from vggt_lite.scenes import generate_scenes, write_scene
-from vggt_lite.scenes.check import Readings, check_readings
-from vggt_lite.scenes.readers import open_scene, readings_of_views
+from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz.check_page import Checked, check_section, drawable_views, mistake_in, write_check_page
 from vggt_lite.viz.repaint import WRONG, repainted, thinned
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vggt_lite.scenes import generate_scenes
+from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz import Epipolar, EpipolarControls, draw_epipolar, preview_epipolar
 from vggt_lite.viz.epipolar import clip_line, epipolar_title
 

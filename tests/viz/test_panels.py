@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggt_lite.viz import (
-    draw_curves,
-    draw_maps,
-    draw_tracks,
-    preview_curves,
-    preview_maps,
-    preview_tracks,
-)
+from vggt_lite.viz import draw_curves, draw_maps, draw_tracks, preview_curves, preview_maps, preview_tracks
 from vggt_lite.viz.look import as_pictures, colorize
 from vggt_lite.viz.maps import map_rows
 

@@ -7,14 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vggt_lite.viz import (
-    draw_patches,
-    draw_tokens,
-    filter_sheet,
-    pca_colors,
-    preview_patches,
-    preview_tokens,
-)
+from vggt_lite.viz import draw_patches, draw_tokens, filter_sheet, pca_colors, preview_patches, preview_tokens
 from vggt_lite.viz.patches import hatch, patch_lines
 
 

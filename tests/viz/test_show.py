@@ -66,8 +66,8 @@ def test_moving_a_control_changes_the_figure_in_place_to_what_draw_gives(scene):
 
 def test_a_step_of_the_slider_takes_less_than_half_a_second_with_20_000_points(monkeypatch):
     monkeypatch.delenv("VGGT_LITE_MAX_POINTS", raising=False)
-    from vggt_lite.reconstruction import Reconstruction
-    from vggt_lite.scenes import generate_scenes
+    from vggt_lite.inference import Reconstruction
+    from vggt_lite.synthetic import generate_scenes
 
     scene = Reconstruction.from_batch(generate_scenes(1_000_000, 1, 4, 112, 112))
     scene.point_conf = torch.rand(scene.depth.shape, generator=torch.Generator().manual_seed(0))

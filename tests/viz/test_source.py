@@ -10,7 +10,7 @@ from vggt_lite.viz.source import source_of
 
 def test_the_source_shown_is_the_source():
     text, file = source_of(layers.Attention)
-    assert file == "vggt_lite/layers/attention.py"
+    assert file == "vggt_lite/model/layers.py"
     assert text == inspect.getsource(layers.Attention).rstrip()
 
 
@@ -24,7 +24,7 @@ def test_a_notebook_gets_code_that_follows_its_theme_and_a_text_gets_the_same(mo
     viz.source(layers.Attention, layers.Attention.forward)
     assert len(shown) == 2
     assert "```python\nclass Attention" in shown[0]["text/markdown"]
-    assert shown[0]["text/plain"].startswith("# vggt_lite/layers/attention.py\nclass Attention")
+    assert shown[0]["text/plain"].startswith("# vggt_lite/model/layers.py\nclass Attention")
 
 
 @pytest.mark.parametrize("thing", [3, "Attention", len])

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
+from vggt_lite.data.normalize import normalize_scene
 from vggt_lite.geometry import camera_from_pose_encoding, pose_encoding_from_camera, unproject_depth
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.scenes.cameras import square_pixel_intrinsics
-from vggt_lite.scenes.generate import generate_scenes
-from vggt_lite.scenes.normalize import normalize_scene
+from vggt_lite.synthetic.cameras import square_pixel_intrinsics
+from vggt_lite.synthetic.generate import generate_scenes
 
 
 class ConstantPredictor:

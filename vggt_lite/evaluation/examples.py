@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
-from vggt_lite.evaluation.depths import depth_metrics
-from vggt_lite.evaluation.poses import pose_auc, relative_pose_errors
+from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import unproject_depth
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes import SceneBatch, generate_scenes, normalize_scene
-from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED
+from vggt_lite.inference import Reconstruction
+from vggt_lite.losses import SceneBatch
+from vggt_lite.metrics.depths import depth_metrics
+from vggt_lite.metrics.poses import pose_auc, relative_pose_errors
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
 
 ALIGNED = "depth AbsRel, one scale for the scene ↓"
 

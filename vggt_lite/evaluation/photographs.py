@@ -21,10 +21,10 @@ from torch import Tensor
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, look_up, show
 from vggt_lite.evaluation.examples import motorcycle_truth
-from vggt_lite.evaluation.figures import UNITLESS, depth_figures
-from vggt_lite.evaluation.poses import relative_pose_errors
+from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import matrix_from_quat_xyzw
+from vggt_lite.metrics.poses import relative_pose_errors
 
 OPENCV = Path("/usr/share/doc/opencv-doc/examples/data")
 # The rig of left01.jpg … right14.jpg: R as a rotation vector (radians) and t (mm). Found once by OpenCV 5.0:

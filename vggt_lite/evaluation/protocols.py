@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 
 import torch
 from torch import nn
@@ -10,13 +11,14 @@ from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, hardware, versions
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
+from vggt_lite.inference.chunked import chunked
+from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.runtime import progress
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.utils.runtime import progress
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
-HOME = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
+EVAL_DOMAINS = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
 # How generated scenes are judged, and anyone's own
 MEASURED = (
     "Poses: all pairs of views, the larger of rotation and translation-direction error (folded to 90°) "
@@ -97,7 +99,7 @@ def evaluate(
     )  # fmt: skip
 
 
-def home_of(config: ModelConfig) -> str:
+def eval_domain(config: ModelConfig) -> str:
     """Whose world a model is at home in, of `HOME`: NANO's if it was made for pictures no larger than NANO's.
 
     The name of a weight file says nothing: it may be a copy, or fine-tuned.
@@ -107,7 +109,7 @@ def home_of(config: ModelConfig) -> str:
 
 def kind_of(scenes: SceneConfig) -> str:
     """What to call a kind of scenes in a sentence."""
-    names = [name for name, (kind, _) in HOME.items() if kind == scenes]
+    names = [name for name, (kind, _) in EVAL_DOMAINS.items() if kind == scenes]
     return f"{names[0].upper()}'s kind" if names else "a kind of their own"
 
 
@@ -193,4 +195,6 @@ def by_scene(scores: dict[str, Scores]) -> list[dict]:
 def predict(predictor, scenes: SceneBatch) -> Predictions:
     """Predictions for a batch of scenes, following the points that the truth follows."""
     tracks = getattr(predictor, "track_head", True) is not None and scenes.tracks is not None
-    return predictor(scenes.images, scenes.tracks[:, 0] if tracks else None)
+    run_chunked = chunked(predictor) if isinstance(predictor, nn.Module) else nullcontext()
+    with run_chunked:
+        return predictor(scenes.images, scenes.tracks[:, 0] if tracks else None)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 import vggt_lite
-from vggt_lite.evaluation.figures import depth_key
-from vggt_lite.evaluation.intervals import bootstrap_interval, group_mean
-from vggt_lite.evaluation.rows import ALIGNED_BY, DEPTH_ROWS, rows_of
-from vggt_lite.files import whole_file
-from vggt_lite.weights import BUNDLED
+from vggt_lite.evaluation.metric_groups import depth_key
+from vggt_lite.evaluation.metric_table import ALIGNED_BY, DEPTH_ROWS, rows_of
+from vggt_lite.metrics.intervals import bootstrap_interval, group_mean
+from vggt_lite.pretrained.loading import BUNDLED
+from vggt_lite.utils.files import atomic_write
 
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
 
@@ -75,7 +75,7 @@ class Report:
             ends = "[]" if name == "scenes" else "{}"
             if lines:
                 text += f',\n "{name}": {ends[0]}\n  ' + ",\n  ".join(lines) + f"\n {ends[1]}"
-        with whole_file(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(text + "\n}\n", encoding="utf-8")
         return path
 

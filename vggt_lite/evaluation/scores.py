@@ -5,22 +5,17 @@ import math
 import torch
 from torch import Tensor
 
-from vggt_lite.evaluation.components import COMPONENTS, correlations, motion_components
-from vggt_lite.evaluation.depths import ALIGNMENTS
-from vggt_lite.evaluation.figures import depth_figures, path_figures, surface_figures
-from vggt_lite.evaluation.intervals import group_mean
-from vggt_lite.evaluation.metrics import (
-    point_metrics,
-    pose_auc,
-    relative_pose_errors,
-    track_metrics,
-)
+from vggt_lite.data.normalize import normalize_scene
+from vggt_lite.evaluation.metric_groups import depth_figures, path_figures, surface_figures
 from vggt_lite.evaluation.report import pair_histograms
 from vggt_lite.geometry import unproject_depth
+from vggt_lite.losses.matching import matching_loss
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.metrics import point_metrics, pose_auc, relative_pose_errors, track_metrics
+from vggt_lite.metrics.depths import ALIGNMENTS
+from vggt_lite.metrics.intervals import group_mean
+from vggt_lite.metrics.motion_correlation import COMPONENTS, correlations, motion_components
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.normalize import normalize_scene
-from vggt_lite.training.losses.matching import matching_loss
 
 SURFACE_POINTS = 1000  # of a cloud, evenly spread, that look for the nearest of all points of the other
 SURFACE_KEYS = ("accuracy", "completeness", "overall", "f_score")  # without medians: a page has its limits

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite.config import ModelConfig
-from vggt_lite.layers.block import Block, run_block
-from vggt_lite.layers.rope import grid_positions, rotary_tables
-from vggt_lite.model.exchange import Exchange
-from vggt_lite.model.merging import MergingBlock
+from vggt_lite.model.layers import Block, grid_positions, rotary_tables, run_block
 from vggt_lite.model.patch_embed import ConvPatchEmbed, ViTPatchEmbed
+from vggt_lite.model.variants.global_attention import Exchange
+from vggt_lite.model.variants.token_merging import MergingBlock
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)  # ImageNet's, as DINOv2 was trained
 IMAGE_STD = (0.229, 0.224, 0.225)

@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vggt_lite.layers.block import Block
-from vggt_lite.layers.mlp import Mlp
+from vggt_lite.model.layers import Block, Mlp
 
 POSE_DIM = 9  # translation 3, quaternion xyzw 4, field of view (vertical, horizontal) 2
 
@@ -42,7 +41,7 @@ class CameraHead(nn.Module):
         self.trunk_norm = nn.LayerNorm(dim, eps=1e-5)
         self.pose_branch = Mlp(dim, dim // 2, POSE_DIM)
 
-    def correction(self, tokens: Tensor, pose: Tensor) -> Tensor:
+    def pose_update(self, tokens: Tensor, pose: Tensor) -> Tensor:
         """How the pose (B, S, 9) should change, seen from the camera tokens (B, S, 2C)."""
         shift, scale, gate = self.modulation(F.silu(self.embed_pose(pose))).chunk(3, dim=-1)
         x = tokens + gate * (self.adaptive_norm(tokens) * (1 + scale) + shift)
@@ -57,10 +56,10 @@ class CameraHead(nn.Module):
         please its successors. What is fed back is the raw pose, before the fields of view are clipped.
         """
         tokens = self.token_norm(tokens)
-        raw = self.correction(tokens, self.empty_pose.expand(*tokens.shape[:2], -1))
+        raw = self.pose_update(tokens, self.empty_pose.expand(*tokens.shape[:2], -1))
         encodings = [activate_pose(raw)]
         for _ in range(self.iterations - 1):
             raw = raw.detach()
-            raw = raw + self.correction(tokens, raw)
+            raw = raw + self.pose_update(tokens, raw)
             encodings.append(activate_pose(raw))
         return encodings

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vggt_lite.layers.block import Block, run_block
+from vggt_lite.model.layers import Block, run_block
 
 
 def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:

@@ -14,11 +14,11 @@ from vggt_lite.config import ModelConfig
 from vggt_lite.geometry import camera_from_pose_encoding
 from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.model.camera_head import CameraHead
-from vggt_lite.model.checks import check_images, check_query_points
 from vggt_lite.model.dense_head import DenseHead
-from vggt_lite.model.equivariance import points_in_world, seen_from_first
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.model.track_head import TrackHead
+from vggt_lite.model.validation import check_images, check_query_points
+from vggt_lite.model.variants.reference_free import points_in_world, seen_from_first
 
 
 class VGGT(nn.Module):
@@ -56,9 +56,9 @@ class VGGT(nn.Module):
         """A trained model: "nano" (bundled), a .safetensors file, a folder, or a hub repository.
 
         `heads=("camera", "depth")` reads only these, `dtype=torch.bfloat16` stores the aggregator's matrices
-        in half the memory. See `vggt_lite.weights.load_pretrained` for all options and errors.
+        in half the memory. See `vggt_lite.pretrained.loading.load_pretrained` for all options and errors.
         """
-        from vggt_lite.weights import load_pretrained  # weights.py builds models from this file
+        from vggt_lite.pretrained.loading import load_pretrained  # weights.py builds models from this file
 
         return load_pretrained(name, **options)
 
@@ -90,9 +90,9 @@ class VGGT(nn.Module):
         images = check_images(images, self.config.patch_size)
         if query_points is not None:
             query_points = check_query_points(query_points, images, self.track_head is not None)
-        return self.predict(images, query_points)
+        return self.forward_unchecked(images, query_points)
 
-    def predict(self, images: Tensor, query_points: Tensor | None) -> Predictions:
+    def forward_unchecked(self, images: Tensor, query_points: Tensor | None) -> Predictions:
         """`forward` behind its checks: images (B, S, 3, H, W), query points (B, N, 2) or None.
 
         It looks at no value, so that what memory it takes can be told with tensors that have none.
@@ -137,6 +137,6 @@ class VGGT(nn.Module):
 
         See `vggt_lite.reconstruction.reconstruct` for options and errors.
         """
-        from vggt_lite.reconstruction import reconstruct  # what a user holds; the network does not need it
+        from vggt_lite.inference import reconstruct  # what a user holds; the network does not need it
 
         return reconstruct(self, source, **options)

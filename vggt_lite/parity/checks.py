@@ -9,10 +9,10 @@ from torch import Tensor
 
 from vggt_lite.model import VGGT
 from vggt_lite.parity import golden
-from vggt_lite.parity.rule import rule_model, rule_weights
+from vggt_lite.parity.deterministic_weights import deterministic_model, deterministic_state_dict
 from vggt_lite.parity.stages import in_order, observe, summarise
 from vggt_lite.parity.table import Row, Table, allowed, compare, type_name
-from vggt_lite.runtime import progress
+from vggt_lite.utils.runtime import progress
 
 
 @contextmanager
@@ -54,9 +54,9 @@ def verify_golden(
     for case in progress(cases, desc=f"golden {which}", unit="case"):
         variant = info["cases"][case].get("variant", "")
         if model is None:
-            model = rule_model(golden.CONFIGS[which], variant, device)
+            model = deterministic_model(golden.CONFIGS[which], variant, device)
         elif variant != filled:
-            rule_weights(model, variant)
+            deterministic_state_dict(model, variant)
         filled = variant
         table.rows += golden_rows(model, case, info, numbers)
     table.seconds = time.monotonic() - started

@@ -1,7 +1,4 @@
-"""The golden files: what the official network computed with the rule's weights, and its rounding noise.
-
-They are not part of the installed package but of the repository (tests/golden).
-"""
+"""The golden files: what the official network computed with the rule's weights, and its rounding noise."""
 
 import json
 from pathlib import Path
@@ -10,11 +7,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-import vggt_lite
 from vggt_lite.config import VGGT_1B, ModelConfig
-from vggt_lite.parity.rule import rule_images, rule_points
+from vggt_lite.parity.deterministic_weights import deterministic_images, deterministic_points
 
-FOLDER = Path(vggt_lite.__file__).resolve().parents[1] / "tests" / "golden"
+FOLDER = Path(__file__).parent / "golden_data"
 
 GOLDEN_TINY = ModelConfig(
     image_size=70,
@@ -73,8 +69,8 @@ def metadata(name: str) -> dict:
 def case_inputs(case: dict) -> tuple[Tensor, Tensor | None]:
     """Images (B, S, 3, H, W) and query points (B, N, 2), or None, of a golden case."""
     batch, frames, size = case["batch"], case["frames"], (case["height"], case["width"])
-    images = rule_images(case["images"], batch * frames, *size).unflatten(0, (batch, frames))
+    images = deterministic_images(case["images"], batch * frames, *size).unflatten(0, (batch, frames))
     if "points" not in case:
         return images, None
-    points = [rule_points(f"{case['points']}{b}", case["num_points"], *size) for b in range(batch)]
+    points = [deterministic_points(f"{case['points']}{b}", case["num_points"], *size) for b in range(batch)]
     return images, torch.stack(points)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from vggt_lite.config import HEADS, VGGT_1B, ModelConfig
 from vggt_lite.model import VGGT
-from vggt_lite.names import official_name
-from vggt_lite.parity.rule import rule_weights
+from vggt_lite.parity.deterministic_weights import deterministic_state_dict
 from vggt_lite.parity.stages import Watch, in_order, stages
-from vggt_lite.weights import from_official, to_official
+from vggt_lite.pretrained.loading import from_official, to_official
+from vggt_lite.pretrained.names import official_name
 
 HOW = "pip install git+https://github.com/facebookresearch/vggt.git"
 OUTPUTS = ("depth", "depth_conf", "world_points", "world_points_conf", "track", "vis", "conf")
@@ -78,7 +78,7 @@ def sharing_weights(
     if model is not None:
         official.load_state_dict(to_official(model.state_dict()), assign=True)
         return model.eval(), official.to(device)
-    rule_weights(official, official=True).to(device)
+    deterministic_state_dict(official, official=True).to(device)
     with torch.device("meta"):
         model = VGGT(config)
     model.load_state_dict(from_official(official.state_dict()), assign=True)

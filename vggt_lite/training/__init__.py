@@ -1,21 +1,7 @@
-"""Losses, and the loop that lowers them."""
+"""Training by one process: the loop, its schedule, clipping, averaging, state and log."""
 
 from vggt_lite.training.loop import train
-from vggt_lite.training.losses import (
-    camera_loss,
-    depth_loss,
-    matching_loss,
-    multitask_loss,
-    point_loss,
-    track_loss,
-)
 
 __all__ = [
-    "camera_loss",
-    "depth_loss",
-    "matching_loss",
-    "multitask_loss",
-    "point_loss",
-    "track_loss",
     "train",
 ]

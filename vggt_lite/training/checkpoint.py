@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vggt_lite.files import whole_file
-from vggt_lite.training import processes
+from vggt_lite.research import distributed
+from vggt_lite.utils.files import atomic_write
 
 KEEP = 2  # the last one, and the one before it in case a disk fills up or a run goes astray
 
@@ -20,9 +20,9 @@ def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     several processes the first writes; the path holds for all.
     """
     path = Path(folder) / f"checkpoint_{step:08d}.pt"
-    if processes.index():
+    if distributed.rank():
         return path
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         torch.save({"step": step, **state}, file)
         file.flush()
         os.fsync(file.fileno())
@@ -43,13 +43,13 @@ def newest_checkpoint(folder: Path | str) -> Path | None:
         FileNotFoundError: the first process has one that this one does not see.
     """
     found = list_checkpoints(folder)
-    newest = processes.gather(found[-1].name if found else None)[0]
+    newest = distributed.gather(found[-1].name if found else None)[0]
     if newest is None:
         return None
     path = Path(folder) / newest
     if not path.exists():
         raise FileNotFoundError(
-            f"process {processes.index()} does not see {path}, from which the first process goes on: the "
+            f"process {distributed.rank()} does not see {path}, from which the first process goes on: the "
             "folder must lie on a disk that all machines share."
         )
     return path

@@ -7,7 +7,7 @@ others, which is what one common norm would do.
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from vggt_lite.training.processes import whole
+from vggt_lite.research.distributed import full_tensor
 
 
 def parameter_parts(model: nn.Module) -> dict[str, list[nn.Parameter]]:
@@ -37,5 +37,5 @@ def clip_by_part(parts: dict[str, list[nn.Parameter]], max_norm: float) -> dict[
         if gradients:
             norm = get_total_norm(gradients)
             clip_grads_with_norm_(parameters, max_norm, norm)
-            norms[part] = whole(norm)
+            norms[part] = full_tensor(norm)
     return norms

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vggt_lite.files import whole_file
-from vggt_lite.training import processes
+from vggt_lite.research import distributed
+from vggt_lite.utils.files import atomic_write
 
 
 class Meter:
@@ -48,14 +48,14 @@ class Log:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = Path(path)
-        if processes.index():
+        if distributed.rank():
             return
         kept = [line for line in read_log(self.path) if line["step"] <= step]
-        with whole_file(self.path) as temporary:
+        with atomic_write(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict) -> None:
-        if processes.index():
+        if distributed.rank():
             return
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.runtime import progress, seed_everything
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.scenes.batches import BatchSource
-from vggt_lite.training import processes
-from vggt_lite.training.accumulate import loss_and_gradients
+from vggt_lite.data.batches import BatchSource
+from vggt_lite.losses.multitask import multitask_loss
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.research import distributed
 from vggt_lite.training.clipping import clip_by_part
+from vggt_lite.training.grad_accumulation import loss_and_gradients
 from vggt_lite.training.log import Log
-from vggt_lite.training.losses.multitask import multitask_loss
 from vggt_lite.training.schedule import learning_rate
 from vggt_lite.training.state import TrainState
+from vggt_lite.utils.runtime import progress, seed_everything
 
 PATIENCE = 10  # steps in a row that may be skipped before the run stops
 
@@ -48,7 +48,7 @@ def train(
     Killed at any moment and called again with the same arguments, it ends with the same numbers as a
     run that was never interrupted (bit by bit on the same machine).
 
-    Several processes that have joined (`processes.joined`) share the scenes of every batch; what they lower
+    Several processes that have joined (`distributed.init`) share the scenes of every batch; what they lower
     is the loss of the whole batch, and the numbers are one process's up to rounding.
 
     Args:
@@ -67,18 +67,22 @@ def train(
         FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite.
     """
     started = time.monotonic()
-    processes.check_scenes(config.max_images // config.views[1], f"a batch of {config.views[1]}-view scenes")
-    seed_everything(config.seed + processes.index())  # before the state, which puts back a checkpoint's
+    distributed.check_scenes(
+        config.max_images // config.views[1], f"a batch of {config.views[1]}-view scenes"
+    )
+    seed_everything(config.seed + distributed.rank())  # before the state, which puts back a checkpoint's
     state = TrainState(model, config, folder, resume)
     log = Log(state.folder / "log.jsonl", state.step)
     step = TrainStep(model, state, config)
     bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
     while state.step < config.steps:
-        skipped = step(processes.share(data.batch_for_step(state.step)))
+        skipped = step(distributed.shard_batch(data.batch_for_step(state.step)))
         state.step += 1
         bar.update()
         last = state.step == config.steps
-        out_of_time = max_seconds is not None and processes.anywhere(time.monotonic() - started > max_seconds)
+        out_of_time = max_seconds is not None and distributed.any_rank(
+            time.monotonic() - started > max_seconds
+        )
         if skipped:
             report_skip(state, log, skipped)
         if state.step % config.log_every == 0 or last:
@@ -139,7 +143,7 @@ class TrainStep:
             return self.state.network(batch.images, batch.tracks[:, 0] if asks_tracks else None)
 
     def objective(self, predictions, batch: SceneBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        with processes.whole_batch():
+        with distributed.whole_batch():
             return multitask_loss(
                 predictions, batch, self.config.loss_weights, self.config.loss_form, self.patch_size
             )

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from vggt_lite.config import TrainConfig
+from vggt_lite.research import distributed
+from vggt_lite.research.distributed import shard_like
 from vggt_lite.training import checkpoint as files
-from vggt_lite.training import processes
-from vggt_lite.training.average import WeightAverage
 from vggt_lite.training.clipping import parameter_parts
+from vggt_lite.training.ema import WeightEMA
 from vggt_lite.training.log import Meter
-from vggt_lite.training.processes import divided_like
 
 MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run alone
 
@@ -28,7 +28,7 @@ class TrainState:
     def __init__(self, model: nn.Module, config: TrainConfig, folder: Path | str, resume: bool) -> None:
         self.model, self.config, self.folder = model, config, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.network = processes.wrap(model)  # the model, called so that several processes share the work
+        self.network = distributed.wrap(model)  # the model, called so that several processes share the work
         self.parts = parameter_parts(model)
         self.optimizer = torch.optim.AdamW(
             [p for part in self.parts.values() for p in part],
@@ -37,7 +37,7 @@ class TrainState:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.average = WeightAverage(model, config.ema_decay)
+        self.average = WeightEMA(model, config.ema_decay)
         self.meter = Meter()
         self.step = 0
         self.skipped_in_row = 0
@@ -51,21 +51,21 @@ class TrainState:
             self.load(newest)
 
     def save(self) -> None:
-        random, *of_others = processes.gather(files.random_state())
+        random, *of_others = distributed.gather(files.random_state())
         self.checkpoint = files.save_checkpoint(
             self.folder,
             self.step,
             {
-                "model": processes.whole_state(self.model.state_dict()),
-                "average": processes.whole_state(self.average.weights),
-                "optimizer": processes.whole_state(self.optimizer.state_dict()),
+                "model": distributed.full_state(self.model.state_dict()),
+                "average": distributed.full_state(self.average.weights),
+                "optimizer": distributed.full_state(self.optimizer.state_dict()),
                 "random": random,
                 "random_of_others": of_others,
                 "meter": self.meter.state_dict(),
                 "config": self.config.to_dict(),
             },
         )
-        processes.gather(None)  # nobody goes on, perhaps to read it, before it is written
+        distributed.gather(None)  # nobody goes on, perhaps to read it, before it is written
 
     def load(self, path: Path) -> None:
         saved = files.load_checkpoint(path)
@@ -75,15 +75,15 @@ class TrainState:
                 "folder, or the configuration that the run was started with."
             )
         here = self.model.state_dict()
-        self.model.load_state_dict({k: divided_like(x, here[k]) for k, x in saved["model"].items()})
-        self.average.weights = {k: divided_like(x, here[k]) for k, x in saved["average"].items()}
+        self.model.load_state_dict({k: shard_like(x, here[k]) for k, x in saved["model"].items()})
+        self.average.weights = {k: shard_like(x, here[k]) for k, x in saved["average"].items()}
         moments = saved["optimizer"]["state"]
         for i, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
             if i in moments:  # a parameter that never had a gradient has none
-                moments[i] = {k: divided_like(x, parameter) for k, x in moments[i].items()}
+                moments[i] = {k: shard_like(x, parameter) for k, x in moments[i].items()}
         self.optimizer.load_state_dict(saved["optimizer"])
         generators = [saved["random"], *saved.get("random_of_others", ())]
-        files.set_random_state(generators[processes.index() % len(generators)])
+        files.set_random_state(generators[distributed.rank() % len(generators)])
         self.meter = Meter(**saved["meter"])
         self.step, self.checkpoint = saved["step"], path
 

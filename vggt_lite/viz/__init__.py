@@ -16,13 +16,7 @@ from vggt_lite.viz.correlation import (
 from vggt_lite.viz.curves import draw_curves, preview_curves
 from vggt_lite.viz.dashboard import Dashboard, draw_dashboard, preview_dashboard
 from vggt_lite.viz.dials import draw_dials, preview_dials
-from vggt_lite.viz.epipolar import (
-    Epipolar,
-    EpipolarControls,
-    draw_epipolar,
-    preview_epipolar,
-    show_epipolar,
-)
+from vggt_lite.viz.epipolar import Epipolar, EpipolarControls, draw_epipolar, preview_epipolar, show_epipolar
 from vggt_lite.viz.explorer import draw_explorer, preview_explorer
 from vggt_lite.viz.frusta import draw_frusta, preview_frusta
 from vggt_lite.viz.grids import draw_grids, preview_grids
@@ -38,12 +32,7 @@ from vggt_lite.viz.patches import (
     preview_tokens,
 )
 from vggt_lite.viz.preview import preview_scene
-from vggt_lite.viz.reprojection import (
-    draw_projection,
-    draw_residuals,
-    preview_projection,
-    preview_residuals,
-)
+from vggt_lite.viz.reprojection import draw_projection, draw_residuals, preview_projection, preview_residuals
 from vggt_lite.viz.scene import draw_scene
 from vggt_lite.viz.show import show
 from vggt_lite.viz.side_by_side import draw_side_by_side, preview_side_by_side

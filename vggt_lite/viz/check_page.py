@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vggt_lite.data.consistency_check import Geometry, Mistake, likely_mistake, places, views_with_depth
+from vggt_lite.data.scene_check import Readings
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
-from vggt_lite.scenes.agreement import Geometry, Mistake, likely_mistake, places, views_with_depth
-from vggt_lite.scenes.check import Readings
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.html import figures_block, maps_table, write_page
 from vggt_lite.viz.look import small_png

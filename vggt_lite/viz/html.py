@@ -11,7 +11,7 @@ from PIL import Image
 from plotly.colors import sample_colorscale
 from plotly.offline import get_plotlyjs
 
-from vggt_lite.files import whole_file
+from vggt_lite.utils.files import atomic_write
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SOURCE_NAMES, describe
 from vggt_lite.viz.look import SEQUENTIAL, WORLD_UNIT, as_pictures, colorize, data_uri, small_png, thin
@@ -56,7 +56,7 @@ def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
         + "\n".join(parts)
         + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
 

@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vggt_lite.data.consistency_check import CLOSE, Geometry, SeenPoints
+from vggt_lite.data.decode import to_rgb
+from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.data.readers.views import sample
+from vggt_lite.data.scene_check import Readings
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.scenes.agreement import CLOSE, Geometry, SeenPoints
-from vggt_lite.scenes.check import Readings
-from vggt_lite.scenes.decode import to_rgb
-from vggt_lite.scenes.pixel_map import PixelMap
-from vggt_lite.scenes.readers.views import sample
 from vggt_lite.viz.look import COLORS
 
 LONGEST = 192  # pixels of a picture's longer side

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.files import whole_file
+from vggt_lite.utils.files import atomic_write
 from vggt_lite.viz.look import TEXT, as_array, as_pictures, colorize
 
 
@@ -33,6 +33,6 @@ def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) 
         for column, panel in enumerate(panels):
             tile = Image.fromarray(panel).resize((width, height), Image.Resampling.NEAREST)
             sheet.paste(tile, (margin + column * (width + gap), top))
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         sheet.save(temporary, "PNG")
     return Path(path)

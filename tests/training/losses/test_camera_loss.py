@@ -5,7 +5,7 @@ import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden, random_cameras, random_intrinsics
 from vggt_lite.geometry import pose_encoding_from_camera
-from vggt_lite.training import camera_loss
+from vggt_lite.losses import camera_loss
 
 SIZE = (28, 42)
 OFFICIAL = {"camera": "loss_camera", "translation": "loss_T", "rotation": "loss_R", "fov": "loss_FL"}

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden
-from vggt_lite.training import depth_loss, point_loss
-from vggt_lite.training.losses.masked import bounded, masked_mean, smallest_fraction
-from vggt_lite.training.losses.surface import difference_loss, normal_loss, surface_normals
+from vggt_lite.losses import depth_loss, point_loss
+from vggt_lite.losses.masked import clamp_finite, masked_mean, trim_largest
+from vggt_lite.losses.surface import difference_loss, normal_loss, surface_normals
 
 TERMS = {"conf": "confidence", "reg": "regression", "grad": "gradient"}
 CASES = [
@@ -43,7 +43,7 @@ def test_values_and_gradients_equal_the_release(name, mask, gradient, valid_rang
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8])
 def test_each_scale_of_the_difference_loss_equals_the_release(step):
-    target = bounded(GOLDEN["loss/depth_gt"])[..., None]
+    target = clamp_finite(GOLDEN["loss/depth_gt"])[..., None]
     maps = (GOLDEN["loss/depth_pred"], target, GOLDEN["loss/mask"])
     maps = (x.flatten(0, 1)[:, ::step, ::step] for x in maps)
     assert_golden(difference_loss(*maps), f"loss/gradient_scale{step}")
@@ -68,18 +68,18 @@ def test_normals_and_where_they_can_be_compared_equal_the_release():
 def test_the_quantile_filter_keeps_what_the_release_keeps():
     values = GOLDEN["loss/quantile_in"]
     everything = torch.ones_like(values, dtype=torch.bool)
-    kept = smallest_fraction(values, everything, 0.98)
+    kept = trim_largest(values, everything, 0.98)
     assert_golden(values[kept], "loss/filtered_0.98")
     assert values[kept].max() < GOLDEN["loss/quantile_0.98"] <= values[~kept].min()
     few = everything & (torch.arange(len(values)) < 1000)
-    assert torch.equal(smallest_fraction(values, few, 0.98), few)
+    assert torch.equal(trim_largest(values, few, 0.98), few)
 
 
 def test_the_filter_looks_only_at_masked_entries():
     values = torch.randn(6000, generator=torch.Generator().manual_seed(0))
     mask = torch.arange(6000) % 2 == 0
     values[~mask] = 1000.0
-    kept = smallest_fraction(values, mask, 0.9)
+    kept = trim_largest(values, mask, 0.9)
     assert not kept[~mask].any()
     assert kept.sum() == round(0.9 * (3000 - 1))
 

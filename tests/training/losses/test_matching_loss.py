@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from vggt_lite.geometry import intrinsics_from_fov, unproject_depth
-from vggt_lite.scenes.batch import SceneBatch
-from vggt_lite.training import matching_loss
-from vggt_lite.training.losses.matching import patch_correspondences
+from vggt_lite.losses import SceneBatch, matching_loss, patch_correspondences
 
 PATCH, ROWS, COLUMNS = 8, 4, 6
 SIZE = (PATCH * ROWS, PATCH * COLUMNS)

@@ -5,9 +5,8 @@ import torch
 
 from tests.training.losses.test_matching_loss import PATCH, wall
 from vggt_lite.geometry import pose_encoding_from_camera
-from vggt_lite.model.predictions import Predictions
-from vggt_lite.training import camera_loss, depth_loss, multitask_loss
-from vggt_lite.training.losses import DEFAULT_WEIGHTS
+from vggt_lite.losses import DEFAULT_WEIGHTS, camera_loss, depth_loss, multitask_loss
+from vggt_lite.model import Predictions
 
 ALL = DEFAULT_WEIGHTS | {"matching": 0.5}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden
-from vggt_lite.training import track_loss
+from vggt_lite.losses import track_loss
 
 
 def test_values_and_gradients_equal_the_release():

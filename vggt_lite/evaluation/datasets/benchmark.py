@@ -12,7 +12,7 @@ import torch
 from vggt_lite.evaluation.datasets import co3d, dtu, eth3d, tapvid
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored
 from vggt_lite.evaluation.report import Report, hardware, pair_histograms, versions
-from vggt_lite.runtime import progress
+from vggt_lite.utils.runtime import progress
 
 DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "tapvid-davis": tapvid}
 

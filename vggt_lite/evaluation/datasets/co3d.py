@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vggt_lite.data.readers.co3d import FILE, views_of
+from vggt_lite.data.readers.parse import entry, numbers, read_json
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses, show
-from vggt_lite.scenes.readers.co3d import FILE, views_of
-from vggt_lite.scenes.readers.parse import entry, numbers, read_json
 
 UNSEEN = frozenset(
     "ball book couch frisbee hotdog kite remote sandwich skateboard suitcase".split()

@@ -21,21 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vggt_lite.data.readers.parse import numbers, pinhole, read_lines
+from vggt_lite.data.readers.views import View, Views
 from vggt_lite.evaluation.datasets.ply import read_ply
-from vggt_lite.evaluation.datasets.sample import (
-    Options,
-    Sample,
-    Scored,
-    point_maps,
-    score_poses,
-    show,
-)
-from vggt_lite.evaluation.figures import surface_figures
-from vggt_lite.evaluation.icp import refined
-from vggt_lite.evaluation.neighbors import nearest_distance, thin_cloud
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses, show
+from vggt_lite.evaluation.metric_groups import surface_figures
 from vggt_lite.geometry import camera_center, umeyama
-from vggt_lite.scenes.readers.parse import numbers, pinhole, read_lines
-from vggt_lite.scenes.readers.views import View, Views
+from vggt_lite.metrics.icp import refined
+from vggt_lite.metrics.neighbors import nearest_distance, voxel_downsample
 
 SCANS = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77, 110, 114, 118)
 NUM_VIEWS = 49
@@ -110,7 +103,7 @@ def score(model, sample: Sample, options: Options) -> Scored:
     for source in scene.sources:
         shown = scene.valid & point_maps(scene, source).isfinite().all(-1)
         cloud = over.apply(point_maps(scene, source)[shown].double())
-        cloud = refined(cloud, thin_cloud(truth, 5 * VOXEL), ICP_DISTANCE, ICP_POINTS)
+        cloud = refined(cloud, voxel_downsample(truth, 5 * VOXEL), ICP_DISTANCE, ICP_POINTS)
         found = judge(cloud, truth, Observed.read(root, scan))
         figures |= surface_figures(found, "point" if source == "point_map" else "depth")
     return Scored(views.names, figures, rotation=rotation, translation=translation)
@@ -121,7 +114,7 @@ def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float
 
     Where all distances were dropped the figures are 20 mm, lest a scan that failed be left out of the mean.
     """
-    cloud = thin_cloud(cloud, VOXEL)
+    cloud = voxel_downsample(cloud, VOXEL)
     inside, seen = observed.volume(cloud)
     found = {}
     for name, points, other in (

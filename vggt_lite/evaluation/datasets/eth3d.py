@@ -20,6 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vggt_lite.data.readers.colmap import read_colmap
+from vggt_lite.data.readers.colmap_files import Camera, read_model
+from vggt_lite.data.readers.views import View
 from vggt_lite.evaluation.datasets.sample import (
     Options,
     Sample,
@@ -31,13 +34,10 @@ from vggt_lite.evaluation.datasets.sample import (
     score_poses,
     show,
 )
-from vggt_lite.evaluation.figures import UNITLESS, depth_figures, surface_figures
-from vggt_lite.evaluation.icp import refined
-from vggt_lite.evaluation.points import surface_metrics
+from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures, surface_figures
 from vggt_lite.geometry import invert_rigid, normalized_coordinates, transform_points, umeyama
-from vggt_lite.scenes.readers.colmap import read_colmap
-from vggt_lite.scenes.readers.colmap_files import Camera, read_model
-from vggt_lite.scenes.readers.views import View
+from vggt_lite.metrics.icp import refined
+from vggt_lite.metrics.points import surface_metrics
 
 NUM_VIEWS = 10
 MOST_COLUMNS = 776  # every eighth pixel of the photographs, which are about 6,200 wide

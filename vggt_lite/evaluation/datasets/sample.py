@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.evaluation.figures import path_figures
-from vggt_lite.evaluation.poses import pose_scores, relative_pose_errors
+from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.data.readers.views import Views
+from vggt_lite.evaluation.metric_groups import path_figures
 from vggt_lite.geometry import unproject_depth
-from vggt_lite.reconstruction import Reconstruction
-from vggt_lite.scenes.pixel_map import PixelMap
-from vggt_lite.scenes.readers.views import Views
+from vggt_lite.inference import Reconstruction
+from vggt_lite.metrics.poses import pose_scores, relative_pose_errors
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggt_lite.data.readers.parse import entry
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, show
-from vggt_lite.evaluation.tracks import choose_queries, track_metrics
-from vggt_lite.scenes.readers.parse import entry
+from vggt_lite.metrics.tracks import choose_queries, track_metrics
 
 FILE = "tapvid_davis.pkl"
 UNIT = "pixels"

@@ -1,0 +1,7 @@
+"""`python -m vggt_lite.cli`."""
+
+import sys
+
+from vggt_lite.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,135 @@
+"""`vggt-lite evaluate` and `vggt-lite report`: their options, and what they do."""
+
+import argparse
+from pathlib import Path
+
+from vggt_lite.data.images import MODES
+from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
+from vggt_lite.evaluation.metric_table import OWN
+from vggt_lite.evaluation.own_scenes import evaluate_own
+from vggt_lite.evaluation.photographs import evaluate_photographs
+from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
+from vggt_lite.evaluation.report import Report, file_sha256
+from vggt_lite.metrics.tracks import MODES as QUERY_MODES
+from vggt_lite.model import VGGT
+from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
+from vggt_lite.pretrained.releases import WEIGHT_FILES
+from vggt_lite.utils.runtime import pick_device
+
+NUM_VIEWS = 4  # of a generated scene
+
+
+def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
+    """Add the options of `vggt-lite evaluate`; `weights` explains what a name of weights may be."""
+    sub.add_argument("--weights", default="nano", help=weights)
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument(
+        "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
+    )
+    what.add_argument("--photographs", action="store_true", help="pairs of photographs that are at hand")
+    sub.add_argument("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
+    sub.add_argument(
+        "--kind", choices=tuple(EVAL_DOMAINS),
+        help="of generated scenes; default: nano's for models made for at most 64 pixels, else tiny's",
+    )  # fmt: skip
+    sub.add_argument(
+        "--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all"
+    )
+    sub.add_argument(
+        "--views", type=int, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's"
+    )
+    sub.add_argument("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
+    sub.add_argument("--seed", type=int, default=0, help="for the choice of a data set's frames")
+    sub.add_argument("--mode", choices=MODES, help="fit pictures to that size; default: crop (pairs: pad)")
+    sub.add_argument("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
+    sub.add_argument(
+        "--icp", type=float, metavar="DISTANCE",
+        help="refine points by ICP first (eth3d: metres; own and generated scenes: share of their scale)",
+    )  # fmt: skip
+    sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
+    sub.add_argument("--page", metavar="FILE", help="also draw it, as an HTML page")
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    """`vggt-lite evaluate`.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+    if (args.data is None) != (args.root is None):
+        raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
+    refuse_icp(args)
+    views = NUM_VIEWS if args.views is None else args.views
+    check_counts(args.scenes, views)
+    model, device = VGGT.from_pretrained(args.weights), pick_device()
+    size = model.config.image_size if args.size is None else args.size
+    check_size(size, model.config.patch_size)
+    options = Options(args.views, args.seed, args.mode or "crop", args.size, args.queries, args.icp)
+    if args.data == OWN:
+        report = evaluate_own(model, args.root, args.scenes, views, size, args.seed, device, args.icp)
+    elif args.data:
+        report = evaluate_data(model, args.data, args.root, options, args.scenes, device)
+    elif args.photographs:
+        report = evaluate_photographs(model.to(device), Options(mode=args.mode or "pad", size=args.size))
+    else:
+        domain, number = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
+        number = number if args.scenes is None else args.scenes
+        report = evaluate(
+            model, number, num_views=views, size=size, scene_config=domain, device=device,
+            icp_distance=args.icp,
+        )  # fmt: skip
+    report.protocol["weights"] = weights_used(args.weights)
+    print(report)
+    if args.out:
+        print(f"written: {report.save(args.out)}")
+    if args.page:
+        from vggt_lite.evaluation.report_page import write_report_page
+
+        print(f"written: {write_report_page({report.protocol['weights']['name']: report}, args.page)}")
+
+
+def refuse_icp(args: argparse.Namespace) -> None:
+    """Raises: ValueError: a distance that is none, or where nothing would be refined."""
+    if args.icp is None:
+        return
+    if not args.icp > 0:
+        raise ValueError(f"--icp {args.icp} must be a distance above 0.")
+    if args.photographs or args.data in ("co3d", "dtu", "tapvid-davis"):
+        raise ValueError(
+            "--icp is for points of eth3d, of your own and of generated scenes; dtu's protocol has an ICP "
+            "of its own, and the others compare no points."
+        )
+
+
+def report_options(sub: argparse.ArgumentParser) -> None:
+    """Add the options of `vggt-lite report`."""
+    sub.add_argument("reports", nargs="+", metavar="FILE", help="reports that `evaluate --out` wrote")
+    sub.add_argument("--out", required=True, metavar="PAGE", help="the HTML page to write")
+
+
+def run_report(args: argparse.Namespace) -> None:
+    """`vggt-lite report`: one page from several reports, side by side."""
+    from vggt_lite.evaluation.report_page import write_report_page
+
+    reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
+    print(f"written: {write_report_page(reports, args.out)}")
+
+
+def name_of(file: str, among: list[str]) -> str:
+    """The file's name without its suffix, or its whole path if another has the same name."""
+    stems = [Path(other).stem for other in among]
+    return Path(file).stem if stems.count(Path(file).stem) == 1 else str(file)
+
+
+def weights_used(name: str) -> dict[str, str]:
+    """Which file the weights of this name are, and its SHA-256; of a folder's file the name only."""
+    path = Path(name).expanduser()
+    if name in CONFIGS:
+        path = BUNDLED / f"{name}.safetensors"
+    elif path.is_dir():
+        path = next(path / file for file in WEIGHT_FILES if (path / file).is_file())
+    elif not path.is_file():
+        from vggt_lite.pretrained.hub import find_cached  # its client takes half a second to import
+
+        path = find_cached(name)
+    return {"name": name, "file": path.name, "sha256": file_sha256(path)}

@@ -1,0 +1,92 @@
+"""`vggt-lite fine-tune`: options, the memory it will take, the run, and what it changed."""
+
+import argparse
+import warnings
+
+
+def fine_tune_options(sub: argparse.ArgumentParser, weights: str) -> None:
+    """What `vggt-lite fine-tune` takes; `weights` explains that option."""
+    sub.add_argument(
+        "folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes"
+    )
+    sub.add_argument("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
+    sub.add_argument("--weights", default="nano", help=weights)
+    sub.add_argument("--adapters", type=int, default=0, metavar="RANK", help="8, say; the aggregator freezes")
+    sub.add_argument(
+        "--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …"
+    )
+    sub.add_argument("--heads", nargs="+", metavar="HEAD", help="build only these: camera depth point track")
+    sub.add_argument("--rehearse", nargs="+", default=[], metavar="FOLDER", help="old scenes to mix in")
+    sub.add_argument(
+        "--rehearsal", type=float, default=1 / 3, metavar="SHARE", help="of the steps; default 1/3"
+    )
+    sub.add_argument(
+        "--held-out", nargs="+", default=[], metavar="FOLDER", help="scenes to score before and after"
+    )
+    sub.add_argument("--steps", type=int, default=600)
+    sub.add_argument("--learning-rate", type=float, metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
+    sub.add_argument("--views", type=int, nargs=2, default=(2, 4), metavar=("FEWEST", "MOST"))
+    sub.add_argument("--images", type=int, default=12, metavar="N", help="in a batch")
+    sub.add_argument("--size", type=int, metavar="PIXELS", help="longer side; default: what the model is for")
+    sub.add_argument("--aspects", type=float, nargs=2, default=(0.5, 1.0), metavar=("LOWEST", "HIGHEST"))
+    sub.add_argument("--accumulation", type=int, default=1, metavar="PARTS", help="of a batch, one at a time")
+    sub.add_argument(
+        "--checkpointing", action="store_true", help="recompute blocks: less memory, a third slower"
+    )
+    sub.add_argument("--half", action="store_true", help="hold the frozen aggregator's matrices in bfloat16")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+
+
+def run_fine_tune(args) -> None:
+    """`vggt-lite fine-tune`."""
+    import torch
+
+    from vggt_lite.model import VGGT
+    from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, held_out, scores_of
+    from vggt_lite.research.training_memory import estimate_training
+    from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
+
+    recipe = Recipe(
+        adapters=args.adapters,
+        freeze=tuple(args.freeze),
+        rehearse=tuple(args.rehearse),
+        rehearsal=args.rehearsal,
+    )
+    if args.half and not (args.adapters or "aggregator" in args.freeze):
+        raise ValueError("--half holds matrices that do not move: add --adapters 8 or --freeze aggregator.")
+    config = FINE_TUNING.with_(
+        steps=args.steps, seed=args.seed, views=tuple(args.views), max_images=args.images,
+        aspects=tuple(args.aspects), accumulation=args.accumulation,
+        gradient_checkpointing=args.checkpointing,
+        learning_rate=args.learning_rate or RATES["adapters" if args.adapters else "weights"],
+    )  # fmt: skip
+    device, stored = pick_device(), torch.bfloat16 if args.half else torch.float32
+    model = VGGT.from_pretrained(args.weights, heads=args.heads, dtype=stored if args.half else None)
+    size, patch = args.size or model.config.image_size, model.config.patch_size
+    scored = held_out(args.held_out, size, patch, args.views[1]) if args.held_out else []
+
+    images = -(-config.max_images // config.accumulation)
+    dtype = pick_dtype(device)
+    needs = estimate_training(
+        model.config, config.views[1], size, size, scenes=-(-images // config.views[1]), recipe=recipe,
+        query_points=config.num_tracks, checkpointing=args.checkpointing, stored=stored,
+        autocast=None if dtype == torch.float32 else dtype,
+    )  # fmt: skip
+    print(f"memory, about: {needs}")
+    if needs.total > available_memory(device):
+        warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
+    model.to(device)
+    before = scores_of(model, scored) if scored else {}
+    seconds = None if args.max_minutes is None else 60 * args.max_minutes
+    result = fine_tune(
+        model, args.folders, args.out, recipe, config, size, max_seconds=seconds, base=str(args.weights)
+    )
+    if not result.finished:
+        print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
+        return
+    if scored:
+        after = scores_of(model, scored)
+        for key in before:
+            print(f"{SHOWN[key]}: {before[key]:.3g} before, {after[key]:.3g} after")
+    print(f"written: {args.out}/model.safetensors (vggt-lite reconstruct --weights {args.out} …)")

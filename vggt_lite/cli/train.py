@@ -1,0 +1,54 @@
+"""`vggt-lite train`, alone or under torchrun."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from vggt_lite.model import VGGT
+from vggt_lite.pretrained.loading import load_into, save_weights
+from vggt_lite.research import distributed
+from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
+from vggt_lite.training.checkpoint import load_checkpoint
+
+
+def train_options(command: argparse.ArgumentParser) -> None:
+    """The options of `vggt-lite train`."""
+    command.add_argument(
+        "preset", nargs="?", default="nano", help='recipe, as in training/presets.py: "nano", "tiny"'
+    )
+    command.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
+    command.add_argument("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
+    command.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    command.add_argument(
+        "--weights-out", metavar="FILE", help="write the finished model to this .safetensors file"
+    )
+    command.add_argument(
+        "--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)"
+    )
+
+
+def run_train(args: argparse.Namespace) -> None:
+    """`vggt-lite train`: train or go on; of several processes the first says what happened."""
+    out = Path(args.out or f"runs/{args.preset}")
+    seconds = None if args.max_minutes is None else 60 * args.max_minutes
+    with distributed.init(args.shard):
+        result = train_preset(args.preset, out, args.data, seconds, watch=held_out_scores)
+        if distributed.rank():
+            return
+    if not result.finished:
+        print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
+        return
+    print(f"finished: {result.checkpoint}, log {result.log}")
+    if args.weights_out:
+        print(f"written: {export(result.checkpoint, args.preset, args.weights_out)}")
+
+
+def export(checkpoint: Path, preset: str, path: str) -> str:
+    """Write the averaged weights of a finished preset as a half-size file for `VGGT.from_pretrained`."""
+    state = load_checkpoint(checkpoint)
+    model = VGGT(PRESETS[preset].model)
+    load_into(model, {**state["model"], **state["average"]}, str(checkpoint))
+    training = f"vggt-lite train {preset}, {state['step']} steps in the last stage"
+    save_weights(model, path, torch.float16, training=training)
+    return path

@@ -1,0 +1,5 @@
+"""What a course needs beside the lessons: exercise checks, helpers, grading."""
+
+from vggt_lite.course import checks
+
+__all__ = ["checks"]

@@ -1,0 +1,194 @@
+"""Attention: checks of the exercises, with the mistakes people make."""
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from vggt_lite import layers
+from vggt_lite.course.checks.check import Check
+from vggt_lite.course.checks.draws import draws
+from vggt_lite.inference.chunked import split_evenly
+
+
+def softmax_scores(q, k, divisor: float, dim: int = -1):
+    return (q @ k.transpose(-2, -1) / divisor).softmax(dim)
+
+
+attention_weights = Check(
+    name="attention weights",
+    reference=layers.attention_weights,
+    cases=lambda: [
+        ("three tokens", (2 * torch.eye(3)[:, :2], torch.tensor([[1.0, 0], [0, 1], [1, 1]]))),
+        ("four readers and six keys in a batch", draws((3, 2, 4, 8), (3, 2, 6, 8))),
+        ("one token", draws((1, 8), (1, 8))),
+    ],
+    mutants={
+        "you skipped the division by √d": lambda q, k: softmax_scores(q, k, 1.0),
+        "you divided by d instead of √d": lambda q, k: softmax_scores(q, k, q.shape[-1]),
+        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": lambda q, k: (
+            softmax_scores(q, k, q.shape[-1] ** 0.5, dim=-2)
+        ),
+        "you returned the scores: the softmax is missing": lambda q, k: q @ k.mT / q.shape[-1] ** 0.5,
+        "you divided after the softmax: scale the scores, then take the softmax": lambda q, k: (
+            softmax_scores(q, k, 1.0) / q.shape[-1] ** 0.5
+        ),
+        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": lambda q, k: (
+            softmax_scores(q, k, q.shape[-2] ** 0.5)
+        ),
+        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": lambda q, k: (
+            softmax_scores(q, k, q.shape[-1] ** 0.5, dim=0)
+        ),
+        "readers and read have changed places: rows belong to the queries": lambda q, k: softmax_scores(
+            k, q, q.shape[-1] ** 0.5
+        ),
+        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": lambda q, k: (
+            q @ k.permute(*reversed(range(k.ndim))) / q.shape[-1] ** 0.5
+        ).softmax(-1),
+    },
+    hint="Scores (…, L, M) first: one dot product for each pair. Then scale. Then each row becomes shares.",
+)
+
+
+def mix_heads(qkv, num_heads: int):
+    """The middle of multi-head attention: [q | k | v] (B, L, 3C) in, what the heads read (B, L, C) out."""
+    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)  # three of (B, n, L, d)
+    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
+
+
+def _heads_before_parts(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (num_heads, 3, -1)).permute(3, 0, 2, 1, 4)
+    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
+
+
+def _scaled_by_width(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    return (softmax_scores(q, k, (qkv.shape[-1] // 3) ** 0.5) @ v).transpose(1, 2).flatten(2)
+
+
+def _heads_not_moved_back(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    return (layers.attention_weights(q, k) @ v).reshape(qkv.shape[0], qkv.shape[1], -1)
+
+
+def _interleaved(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (3, -1, num_heads)).permute(2, 0, 4, 1, 3)
+    return (layers.attention_weights(q, k) @ v).permute(0, 2, 3, 1).flatten(2)
+
+
+def _reshaped_into_heads(qkv, num_heads):
+    length, parts = qkv.shape[1], qkv.chunk(3, dim=-1)
+    q, k, v = (part.reshape(len(part), num_heads, length, -1) for part in parts)
+    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
+
+
+def _heads_among_themselves(qkv, num_heads):
+    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).unbind(2)  # three of (B, L, n, d)
+    return (layers.attention_weights(q, k) @ v).flatten(2)
+
+
+def _averaged(qkv, num_heads):
+    return mix_heads(qkv, num_heads).unflatten(-1, (num_heads, -1)).mean(2)
+
+
+def _keys_first(qkv, num_heads):
+    k, q, v = qkv.chunk(3, dim=-1)
+    return mix_heads(torch.cat([q, k, v], dim=-1), num_heads)
+
+
+multi_head = Check(
+    name="several heads",
+    reference=mix_heads,
+    cases=lambda: [
+        ("two heads", (*draws((1, 3, 12)), 2)),
+        ("four heads of a batch", (*draws((2, 5, 48), seed=1), 4)),
+        ("one head", (*draws((2, 4, 9), seed=2), 1)),
+    ],
+    mutants={
+        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": _heads_before_parts,
+        "you divided by √C: a head compares only d = C / n channels": _scaled_by_width,
+        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": (
+            _heads_not_moved_back
+        ),
+        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": _interleaved,
+        "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward": (
+            _reshaped_into_heads
+        ),
+        "heads attend to each other within one token: move the heads before the tokens": (
+            _heads_among_themselves
+        ),
+        "you averaged the heads; they stand side by side, n · d = C channels": _averaged,
+        "you took the keys for the queries: the order is [q | k | v]": _keys_first,
+        "you compared all channels at once; every head has its own": lambda qkv, n: mix_heads(qkv, 1),
+    },
+    hint="Print every shape: (B, L, 3C), (B, L, 3, n, d), three of (B, n, L, d), (B, L, n, d), (B, L, C).",
+)
+
+
+def in_pieces(q, k, v, most: int):
+    """Attention a few readers at a time."""
+    parts = split_evenly(q.shape[-2], most)
+    return torch.cat([layers.attention_weights(q[..., part, :], k) @ v for part in parts], dim=-2)
+
+
+def _own_keys_only(q, k, v, most):
+    pieces = zip(*(x.split(most, dim=-2) for x in (q, k, v)), strict=True)
+    return torch.cat([layers.attention_weights(q, k) @ v for q, k, v in pieces], dim=-2)
+
+
+def _softmax_per_piece(q, k, v, most):
+    return _summed(q, k, v, most) / len(k.split(most, dim=-2))
+
+
+def _summed(q, k, v, most):
+    pieces = zip(k.split(most, dim=-2), v.split(most, dim=-2), strict=True)
+    return sum(layers.attention_weights(q, some) @ values for some, values in pieces)
+
+
+class RowsOfShares(TorchFunctionMode):
+    """Notes the most rows of shares, (…, rows, M) for M keys, that any step of the work inside returns."""
+
+    def __init__(self, num_keys: int) -> None:
+        super().__init__()
+        self.num_keys, self.most = num_keys, 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.ndim > 1 and result.shape[-1] == self.num_keys:
+            rows = result.shape[-2]  # keys on their side, (…, d, M), have more rows than there are tokens
+            self.most = max(self.most, rows if rows <= self.num_keys else 0)
+        return result
+
+
+def try_pieces(answer, q, k, v, most: int):
+    """What came out, and whether more rows than allowed were held on the way."""
+    with RowsOfShares(k.shape[-2]) as rows:
+        result = answer(q, k, v, most)
+    return None if result is None else (result, torch.tensor(rows.most > most))
+
+
+def _rest_forgotten(q, k, v, most):
+    whole = q.shape[-2] // most * most
+    return in_pieces(q[..., :whole, :], k, v, most) if whole else q[..., :0, :]
+
+
+pieces = Check(
+    name="attention in pieces",
+    reference=in_pieces,
+    run=try_pieces,
+    cases=lambda: [
+        ("six tokens in twos", (*draws((6, 8), (6, 8), (6, 8)), 2)),
+        ("seven tokens in threes", (*draws((2, 7, 8), (2, 7, 8), (2, 7, 8), seed=1), 3)),
+        ("all at once", (*draws((5, 8), (5, 8), (5, 8), seed=2), 100)),
+    ],
+    mutants={
+        "a piece of readers saw only the keys of its own piece: it must see all of them": _own_keys_only,
+        "you cut the keys, and each piece had its own softmax: a row's shares need all keys at once": (
+            _softmax_per_piece
+        ),
+        "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
+        "you held all rows of shares at once: cut the readers before you compare": lambda q, k, v, most: (
+            layers.attention_weights(q, k) @ v
+        ),
+        "you lost the last tokens when the length is no multiple of the piece": _rest_forgotten,
+    },
+    hint="Cut q along the tokens; k and v stay whole. `torch.cat(…, dim=-2)` joins the pieces.",
+)

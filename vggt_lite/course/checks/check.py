@@ -1,0 +1,167 @@
+"""An exercise check: it says what is wrong, and names the mistake if it is one that people make.
+
+    attention_weights = Check(
+        name="attention weights",
+        reference=layers.attention_weights,
+        cases=lambda: [("three tokens", (q, k)), ("a batch", …), ("one token", …)],
+        mutants={"you divided by d instead of √d": lambda q, k: (q @ k.mT / q.shape[-1]).softmax(-1), …},
+        hint="What happens to the scores when d grows?",
+    )
+
+Each file beside this one holds the checks of one topic. `tests/checks` proves for every one of them that the
+reference passes and that each wrong answer is rejected and named: add the wrong answers you meet in class.
+"""
+
+import functools
+import inspect
+import linecache
+import math
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from vggt_lite.course.checks.compare import ATOL, RTOL, Difference, count, difference
+from vggt_lite.course.checks.outcome import Outcome
+
+BLANK = (
+    "Replace the `...` in the cell above, run that cell, then run this one again. If you did: is a `return` "
+    "missing?"
+)
+
+
+def call(answer: Callable, *args):
+    return answer(*args)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Stands for a result where a function stopped with an exception."""
+
+    kind: str
+    text: str = field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Compares a learner's function with the reference, case by case. Call it with the function.
+
+    It returns an `Outcome`. It never raises and prints nothing, and leaves torch's random state alone, so
+    that a check, passed or not, never changes what comes after it.
+
+    Args:
+        name: What is checked, in two or three words.
+        reference: The right answer; as a rule the package's own function.
+        cases: Makes the cases anew, the same each time: [(what it is, arguments), …]. At least three:
+            small numbers, a random one with its own generator, an edge.
+        mutants: Wrong answers people give, at least three, under the sentence that tells the learner
+            ("you divided by d instead of √d"). They must differ from the reference and from each other.
+        atol: Numbers may differ by this much,
+        rtol: or by this share of the reference.
+        hint: What to try when the mistake is not a known one.
+        run: How an answer is tried, `run(answer, *arguments)`; for classes, or to look at gradients.
+    """
+
+    name: str
+    reference: Callable
+    cases: Callable[[], list[tuple[str, tuple]]]
+    mutants: Mapping[str, Callable]
+    atol: float = ATOL
+    rtol: float = RTOL
+    hint: str | None = None
+    run: Callable = call
+
+    def __call__(self, candidate: Callable) -> Outcome:
+        """Check an answer: pass the function itself, without calling it."""
+        if not callable(candidate):
+            blank = candidate is None or candidate is ...
+            message = BLANK if blank else f"`{type(candidate).__name__}` is no function: leave out the `( )`."
+            return Outcome("blank" if blank else "wrong", self.name, message)
+        returned = []
+        results = self.results(watched(candidate, returned) if inspect.isfunction(candidate) else candidate)
+        if all(is_blank(result) for result in returned or results.values()):
+            return Outcome("blank", self.name, BLANK)
+        problems = self.problems(results)
+        if not problems:
+            return Outcome("passed", self.name, f"{count(len(results), 'case')} agree: {', '.join(results)}.")
+        if mistake := self.recognise(results):
+            known = "It looks as if " * mistake[0].islower() + mistake.rstrip(".")
+            return Outcome("wrong", self.name, f"{known}.", mistake)
+        label, found = next(iter(problems.items()))
+        agree = len(results) - len(problems)
+        message = f"Case “{label}”: {found.problem} (Right in {agree} of {count(len(results), 'case')}.)"
+        return Outcome("wrong", self.name, message, hint=self.hint, difference=found.largest)
+
+    def results(self, function: Callable) -> dict[str, object]:
+        """What a function returns for every case; `Failed` where it stops."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found = {}
+            for label, arguments in self.cases():
+                try:
+                    found[label] = self.run(function, *arguments)
+                except Exception as error:
+                    found[label] = Failed(type(error).__name__, told(error))
+            return found
+
+    def problems(self, results: dict) -> dict[str, Difference]:
+        """The cases that do not agree with the reference, and how."""
+        expected = self.results(self.reference)
+        found = {label: self.difference(results[label], expected[label]) for label in expected}
+        return {label: difference for label, difference in found.items() if difference.problem}
+
+    def difference(self, result, expected) -> Difference:
+        if isinstance(result, Failed):
+            return Difference(None if result == expected else result.text, math.inf)
+        if result is None and expected is not None:
+            return Difference("your function returns `None`. Is a `return` missing?", math.inf)
+        return difference(result, expected, self.atol, self.rtol)
+
+    def recognise(self, results: dict) -> str | None:
+        """The wrong answer that gives these results in every case, or None."""
+        for mistake, mutant in self.mutants.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the mutant's, not the learner's
+                known = self.results(mutant)
+            if not any(self.difference(results[label], known[label]).problem for label in known):
+                return mistake
+        return None
+
+
+def watched(function: Callable, returned: list) -> Callable:
+    """The function, with what it returns or raises noted down."""
+
+    @functools.wraps(function)
+    def noted(*args, **kwargs):
+        try:
+            result = function(*args, **kwargs)
+        except Exception as error:
+            returned.append(error)
+            raise
+        returned.append(result)
+        return result
+
+    return noted
+
+
+def is_blank(result) -> bool:
+    """Whether a stub gave this result."""
+    kind = getattr(result, "kind", type(result).__name__)
+    return result is None or result is ... or kind == "NotImplementedError"
+
+
+def told(error: Exception) -> str:
+    """An exception in one line, with the line of the notebook where it happened."""
+    summary = " ".join(str(error).split()).rstrip(".")
+    summary = f"{summary[:160]}…" if len(summary) > 161 else summary
+    frames = [step for step in traceback.extract_tb(error.__traceback__) if written_by_learner(step.filename)]
+    line = linecache.getline(frames[-1].filename, frames[-1].lineno).strip() if frames else ""
+    where = f" in `{line}`" if line else ""
+    return f"your function stopped with {type(error).__name__}{f': {summary}' if summary else ''}{where}."
+
+
+def written_by_learner(filename: str) -> bool:
+    """Whether code comes from a notebook's cell."""
+    return "ipykernel" in filename or filename.startswith("<ipython")

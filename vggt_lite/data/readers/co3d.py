@@ -1,0 +1,118 @@
+"""CO3Dv2: CATEGORY/frame_annotations.jgz describes all frames of a category, CATEGORY/SEQUENCE holds them.
+
+Cameras are PyTorch3D's: rows are multiplied, x points left and y up. Focal lengths and principal points are
+in units of half the picture, from its centre, left and up positive. Depth maps are PNG whose 16 bits are
+those of a half-precision number. Masks of trusted depth are used; those of the object are not.
+
+Source: README and data_types of facebookresearch/co3d; pytorch3d.org, Cameras.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggt_lite.data.readers.parse import (
+    entry,
+    inside,
+    numbers,
+    pinhole,
+    plain_names,
+    read_json,
+    read_mask,
+    read_wide_png,
+)
+from vggt_lite.data.readers.views import View, Views
+from vggt_lite.geometry import convert_cameras
+
+FILE = "frame_annotations.jgz"
+
+
+def read_co3d(path: str | Path, sequence: str | None = None) -> Views:
+    """One sequence of CO3Dv2, its frames in order; frames without a camera are left out.
+
+    Args:
+        path: the folder of a sequence, or that of a category.
+        sequence: its name; not needed for the folder of a sequence, or where there is only one.
+
+    Raises:
+        ValueError: naming the file, what is wrong with it and the cure.
+    """
+    path = Path(path).expanduser()
+    if not (path / FILE).is_file() and (path.parent / FILE).is_file():
+        path, sequence = path.parent, sequence or path.name
+    file = path / FILE
+    frames = read_json(file)
+    if not isinstance(frames, list) or not frames:
+        raise ValueError(f"{file} must hold a list of frames: download it again.")
+    there = sorted({str(entry(frame, "sequence_name", f"{file}: a frame")) for frame in frames})
+    if sequence is None and len(there) > 1:
+        raise ValueError(
+            f"{path} holds {len(there)} sequences: give one of their folders, as {path / there[0]}."
+        )
+    sequence = sequence or there[0]
+    frames = [f for f in frames if str(f["sequence_name"]) == sequence and f.get("viewpoint") is not None]
+    if not frames:
+        raise ValueError(f"{file} names no cameras of {sequence}: choose among {', '.join(there[:5])}, ….")
+    return views_of(frames, file, sequence)
+
+
+def views_of(frames: list[dict], file: Path, sequence: str) -> Views:
+    """One sequence, its frames in order, from those entries of frame_annotations.jgz that have a camera.
+
+    For those who read many sequences: the file is large, and unpacking it takes longer than all else.
+    """
+    frames = sorted(
+        frames, key=lambda f: numbers(entry(f, "frame_number", str(file)), f"{file}: frame_number").item()
+    )
+    files = [str(entry(entry(f, "image", str(file)), "path", str(file))) for f in frames]
+    views = [_view(frame, name, file) for frame, name in zip(frames, plain_names(files), strict=True)]
+    source = f"CO3Dv2, {file.parent.name}/{sequence}"
+    return Views("CO3Dv2", views, file, source=source, license="the terms of CO3Dv2")
+
+
+def _view(frame: dict, name: str, file: Path) -> View:
+    root, image = file.parent.parent, frame["image"]  # paths start with the category
+    where = f"{file}: {image['path']}"
+    height, width = numbers(entry(image, "size", where), f"{where}: size", 2).int().tolist()
+    viewpoint = frame["viewpoint"]
+    rotation = numbers(entry(viewpoint, "R", where), f"{where}: R", 3, 3)
+    translation = numbers(entry(viewpoint, "T", where), f"{where}: T", 3)
+    depth = frame.get("depth")
+    mask = depth.get("mask_path") if isinstance(depth, dict) else None
+    depth_file = read_depth = None
+    if depth is not None:
+        depth_file = inside(root, entry(depth, "path", where), where)
+        scale = numbers(entry(depth, "scale_adjustment", where), f"{where}: scale_adjustment").item()
+        read_depth = partial(_read_depth, scale=scale)
+    return View(
+        name, inside(root, image["path"], where), (height, width),
+        convert_cameras((rotation, translation), "pytorch3d", "opencv_cam_from_world"),
+        _intrinsics(viewpoint, (height, width), where),
+        depth_file=depth_file,
+        read_depth=read_depth,
+        mask_file=inside(root, mask, where) if mask else None,
+        read_mask=read_mask if mask else None,
+    )  # fmt: skip
+
+
+def _intrinsics(viewpoint: dict, size: tuple[int, int], where: str) -> Tensor:
+    """K (3, 3) in pixels: −1 … 1 spans each side, or (isotropic) the shorter one."""
+    kind = viewpoint.get("intrinsics_format", "ndc_norm_image_bounds")
+    if kind not in ("ndc_norm_image_bounds", "ndc_isotropic"):
+        raise ValueError(
+            f"{where}: intrinsics_format {kind!r} is unknown: ndc_isotropic, ndc_norm_image_bounds."
+        )
+    half = torch.tensor([size[1], size[0]], dtype=torch.float64) / 2  # (x, y)
+    unit = half if kind == "ndc_norm_image_bounds" else half.min().expand(2)  # pixels
+    focal = numbers(entry(viewpoint, "focal_length", where), f"{where}: focal_length", 2) * unit
+    center = half - numbers(entry(viewpoint, "principal_point", where), f"{where}: principal_point", 2) * unit
+    return pinhole(*focal.tolist(), *center.tolist())
+
+
+def _read_depth(path: Path, scale: float) -> np.ndarray:
+    """(H, W) float32 z in the unit of the cameras; 0 where the map holds no number."""
+    depth = read_wide_png(path).astype(np.uint16).view(np.float16).astype(np.float32) * np.float32(scale)
+    return np.where(np.isfinite(depth), depth, np.float32(0))

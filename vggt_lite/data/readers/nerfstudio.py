@@ -1,0 +1,146 @@
+"""nerfstudio: `transforms.json` beside the pictures that it names.
+
+Cameras are world_from_cam with OpenGL's axes; intrinsics stand at the top or with each frame. Principal
+points count from the image's corner, as COLMAP's, where most of these files come from. Depth maps hold z in
+thousandths of a unit unless `depth_unit_scale_factor` says otherwise.
+
+Source: docs.nerf.studio, Data conventions.
+"""
+
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vggt_lite.data.readers.parse import (
+    entry,
+    file_order,
+    inside,
+    numbers,
+    pinhole,
+    plain_names,
+    read_json,
+    read_mask,
+    read_wide_png,
+)
+from vggt_lite.data.readers.views import View, Views
+from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
+
+FILE = "transforms.json"
+PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
+DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+DEPTH_UNIT = 1e-3  # depth maps are taken to be millimetres of a metric scene
+
+
+def read_nerfstudio(path: str | Path) -> Views:
+    """The views of a `transforms.json`, in natural order of their files.
+
+    `applied_transform` is undone: cameras come in the world of the model that the file was made from.
+
+    Args:
+        path: the file, or the folder that holds it.
+
+    Raises:
+        ValueError: naming the file, what is wrong with it and the cure; distortion is refused.
+    """
+    path = Path(path).expanduser()
+    file = path / FILE if path.is_dir() else path
+    shared = read_json(file)
+    frames = entry(shared, "frames", str(file))
+    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
+        raise ValueError(f"{file}: frames must be a list of objects, one per picture.")
+    frames = sorted(frames, key=lambda frame: file_order(str(entry(frame, "file_path", f"{file}: a frame"))))
+    names = plain_names([frame["file_path"] for frame in frames])
+    original_from_world = _original_from_world(shared, file)
+    views = [_view(frame, name, shared, original_from_world, file)
+             for frame, name in zip(frames, names, strict=True)]  # fmt: skip
+    return Views("nerfstudio", views, file, source=f"nerfstudio, {file.parent.name}/{file.name}")
+
+
+def _view(frame: dict, name: str, shared: dict, original_from_world: Tensor, file: Path) -> View:
+    where = f"{file}: frame {frame['file_path']}"
+    camera = {**shared, **frame}
+    image = inside(file.parent, frame["file_path"], where)
+    size, k = _lens(camera, image, where)
+    matrix = entry(frame, "transform_matrix", where)
+    rows = len(matrix) if isinstance(matrix, list) else 0
+    world_from_cam = as_4x4(numbers(matrix, f"{where}: transform_matrix", 3 if rows == 3 else 4, 4))
+    world_from_cam = original_from_world @ world_from_cam
+    cam_from_world = convert_cameras(world_from_cam, "opengl_world_from_cam", "opencv_cam_from_world")
+    depth, mask = frame.get("depth_file_path"), frame.get("mask_path")
+    unit = numbers(camera.get("depth_unit_scale_factor", DEPTH_UNIT), f"{where}: depth_unit_scale_factor")
+    return View(
+        name, image, size, cam_from_world, k,
+        depth_file=inside(file.parent, depth, where) if depth else None,
+        read_depth=partial(_read_depth, unit=unit.item()) if depth else None,
+        mask_file=inside(file.parent, mask, where) if mask else None,
+        read_mask=read_mask if mask else None,
+    )  # fmt: skip
+
+
+def _lens(camera: dict, image: Path, where: str) -> tuple[tuple[int, int], Tensor]:
+    """(H, W) and K (3, 3), from what a frame says, or else the top of the file, or else the picture."""
+    model = camera.get("camera_model", "OPENCV")
+    bent = [key for key in DISTORTION if camera.get(key)]
+    if model not in PERSPECTIVE or bent:
+        raise ValueError(
+            f"{where} has a lens that is no pinhole ({model}, {', '.join(bent) or 'no k1 …'}): undistort the "
+            "pictures, for example with `colmap image_undistorter`, and read the model that it writes."
+        )
+    if "w" not in camera or "h" not in camera:
+        with _open(image) as picture:
+            camera = {"w": picture.width, "h": picture.height, **camera}
+    width, height = (int(numbers(camera[key], f"{where}: {key}").item()) for key in ("w", "h"))
+
+    def focal(key: str, angle: str, pixels: int) -> float:
+        if key in camera:
+            return numbers(camera[key], f"{where}: {key}").item()
+        if angle in camera:
+            return pixels / 2 / math.tan(numbers(camera[angle], f"{where}: {angle}").item() / 2)
+        return math.nan
+
+    fx, fy = focal("fl_x", "camera_angle_x", width), focal("fl_y", "camera_angle_y", height)
+    if math.isnan(fx):
+        raise ValueError(f"{where} lacks 'fl_x': write focal lengths in pixels, fl_x and fl_y.")
+    cx, cy = (numbers(camera.get(key, half), f"{where}: {key}").item()
+              for key, half in (("cx", width / 2), ("cy", height / 2)))  # fmt: skip
+    return (height, width), pinhole(fx, fx if math.isnan(fy) else fy, cx, cy)
+
+
+def _open(image: Path) -> Image.Image:
+    try:
+        return Image.open(image)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{image} cannot be opened ({error}): copy the pictures, too.") from error
+
+
+def _original_from_world(shared: dict, file: Path) -> Tensor:
+    """(4, 4) that takes back the turn which was applied to the world, or the identity."""
+    if shared.get("applied_transform") is None:
+        return torch.eye(4, dtype=torch.float64)
+    where = f"{file}: applied_transform"
+    rows = len(shared["applied_transform"]) if isinstance(shared["applied_transform"], list) else 0
+    world_from_original = numbers(shared["applied_transform"], where, 4 if rows == 4 else 3, 4)
+    rotation = world_from_original[:3, :3]
+    if (rotation @ rotation.T - torch.eye(3)).abs().max() > 1e-4 or torch.linalg.det(rotation) < 0:
+        raise ValueError(
+            f"{where} is no rotation and shift: remove it, and the cameras stay in the file's world."
+        )
+    return invert_rigid(world_from_original)
+
+
+def _read_depth(path: Path, unit: float) -> np.ndarray:
+    """(H, W) float32 z in scene units, from a 16-bit picture or a .npy array."""
+    if path.suffix != ".npy":
+        return read_wide_png(path).astype(np.float32) * np.float32(unit)
+    try:
+        depth = np.load(path, allow_pickle=False)
+    except Exception as error:  # a broken array can raise almost anything
+        raise ValueError(f"{path} cannot be read ({error}): save numbers with numpy.save.") from error
+    if depth.squeeze().ndim != 2 or depth.dtype.kind not in "fiu":
+        raise ValueError(f"{path} holds {depth.dtype} of shape {depth.shape}: depth is (H, W) numbers.")
+    return depth.squeeze().astype(np.float32) * np.float32(unit)

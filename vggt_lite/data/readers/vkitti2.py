@@ -1,0 +1,104 @@
+"""Virtual KITTI 2: SceneNN/VARIATION with extrinsic.txt, intrinsic.txt, frames/rgb and frames/depth.
+
+    frames/rgb/Camera_0/rgb_00000.jpg      pictures
+    frames/depth/Camera_0/depth_00000.png  16 bits: z in centimetres, 65535 = sky
+    extrinsic.txt                          a line per frame and camera: frame camera, 4 × 4 cam_from_world
+    intrinsic.txt                          a line per frame and camera: frame camera fx fy cx cy
+
+Its pixels have their centres at whole numbers: the principal point of 1242×375 pixels is (620.5, 187). Ours
+lie at +0.5, so half a pixel is added. Cars drive: on them the views of one camera do not agree.
+
+Source: europe.naverlabs.com, Virtual KITTI 2 (arXiv:2001.10773).
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from vggt_lite.data.readers.parse import numbers, pinhole, read_lines, read_wide_png
+from vggt_lite.data.readers.views import View, Views
+from vggt_lite.data.sources import list_images
+
+FILES = ("extrinsic.txt", "intrinsic.txt")
+CENTIMETRES = 0.01
+SKY = 65535
+
+
+def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
+    """The frames of one camera in one variation of a scene, in metres.
+
+    Args:
+        path: SceneNN/VARIATION, or a folder below it that names the camera, as frames/rgb/Camera_1.
+        camera: 0 (left) or 1 (right), where the path does not say it.
+
+    Raises:
+        ValueError: naming the file, what is wrong with it and the cure.
+    """
+    path = Path(path).expanduser()
+    if named := re.fullmatch(r"Camera_(\d+)", path.name):
+        camera = int(named[1])
+    root = find_variation(path) or path
+    folder = root / "frames" / "rgb" / f"Camera_{camera}"
+    pictures = list_images(folder) if folder.is_dir() else []
+    if not pictures:
+        raise ValueError(
+            f"{folder} holds no pictures: unpack the archives rgb, depth and textgt of Virtual KITTI 2 into "
+            "one folder, and give one of its SceneNN/VARIATION."
+        )
+    cameras, lenses = (_table(root / name, camera, count) for name, count in zip(FILES, (16, 4), strict=True))
+    depth_folder = root / "frames" / "depth" / f"Camera_{camera}"
+    views = [_view(picture, cameras, lenses, depth_folder, root) for picture in pictures]
+    source = f"Virtual KITTI 2, {root.parent.name}/{root.name}, Camera_{camera}"
+    return Views(
+        "Virtual KITTI 2", views, root / FILES[0], None, "metres", source, "the terms of Virtual KITTI 2"
+    )
+
+
+def find_variation(path: Path) -> Path | None:
+    """The folder with both camera files, at the path or up to three levels above (frames/rgb/Camera_0)."""
+    for folder in (path, *path.parents[:3]):
+        if all((folder / name).is_file() for name in FILES):
+            return folder
+    return None
+
+
+def _view(picture: Path, cameras: dict, lenses: dict, depth_folder: Path, root: Path) -> View:
+    number = re.search(r"(\d+)$", picture.stem)
+    frame = int(number[1]) if number else -1
+    for name, table in zip(FILES, (cameras, lenses), strict=True):
+        if frame not in table:
+            raise ValueError(
+                f"{root / name} has no line for {picture.name}: unpack the archive textgt again."
+            )
+    fx, fy, cx, cy = lenses[frame].tolist()
+    try:
+        with Image.open(picture) as opened:
+            size = (opened.height, opened.width)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{picture} cannot be opened ({error}): unpack the archive rgb again.") from error
+    has_depth = depth_folder.is_dir()
+    return View(
+        picture.stem, picture, size, cameras[frame].reshape(4, 4)[:3], pinhole(fx, fy, cx + 0.5, cy + 0.5),
+        depth_file=depth_folder / f"depth_{frame:05d}.png" if has_depth else None,
+        read_depth=_read_depth if has_depth else None,
+    )  # fmt: skip
+
+
+def _table(path: Path, camera: int, count: int) -> dict[int, Tensor]:
+    """Frame → the `count` numbers of its line, for one camera."""
+    table = {}
+    for number, line in enumerate(read_lines(path)[1:], start=2):  # the first line names the columns
+        if line:
+            values = numbers(line.split(), f"{path}, line {number}", 2 + count)
+            if int(values[1]) == camera:
+                table[int(values[0])] = values[2:]
+    return table
+
+
+def _read_depth(path: Path) -> np.ndarray:
+    """(H, W) float32 z in metres; the sky has none."""
+    depth = read_wide_png(path)
+    return np.where(depth == SKY, 0, depth).astype(np.float32) * np.float32(CENTIMETRES)

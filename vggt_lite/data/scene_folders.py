@@ -1,0 +1,198 @@
+"""Training batches from your own scenes: folders of any format that `open_scene` knows.
+
+Every batch draws how many views a scene shows and which shape its pictures have; all its scenes share both,
+and the number of pictures in a batch stays about the same. So a network meets pairs and long sequences, wide
+and square pictures, at one price in memory. As in `batches.py`, a batch depends on (seed, step) alone.
+
+Source: the sampling of the released training code (arXiv:2503.11651, section 4.1 and appendix).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vggt_lite.config import TrainConfig
+from vggt_lite.data.batches import BatchSource, assemble, draw_batch_shape, step_generator
+from vggt_lite.data.overlap import usual_depth, view_overlap
+from vggt_lite.data.readers import Views, find_scenes, open_scene, to_batch
+from vggt_lite.geometry import project_points
+from vggt_lite.losses.scene_batch import SceneBatch
+
+ZOOMS = (0.8, 1.2)  # share of each side that is kept, at most all of it
+LEAST_OVERLAP = 0.2  # of the pictures; below that two views are strangers
+
+
+class SceneFolders:
+    """Batches of scenes on disk.
+
+    Depth may be missing in pixels, in whole views, or (COLMAP) everywhere but at the points of the sparse
+    model: `valid` says where there is some, and the losses look nowhere else. Tracks are followed through
+    depth as if nothing moved; where a scene has points only, they are its tracks.
+
+    Args:
+        folders: Scenes, or folders of scenes.
+        config: Views, aspects and number of pictures of a batch; tracks, colours, seed.
+        size: The longer side of the pictures, pixels; a multiple of the patch.
+        patch_size: Pixels.
+        zooms: Lowest and highest share of a picture's sides that is kept, drawn per view; (1, 1) keeps all.
+
+    Raises:
+        FileNotFoundError, ValueError: no scene, a broken one, or one from which nothing can be learned; the
+            message names it.
+    """
+
+    def __init__(
+        self,
+        folders: Iterable[Path | str],
+        config: TrainConfig,
+        size: int,
+        patch_size: int,
+        zooms: tuple[float, float] = ZOOMS,
+    ) -> None:
+        if size % patch_size or size < patch_size:
+            fits = max(size - size % patch_size, patch_size)
+            raise ValueError(f"size={size} is not a multiple of the patch size {patch_size}; try {fits}.")
+        if not 0 < zooms[0] <= zooms[1]:
+            raise ValueError(
+                f"zooms={zooms} must be (lowest, highest) share that is kept, such as (0.8, 1.2)."
+            )
+        self.folders = [scene for folder in folders for scene in find_scenes(folder)]
+        self.scenes = [open_scene(folder) for folder in self.folders]
+        if not self.scenes:
+            raise ValueError("no folder was given: name at least one scene to train on.")
+        for folder, scene in zip(self.folders, self.scenes, strict=True):
+            if not references(scene):
+                raise ValueError(
+                    f"{folder} has neither depth maps nor the points of a sparse model: nothing says how far "
+                    "away things are. Add depths/, or give the COLMAP folder that the scene came from."
+                )
+        most = max(map(len, self.scenes))
+        self.config = config.with_(views=tuple(min(views, most) for views in config.views))
+        self.size, self.patch_size, self.zooms = size, patch_size, zooms
+        self.overlaps: dict[int, Tensor] = {}
+
+    def batch_for_step(self, step: int) -> SceneBatch:
+        scenes, views, progress, generator = draw_batch_shape(self.config, step)
+        size = released_sides(self.size, self.patch_size, self.config.aspects, generator)
+        able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
+        drawn = torch.randint(len(able), (scenes,), generator=generator).tolist()
+        return SceneBatch.cat([self.scene(able[i], views, size, progress, generator) for i in drawn])
+
+    def scene(
+        self, number: int, views: int, size: tuple[int, int], progress: float, generator: torch.Generator
+    ) -> SceneBatch:
+        """Some views of scene `number`, cut to `size` (H, W), coloured and normalised (B = 1)."""
+        scene = self.scenes[number]
+        if number not in self.overlaps:
+            self.overlaps[number] = view_overlap(scene, usual_depth(scene))
+        which = near_views(self.overlaps[number], references(scene), views, progress, generator)
+        chosen = scene.choose(which)
+        low, high = self.zooms
+        kept = (low + (high - low) * torch.rand(views, generator=generator)).clamp(max=1.0)
+        batch = to_batch(chosen, size, zooms=(1 / kept).tolist())
+        sparse = not any(view.read_depth for view in chosen.views)
+        depth = depth_of_points(chosen, batch) if sparse else batch.depth
+        tracks = seen = None
+        if sparse and self.config.track_weight:
+            tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
+        columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
+        return assemble(*columns, self.config, generator, tracks, seen)
+
+
+def released_sides(
+    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
+) -> tuple[int, int]:
+    """Height and width of a batch's pictures, drawn as by the released training.
+
+    Height ÷ width is uniform in `aspects`, at two decimals; the longer side is `size`, the other is rounded
+    down to whole patches. There aspects end at 1; beyond it pictures are upright here.
+    """
+    low, high = aspects
+    if low == high == 1:
+        return size, size
+    aspect = round(low + (high - low) * float(torch.rand((), generator=generator)), 2)
+    shorter = max(1, int(size * min(aspect, 1 / aspect)) // patch_size) * patch_size
+    return (shorter, size) if aspect < 1 else (size, shorter)
+
+
+class MixtureSource:
+    """Batches of one source or another, each step drawn anew: old scenes among new ones, so as not to forget.
+
+    Args:
+        sources: What to mix.
+        shares: Of each source's steps, any positive numbers.
+        seed: Of the draw.
+    """
+
+    def __init__(self, sources: Sequence[BatchSource], shares: Sequence[float], seed: int = 0) -> None:
+        self.sources, self.seed = sources, seed
+        self.shares = torch.tensor(shares, dtype=torch.float64)
+
+    def source_for_step(self, step: int) -> int:
+        """Which source makes the batch of a step."""
+        return int(torch.multinomial(self.shares, 1, generator=step_generator(self.seed, step)))
+
+    def batch_for_step(self, step: int) -> SceneBatch:
+        return self.sources[self.source_for_step(step)].batch_for_step(step)
+
+
+def references(scene: Views) -> list[int]:
+    """The views that can come first: there must be depth, for the loss of the cameras asks for it."""
+    if any(view.read_depth for view in scene.views):
+        return [number for number, view in enumerate(scene.views) if view.read_depth]
+    seen = scene.points.ids if scene.points is not None else []
+    return [number for number, ids in enumerate(seen) if len(ids)]
+
+
+def near_views(
+    overlap: Tensor, first: list[int], views: int, progress: float, generator: torch.Generator
+) -> list[int]:
+    """Views of a scene that see much of the same: a reference, and others that overlap it, in random order.
+
+    At progress 0 the others are those that overlap the reference most; from 1 on they are drawn among all
+    that overlap it enough (by `LEAST_OVERLAP`), as in `choose_views`.
+
+    Args:
+        overlap: (S, S), see `view_overlap`.
+        first: Those that may be the reference.
+        views: How many in all.
+        progress: Of the curriculum.
+    """
+    reference = first[int(torch.randint(len(first), (), generator=generator))]
+    row = overlap[reference].clone()
+    row[reference] = -1  # last of all
+    order = row.argsort(descending=True, stable=True)
+    enough = max(int((row >= LEAST_OVERLAP).sum()), views - 1)
+    window = views - 1 + round((enough - views + 1) * min(progress, 1.0))
+    others = order[torch.randperm(window, generator=generator)[: views - 1]]
+    return [reference, *others.tolist()]
+
+
+def depth_of_points(views: Views, batch: SceneBatch) -> Tensor:
+    """(1, S, H, W) z of the points that each view saw, at the pixels where they project; 0 elsewhere."""
+    height, width = batch.depth.shape[-2:]
+    depth = torch.zeros_like(batch.depth)
+    for view, ids in enumerate(views.points.ids):
+        world = views.points.world[ids].float()
+        pixels, z = project_points(world, batch.cam_from_world[0, view], batch.intrinsics[0, view])
+        inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < torch.tensor([width, height])).all(-1)
+        pixels, z = pixels[inside], z[inside]
+        nearest_last = z.argsort(descending=True)  # the last one written stays
+        for (column, row), value in zip(pixels[nearest_last].long().tolist(), z[nearest_last], strict=True):
+            depth[0, view, row, column] = value
+    return depth
+
+
+def tracks_of_points(batch: SceneBatch, num_tracks: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Tracks (1, S, N, 2) and visibility (1, S, N) of points seen in the first view, drawn with repeats.
+
+    Where there are none, nothing is visible, and no loss looks at the positions.
+    """
+    seen = [] if batch.tracks is None else batch.track_visibility[0, 0].nonzero()[:, 0]
+    if len(seen) == 0:
+        views = batch.images.shape[1]
+        return torch.zeros(1, views, num_tracks, 2), torch.zeros(1, views, num_tracks, dtype=torch.bool)
+    drawn = seen[torch.randint(len(seen), (num_tracks,), generator=generator)]
+    return batch.tracks[:, :, drawn], batch.track_visibility[:, :, drawn]

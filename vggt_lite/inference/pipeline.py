@@ -1,0 +1,112 @@
+"""Photographs through the network: `reconstruct`."""
+
+import traceback
+import warnings
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from vggt_lite.data.images import load_images
+from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.inference.chunked import chunked
+from vggt_lite.inference.memory_check import MemoryCheck, ran_out_of_memory
+from vggt_lite.inference.reconstruction import Reconstruction
+from vggt_lite.utils.runtime import pick_dtype
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@torch.inference_mode(False)  # results stay ordinary tensors: they may be changed, and enter an optimisation
+@torch.no_grad()
+def reconstruct(
+    model,
+    source,
+    mode: str = "pad",
+    size: int | None = None,
+    query_points=None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Reconstruction:
+    """Photographs in, a `Reconstruction` out.
+
+    Args:
+        model: a `VGGT`.
+        source: a folder, files, pictures or arrays, as `load_images` takes them; the first is the world.
+        mode: how they are brought to one size: "pad" loses nothing, "crop" cuts tall pictures, "square".
+        size: width (crop) or longer side (pad, square) of the network's input, pixels; None takes the size
+            the model was made for.
+        query_points: (N, 2) points (x, y) to track, in pixels of the first original photograph.
+        device: move the model there first; None leaves it where it is.
+        dtype: of the products in the aggregator and the tracker (autocast); camera, depth and point heads
+            always work in float32. None takes what surrounds the call, or `pick_dtype(device)`: bfloat16
+            on a GPU that has it, else float32.
+
+    Warns:
+        UserWarning: the scene is not likely to fit into memory; says how many views would.
+
+    Raises:
+        MemoryError: it did not fit; the same advice, with the allocator's own error as its cause.
+        ValueError: a source, size, query point or type that cannot be used.
+    """
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
+    batch = load_images(source, mode, size or model.config.image_size, model.config.patch_size)
+    pixel_center = model.config.pixel_center
+    if query_points is not None:
+        query_points = _to_query(query_points, batch.pixel_maps[0]) - (0.5 - pixel_center)
+    home = next((p.device for p in model.parameters()), torch.device("cpu"))
+    device = home if device is None else torch.device(device)
+    context, products = _number_format(model, device, dtype)
+
+    fit = MemoryCheck.of(
+        model, batch.images, device, products, 0 if query_points is None else len(query_points)
+    )
+    if not fit.ok:
+        warnings.warn(fit.advice(), stacklevel=2)
+    was_training = model.training
+    try:
+        model.to(device)
+        with context, chunked(model):
+            pred = model.eval()(
+                batch.images.to(device),
+                query_points=None if query_points is None else query_points.to(device),
+            )
+        return Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        traceback.clear_frames(error.__traceback__)  # else the error would keep what filled the memory
+        raise MemoryError(f"memory ran out. {fit.advice()}") from error
+    finally:
+        model.train(was_training)
+
+
+def _number_format(model, device: torch.device, dtype: torch.dtype | None):
+    """The context in which the network runs, and the type of its aggregator's products."""
+    stored = getattr(getattr(model, "aggregator", None), "matrix_dtype", torch.float32)
+    if dtype is None and torch.is_autocast_enabled(device.type):
+        context, dtype = nullcontext(), torch.get_autocast_dtype(device.type)
+    elif (dtype := dtype or pick_dtype(device)) == torch.float32:
+        context = torch.autocast(device.type, enabled=False)
+    else:
+        # Without its cache autocast rounds a matrix anew for each piece of tokens: cheap beside the product,
+        # while the cache would hold a second copy of three quarters of the weights.
+        context = torch.autocast(device.type, dtype, cache_enabled=False)
+    return context, dtype if stored == torch.float32 else stored
+
+
+def _to_query(points, pixel_map: PixelMap) -> Tensor:
+    """(N, 2) original pixels of the first view → network pixels, checked."""
+    points = torch.as_tensor(points, dtype=torch.float32)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"query_points has shape {tuple(points.shape)}: give (N, 2), columns x and y.")
+    points = pixel_map.to_network(points)
+    height, width = pixel_map.network_size
+    outside = ~((points >= 0) & (points <= torch.tensor([width, height]))).all(1)
+    if outside.any():
+        raise ValueError(
+            f"query_points {outside.nonzero()[:, 0].tolist()[:5]} lie outside what the network sees of the "
+            f"first photograph, {pixel_map.original_size[1]}×{pixel_map.original_size[0]} pixels (x, y)."
+        )
+    return points

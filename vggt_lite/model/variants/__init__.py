@@ -1,0 +1,1 @@
+"""Departures from VGGT, one file each; `ModelConfig` switches them on."""

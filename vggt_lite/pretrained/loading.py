@@ -1,0 +1,241 @@
+"""Weights in and out: safetensors files, folders, the hub, and the official names.
+
+A loaded model's parameters are the file, mapped into memory: see `weight_files.py`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B, ModelConfig
+from vggt_lite.model.vggt import VGGT
+from vggt_lite.pretrained.names import official_name, our_name
+from vggt_lite.pretrained.releases import WEIGHT_FILES, release_of
+from vggt_lite.pretrained.weight_files import UnreadableFile, read_as, read_state_dict, skip_init
+from vggt_lite.utils.files import atomic_write
+
+BUNDLED = Path(__file__).parent / "bundled"
+CONFIGS = {"nano": NANO, "tiny": TINY}
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def from_official(state_dict: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
+    """Rename a state dict of the release (`facebook/VGGT-1B`) to our names. Tensors are not copied.
+
+    Raises:
+        ValueError: naming `source` and two of its names that mean the same parameter.
+    """
+    renamed = {our_name(name): value for name, value in state_dict.items()}
+    if len(renamed) < len(state_dict):
+        counts = Counter(map(our_name, state_dict))
+        twice = [name for name in state_dict if counts[our_name(name)] > 1]
+        raise ValueError(f"{source} has two names for one parameter, {twice[:2]}: not the release's names.")
+    return renamed
+
+
+def to_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename one of our state dicts to the release's names: the exact inverse of `from_official`."""
+    return {official_name(name): value for name, value in state_dict.items()}
+
+
+def load_into(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Copy tensors into a model, strictly: see `check_fits`.
+
+    Raises:
+        ValueError: naming `source` and the first keys that do not fit. The model is unchanged.
+    """
+    check_fits(model, state_dict, source)
+    model.load_state_dict(state_dict)
+
+
+def check_fits(
+    model: nn.Module, state_dict: Mapping[str, Tensor], source: str, shown: Callable[[str], str] = str
+) -> None:
+    """Every tensor must be wanted, present, of the right shape, and of real numbers.
+
+    Args:
+        model: What is to be filled; it may be on the meta device.
+        state_dict: By our names.
+        source: What messages call the origin of the tensors.
+        shown: The name by which messages call a key, such as `official_name`.
+
+    Raises:
+        ValueError: naming `source` and the first keys that do not fit.
+    """
+    wanted = model.state_dict()
+    shared = sorted(wanted.keys() & state_dict.keys())
+    faults = {
+        "missing": [shown(key) for key in sorted(wanted.keys() - state_dict.keys())],
+        "unexpected": [shown(key) for key in sorted(state_dict.keys() - wanted.keys())],
+        "wrong shape": [
+            f"{shown(key)} is {tuple(state_dict[key].shape)}, expected {tuple(wanted[key].shape)}"
+            for key in shared
+            if state_dict[key].shape != wanted[key].shape
+        ],
+        "not floating-point": [shown(key) for key in shared if not state_dict[key].is_floating_point()],
+    }
+    for kind, keys in faults.items():
+        if keys:
+            raise ValueError(
+                f"{source} does not fit this model: {len(keys)} keys {kind}, first {keys[:3]}. "
+                "Is it a checkpoint for another ModelConfig?"
+            )
+
+
+def cast_linear_weights(model: VGGT, dtype: torch.dtype) -> None:
+    """Store the matrices of the aggregator (weight and bias of Linear and Conv2d) in another type.
+
+    These are what autocast rounds for every product anyway: under autocast of that type the numbers stay
+    the same to the bit, and three quarters of the weights take half the memory. Everything else, which
+    autocast reads in float32, is left alone.
+    """
+    for module in linear_modules(model):
+        module.to(dtype)
+
+
+def linear_modules(model: VGGT) -> list[nn.Module]:
+    """The modules whose weight and bias `cast_linear_weights` stores in another type."""
+    return [module for module in model.aggregator.modules() if isinstance(module, (nn.Linear, nn.Conv2d))]
+
+
+def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float32, **notes: str) -> None:
+    """Write a model to one `.safetensors` file, its configuration inside; never half a file.
+
+    Args:
+        model: Any `VGGT`.
+        path: Where; an older file is replaced only when the new one is complete.
+        dtype: How numbers are stored; float16 halves the file and rounds them to three digits. Models
+            are loaded in float32 either way.
+        notes: Texts kept in the file's metadata (training command, seed, licence).
+    """
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
+
+
+def load_file(
+    path: Path,
+    config: ModelConfig | None = None,
+    heads: Iterable[str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> VGGT:
+    """A model from one file. Ours say their configuration; any other file has the official names.
+
+    Options and errors are those of `load_pretrained`.
+    """
+    tensors, metadata = read_state_dict(path)
+    official = "config" not in metadata
+    theirs = {key: key for key in tensors}  # from our name to the file's
+    theirs = from_official(theirs, str(path)) if official else theirs
+    config = config or (VGGT_1B if official else _config_inside(path, metadata["config"]))
+    if heads is not None:
+        config = _with_heads(config, heads)
+        left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
+        theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}
+
+    with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
+        model = VGGT(config)
+    model.aggregator.register_constants()
+    cast_linear_weights(model, dtype or torch.float32)
+
+    def shown(key: str) -> str:
+        return theirs.get(key) or (official_name(key) if official else key)
+
+    state_dict = {key: tensors[name] for key, name in theirs.items()}
+    check_fits(model, state_dict, str(path), shown)
+    types = {key: value.dtype for key, value in model.state_dict().items()}
+    others = {theirs[key]: types[key] for key, value in state_dict.items() if value.dtype != types[key]}
+    converted = read_as(path, others)
+    model.load_state_dict(
+        {key: converted.get(theirs[key], value) for key, value in state_dict.items()}, assign=True
+    )
+    return model.eval()
+
+
+def _config_inside(path: Path, text: str) -> ModelConfig:
+    try:
+        return ModelConfig.from_dict(json.loads(text))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} states a configuration that this version cannot read ({error}); pass config=…"
+        ) from error
+
+
+def _with_heads(config: ModelConfig, heads: Iterable[str]) -> ModelConfig:
+    heads = {heads} if isinstance(heads, str) else set(heads)
+    if unknown := sorted(heads - set(config.heads)):
+        raise ValueError(f"heads={unknown}: this model has none of that name; choose among {config.heads}.")
+    return config.with_(heads=tuple(head for head in config.heads if head in heads))
+
+
+def load_pretrained(
+    name: str | Path,
+    config: ModelConfig | None = None,
+    revision: str | None = None,
+    cache: str | Path | None = None,
+    heads: Iterable[str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> VGGT:
+    """A trained model, in evaluation mode, on the CPU; it can be trained further.
+
+    Its parameters are the file itself, mapped into memory: loading takes a moment, and the file is read
+    where and when numbers are first used. Replace a file whose model is in use; do not write into it.
+
+    Args:
+        name: "nano" (bundled), a weight file, a folder that holds `model.safetensors` or `model.pt`, or a
+            hub repository: "facebook/VGGT-1B" (5 GB, not for commercial use; downloaded once),
+            "facebook/VGGT-1B-Commercial" (gated: accept its licence, set HF_TOKEN), or
+            "facebook/VGGT_tracker_fixed" (the tracker trained again, with position embedding).
+        config: If the file does not say it and it is not `VGGT_1B`. A downloaded file of the fixed tracker
+            needs `VGGT_1B.with_(track_position_embedding=True)`; it has the same tensors, so nothing
+            else can tell.
+        revision: Branch, tag or commit of the hub repository; its newest weights when omitted.
+        cache: Folder of the hub's cache; its default when omitted.
+        heads: Build and read only these, for example ("camera", "depth"); all of them when omitted.
+        dtype: torch.bfloat16 or torch.float16 stores the matrices of the aggregator in that type: see
+            `cast_linear_weights`. Everything is float32 when omitted, whatever the file holds.
+
+    Raises:
+        FileNotFoundError, ConnectionError, PermissionError, OSError, ValueError: each says what to do.
+    """
+    if dtype not in (None, *DTYPES):
+        raise ValueError(f"dtype={dtype}: choose among {', '.join(map(str, DTYPES))}.")
+    text, path = str(name), Path(name).expanduser()
+    if text in CONFIGS:
+        path = BUNDLED / f"{text}.safetensors"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} is missing: clone the whole repository, or train it: vggt-lite train."
+            )
+    elif path.is_dir():
+        found = [path / file for file in WEIGHT_FILES if (path / file).is_file()]
+        if not found:
+            raise FileNotFoundError(f"folder {path} holds none of {WEIGHT_FILES}.")
+        path = found[0]
+    elif path.suffix not in (".safetensors", ".pt"):
+        if text.count("/") != 1:
+            raise FileNotFoundError(
+                f'no model {text!r}: give "nano", a .safetensors or .pt file, a folder, or a hub repository '
+                '"owner/name".'
+            )
+        return _load_from_hub(text, config, revision, cache, heads, dtype)
+    return load_file(path, config, heads, dtype)
+
+
+def _load_from_hub(repository: str, config, revision, cache, heads, dtype) -> VGGT:
+    from vggt_lite.pretrained import hub  # its client takes half a second to import
+
+    path = hub.fetch(repository, revision, cache)
+    try:
+        return load_file(path, config or release_of(repository).config, heads, dtype)
+    except UnreadableFile as error:
+        if hub.discard_if_damaged(path):
+            raise ValueError(
+                f"{path} was damaged and has been deleted from the cache; try again to download it. ({error})"
+            ) from error
+        raise

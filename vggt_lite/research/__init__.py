@@ -1,0 +1,1 @@
+"""Experiments, comparisons, fine-tuning, presets, several processes."""

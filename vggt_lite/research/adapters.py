@@ -1,0 +1,130 @@
+"""Adapters: learn a small change of large matrices, and leave the matrices alone.
+
+A linear map W (out × in) gets a thin one beside it,
+
+    y = W x + b + (α / r) · B (A x),      A (r × in),  B (out × r),  r ≪ in,
+
+and only A and B are trained: r · (in + out) numbers instead of in · out. B starts at 0, so at first nothing
+changes. Afterwards B A is added to W, and the network is an ordinary one again, no slower than before.
+
+Source: Hu et al. 2021, LoRA (arXiv:2106.09685).
+"""
+
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vggt_lite.model.layers import Attention
+from vggt_lite.pretrained.weight_files import read_state_dict
+from vggt_lite.utils.files import atomic_write
+
+ALPHA = 16.0  # α: a fixed size of the change, so that one learning rate fits all ranks
+
+
+class AdaptedLinear(nn.Linear):
+    """A linear map with a thin one beside it; weight and bias stay those of `linear`, and are frozen."""
+
+    def __init__(self, linear: nn.Linear, rank: int) -> None:
+        nn.Module.__init__(self)  # Linear's own would draw a weight that nobody wants
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+        place = {"device": linear.weight.device, "dtype": torch.float32}
+        self.down = nn.Parameter(torch.randn(rank, self.in_features, **place) / self.in_features**0.5)  # A
+        self.up = nn.Parameter(torch.zeros(self.out_features, rank, **place))  # B
+        self.scale = ALPHA / rank
+        for parameter in linear.parameters():
+            parameter.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) → (…, out)."""
+        return super().forward(x) + self.scale * F.linear(F.linear(x, self.down), self.up)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """One map that does the same, in float32: a small change would be lost in rounded weights."""
+        linear = nn.Linear(self.in_features, self.out_features, device="meta")
+        linear.weight = nn.Parameter(self.weight.float() + self.scale * self.up @ self.down)
+        linear.bias = nn.Parameter(self.bias.float())
+        return linear
+
+
+def add_adapters(model: nn.Module, rank: int) -> list[str]:
+    """Put adapters beside the maps to queries, keys and values and after attention; freeze what they adapt.
+
+    Args:
+        model: A `VGGT`; every attention of its aggregator (ViT, frame and global blocks) gets two.
+        rank: r, from 1; 4 to 16 are usual.
+
+    Returns:
+        The names of the adapted maps.
+
+    Raises:
+        ValueError: rank below 1, or the model has adapters already.
+    """
+    if rank < 1:
+        raise ValueError(f"rank={rank} must be at least 1; 8 is a good first choice.")
+    if adapted_maps(model):
+        raise ValueError("the model has adapters already: merge_adapters(model) makes it an ordinary one.")
+    names = []
+    for name, module in list(model.aggregator.named_modules(prefix="aggregator")):
+        if isinstance(module, Attention):
+            for part in ("qkv", "proj"):
+                setattr(module, part, AdaptedLinear(getattr(module, part), rank))
+                names.append(f"{name}.{part}")
+    return names
+
+
+def adapted_maps(model: nn.Module) -> dict[str, AdaptedLinear]:
+    """The maps with adapters, by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, AdaptedLinear)}
+
+
+def merge_adapters(model: nn.Module) -> None:
+    """Add every adapter to its matrix. The model computes the same as before and is an ordinary one."""
+    for name, module in adapted_maps(model).items():
+        parent, _, part = name.rpartition(".")
+        setattr(model.get_submodule(parent), part, module.merged())
+
+
+def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """A and B of every adapter, by name."""
+    maps = adapted_maps(model).items()
+    return {
+        f"{name}.{part}": getattr(module, part).detach() for name, module in maps for part in ("down", "up")
+    }
+
+
+def save_adapters(model: nn.Module, path: str | Path, **notes: str) -> None:
+    """Write the adapters alone: a small `.safetensors` file, of use only with the weights they were made for.
+
+    Args:
+        model: With adapters.
+        path: Where; never half a file.
+        notes: Texts kept in the file's metadata, such as the name of those weights.
+    """
+    tensors = {name: value.cpu().contiguous() for name, value in adapter_tensors(model).items()}
+    with atomic_write(path) as temporary:
+        save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
+
+
+def load_adapters(model: nn.Module, path: str | Path) -> None:
+    """Add the adapters of a file to a model that has none.
+
+    Raises:
+        FileNotFoundError, ValueError: no file of adapters, or it was made for another model.
+    """
+    tensors, _ = read_state_dict(Path(path))
+    ranks = {value.shape[0] for name, value in tensors.items() if name.endswith(".down")}
+    if len(ranks) != 1:
+        raise ValueError(f"{path} holds no adapters of one rank: give a file that save_adapters wrote.")
+    add_adapters(model, ranks.pop())
+    ours = adapter_tensors(model)
+    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in tensors.items()}:
+        merge_adapters(model)  # they are still 0: the model is as it was
+        raise ValueError(f"{path} was made for another model: load the weights that its metadata names.")
+    for name, value in ours.items():
+        value.copy_(tensors[name])

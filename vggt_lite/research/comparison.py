@@ -1,0 +1,193 @@
+"""What a few runs show: means over seeds, paired differences, and whether these exceed the spread of seeds.
+
+Two variants trained with the same seed saw the same scenes in the same order, so their *difference* is
+steadier than either score. With three seeds that is still little: a difference is called clear only if the
+95 % interval of its mean, by Student's t (4.3 standard errors for three seeds), leaves out zero. Of twenty
+rows that differ by chance alone, one will be called clear.
+"""
+
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+
+from vggt_lite.utils.files import atomic_write
+
+# Half-width of the 95 % interval in standard errors, for 1, 2, 3 … degrees of freedom (runs less one)
+STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
+SHOWN = ("point_error", "depth_abs_rel", "rotation_median_deg", "auc_30")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One score of one variant against the baseline, seed by seed."""
+
+    mean: float  # variant − baseline
+    spread: float  # standard deviation over seeds; 0 with one seed
+    margin: float | None  # half-width of the 95 % interval of the mean; None with one seed
+    better: bool  # the mean lies on the better side
+
+    @property
+    def clear(self) -> bool:
+        """Beyond what seeds alone would explain."""
+        return self.margin is not None and abs(self.mean) > self.margin
+
+    @property
+    def verdict(self) -> str:
+        if self.margin is None:
+            return "one seed: no telling"
+        if not self.clear:
+            return "within the spread of seeds"
+        return "better, beyond the spread of seeds" if self.better else "worse, beyond the spread of seeds"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores by key, variant and seed. Print it for a table."""
+
+    scores: dict[str, dict[str, dict[int, float]]]  # key → variant → seed → value
+    baseline: str
+    runs: list[dict]
+
+    def values(self, key: str, variant: str) -> list[float]:
+        """One score of a variant, a value for each seed; empty where it has no such head."""
+        return list(self.scores.get(key, {}).get(variant, {}).values())
+
+    def difference(self, key: str, variant: str) -> Difference | None:
+        """A variant against the baseline over the seeds that both have; None if they share none."""
+        ours, base = self.scores[key].get(variant, {}), self.scores[key].get(self.baseline, {})
+        paired = [ours[seed] - base[seed] for seed in ours if seed in base]
+        if not paired or variant == self.baseline:
+            return None
+        spread = stdev(paired) if len(paired) > 1 else 0.0
+        margin = None
+        if len(paired) > 1:
+            margin = STUDENT_T[min(len(paired) - 2, len(STUDENT_T) - 1)] * spread / sqrt(len(paired))
+        middle = mean(paired)
+        return Difference(middle, spread, margin, better=(middle > 0) == (direction(key) == "↑"))
+
+    def to_markdown(self, keys: tuple[str, ...] = SHOWN) -> str:
+        """A table for each score: mean ± standard deviation over seeds, difference, verdict."""
+        tables = []
+        for key in (key for key in keys if key in self.scores):
+            label, better, decimals = row(key)
+            lines = [
+                f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)", "",
+                "| variant | seeds | mean ± standard deviation | paired difference | |",
+                "|---|---:|---:|---:|---|",
+            ]  # fmt: skip
+            for variant, by_seed in self.scores[key].items():
+                found, difference = list(by_seed.values()), self.difference(key, variant)
+                cells = [variant, str(len(found)), plus_minus(found, decimals)]
+                if difference is None:
+                    cells += ["–", "baseline" if variant == self.baseline else "no seed in common"]
+                else:
+                    margin = "" if difference.margin is None else f" ± {difference.spread:.{decimals}f}"
+                    cells += [f"{difference.mean:+.{decimals}f}{margin}", difference.verdict]
+                lines.append(f"| {' | '.join(cells)} |")
+            tables.append("\n".join(lines))
+        return "\n\n".join(tables) + "\n"
+
+    def __repr__(self) -> str:
+        return self.to_markdown()
+
+
+def compare(runs: list[dict], baseline: str | None = None) -> Comparison:
+    """Line up the final scores of runs.
+
+    Args:
+        runs: As `run_experiment` or `read_runs` give them.
+        baseline: The variant that others are compared with; by default that of the first run.
+
+    Raises:
+        ValueError: no runs, no run of the baseline, or one variant and seed twice.
+    """
+    if not runs:
+        raise ValueError("runs is empty: call run_experiment, or read_runs on its folder.")
+    baseline = baseline or runs[0]["variant"]
+    if baseline not in (names := {run["variant"] for run in runs}):
+        raise ValueError(f"no run of baseline={baseline!r}; there are {sorted(names)}.")
+    scores: dict[str, dict[str, dict[int, float]]] = {}
+    for run in runs:
+        for key, value in run["scores"][-1].items():
+            if key == "step":
+                continue
+            by_seed = scores.setdefault(key, {}).setdefault(run["variant"], {})
+            if run["seed"] in by_seed:
+                raise ValueError(f"two runs of {run['variant']!r} with seed {run['seed']}: keep one of them.")
+            by_seed[run["seed"]] = value
+    return Comparison(scores, baseline, runs)
+
+
+def curves(runs: list[dict], key: str) -> list[dict]:
+    """Held-out curves for `viz.draw_curves`: at each step, every variant's mean over seeds."""
+    found: dict[int, dict[str, list[float]]] = {}
+    for run in runs:
+        for line in run["scores"]:
+            if key in line:
+                found.setdefault(line["step"], {}).setdefault(run["variant"], []).append(line[key])
+    return [
+        {"step": step, **{name: mean(values) for name, values in found[step].items()}}
+        for step in sorted(found)
+    ]
+
+
+def write_report(
+    comparison: Comparison, path: Path | str, title: str, question: str, keys: tuple[str, ...] = SHOWN
+) -> Path:
+    """One page of Markdown, with the curves of the first key as a picture beside it.
+
+    Args:
+        path: Ends in .md; the picture gets the same name with .png.
+        title: Of the page.
+        question: What was changed and why: a sentence or two of yours.
+        keys: Scores to show, the most important one first.
+    """
+    from vggt_lite.viz import preview_curves
+
+    path, runs = Path(path), comparison.runs
+    recipe, first = runs[0]["recipe"], keys[0]
+    seeds, variants = sorted({r["seed"] for r in runs}), list(dict.fromkeys(r["variant"] for r in runs))
+    minutes = mean(run["seconds"] for run in runs) / 60
+    drawn = [name for name in variants if comparison.values(first, name)]
+    label, better, _ = row(first)
+    options = {"log": False, "ylabel": f"{label} {better}", "size": (760, 300)}
+    picture = path.with_suffix(".png")
+    with atomic_write(picture) as temporary:
+        temporary.write_bytes(preview_curves(curves(runs, first), drawn, **options))
+    changes = {run["variant"]: run["changes"] for run in runs}
+    listed = [f"- *{name}*: {changes[name] or 'the recipe as it is'}" for name in variants]
+    setting = (
+        f"Every run: {runs[0]['parameters']:,} parameters, {recipe['train']['steps']} steps of "
+        f"{recipe['train']['max_images']} images of {recipe['size']} pixels; {minutes:.1f} minutes a run "
+        f"on {runs[0]['hardware']}. Seeds {', '.join(map(str, seeds))}. Scored on "
+        f"{recipe['scored_scenes']} held-out scenes of {recipe['scored_views']} views."
+    )
+    text = [
+        f"# {title}", question, "## Setting", setting, "\n".join(listed), "## What came out",
+        comparison.to_markdown(keys).strip(),
+        f"![{label} of every variant against training steps, mean over seeds.]({picture.name})",
+        "Differences are paired by seed. *Beyond the spread of seeds*: the 95 % interval of the mean "
+        "difference (Student's t) leaves out zero. Of twenty differences that mean nothing, one passes.",
+    ]  # fmt: skip
+    with atomic_write(path) as temporary:
+        temporary.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    return path
+
+
+def row(key: str) -> tuple[str, str, int]:
+    """(what people read, the better direction, decimals) of a score."""
+    from vggt_lite.evaluation.metric_table import ROWS
+
+    return ROWS[key]
+
+
+def direction(key: str) -> str:
+    return row(key)[1]
+
+
+def plus_minus(values: list[float], decimals: int) -> str:
+    """Mean ± standard deviation (of n − 1); the value alone where there is one."""
+    if len(values) == 1:
+        return f"{values[0]:.{decimals}f}"
+    return f"{mean(values):.{decimals}f} ± {stdev(values):.{decimals}f}"

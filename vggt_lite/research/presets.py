@@ -1,0 +1,245 @@
+"""The recipes of the models that this repository trains: `vggt-lite train nano --out runs/nano`."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
+from vggt_lite.data.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.model.vggt import VGGT
+from vggt_lite.research import distributed
+from vggt_lite.research.net2net import grow
+from vggt_lite.synthetic.prerender import render_ahead
+from vggt_lite.training.loop import TrainResult, train
+from vggt_lite.utils.runtime import pick_device, seed_everything
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training: which scenes, the side of their images in pixels, and how it trains."""
+
+    scenes: SceneConfig
+    size: int
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, and the stages in which it learns; each starts with the weights of the one before."""
+
+    model: ModelConfig
+    num_scenes: int  # rendered ahead, for each kind of scene and size of image; 0: rendered on the spot
+    path_views: int  # views along the camera path of each scene
+    stages: dict[str, Stage]
+    held_out: SceneConfig = SceneConfig()  # what it is watched on
+    grown_from: str | None = None  # the bundled model whose knowledge it starts with
+
+
+WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; final figures come from others
+
+# Walls that keep their colours, seen from one side: a picture tells by itself where its camera stands.
+LANDMARKS = SceneConfig(walls="landmark", start_deg=(-50.0, 50.0))
+
+_FAST = TrainConfig(
+    learning_rate=1e-3,
+    betas=(0.9, 0.95),
+    ema_decay=0.995,
+    max_images=32,
+    curriculum=0.0,
+    checkpoint_every=250,
+)
+
+_VARIED = _FAST.with_(
+    learning_rate=6e-4,
+    views=(1, 6),
+    max_images=24,
+    aspects=(0.75, 1.34),
+    num_tracks=24,
+    track_weight=0.1,
+    matching_weight=0.05,
+    augment=0.3,
+)
+
+PRESETS = {
+    "nano": Preset(
+        model=NANO,
+        num_scenes=8_192,
+        path_views=6,
+        stages={
+            # What to compare, and what a camera is. Landmarks give the camera head something to read
+            # long before the network can relate two views; without them nothing moves for a long time.
+            "landmarks": Stage(
+                scenes=LANDMARKS,
+                size=48,
+                config=_FAST.with_(
+                    steps=1_000, views=(2, 2), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
+                    matching_weight=1.0,
+                ),
+            ),
+            # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
+            # ask every patch for its match. The matching loss is turned down, for its gradient is
+            # 25 times that of the cameras and would drown them.
+            "matches": Stage(
+                scenes=SceneConfig(),
+                size=48,
+                config=_FAST.with_(
+                    steps=1_500, views=(2, 3), depth_weight=0.0, track_weight=0.0,
+                    matching_weight=0.03, seed=1,
+                ),
+            ),
+            "all": Stage(
+                scenes=SceneConfig(),
+                size=48,
+                config=_FAST.with_(
+                    steps=1_200, views=(2, 4), max_images=24, track_weight=0.1, matching_weight=0.03,
+                    seed=2,
+                ),
+            ),
+            "larger": Stage(
+                scenes=SceneConfig(),
+                size=64,
+                config=_FAST.with_(
+                    steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, track_weight=0.1,
+                    matching_weight=0.03, seed=3,
+                ),
+            ),
+        },
+    ),
+    "tiny": Preset(
+        model=TINY,
+        num_scenes=0,
+        path_views=6,
+        held_out=VARIED_SCENES,
+        grown_from="nano",
+        stages={
+            # Half of the patches at half of the price: other lenses, shapes, photographs, more views.
+            "smaller": Stage(
+                scenes=VARIED_SCENES,
+                size=84,
+                config=_VARIED.with_(steps=1_300, seed=10),
+            ),
+            "full": Stage(
+                scenes=VARIED_SCENES,
+                size=112,
+                config=_VARIED.with_(steps=1_150, seed=11),
+            ),
+            "longer": Stage(
+                scenes=VARIED_SCENES,
+                size=112,
+                config=_VARIED.with_(steps=1_800, seed=12),
+            ),
+        },
+    ),
+}  # fmt: skip
+
+# The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is
+# the one above, trained on a CPU.
+_TINY = PRESETS["tiny"]
+_LONGER = {"smaller": 4_000, "full": 12_000}
+PRESETS["tiny-gpu"] = replace(
+    _TINY,
+    path_views=8,
+    stages={
+        name: replace(
+            stage,
+            config=stage.config.with_(
+                steps=_LONGER[name], views=(1, 8), max_images=192, ema_decay=0.999, num_tracks=64
+            ),
+        )
+        for name, stage in _TINY.stages.items()
+        if name in _LONGER
+    },
+)
+
+
+def train_preset(
+    name: str,
+    out: Path | str,
+    data_folder: Path | str | None = None,
+    max_seconds: float | None = None,
+    resume: bool = True,
+    watch=None,
+) -> TrainResult:
+    """Train a preset, stage by stage, or go on where an earlier call stopped.
+
+    Args:
+        name: One of `PRESETS`.
+        out: Gets a folder for each stage, with its checkpoints and log.
+        data_folder: Where scenes are rendered ahead, in a folder for each size; by default `out`. On a
+            GPU scenes are rendered on the spot unless a folder is given.
+        max_seconds: Stop cleanly after so long.
+        resume: False makes an earlier run in `out` an error.
+        watch: As for `train`, called with the model and the preset's kind of held-out scenes.
+
+    Returns:
+        The result of the last stage that ran; `finished` tells whether all is done.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
+    preset, device, started = PRESETS[name], pick_device(), time.monotonic()
+    out = Path(out)
+    data = Path(data_folder) if data_folder else None
+    if data is None and device.type == "cpu" and preset.num_scenes:
+        data = out
+    weights = first_weights(preset)
+    watching = None if watch is None else lambda model: watch(model, preset.held_out)
+    for number, (part, stage) in enumerate(preset.stages.items()):
+        source = batch_source(preset, stage, data, device)
+        model = stage_model(preset.model, stage.config, weights).to(device)
+        left = None if max_seconds is None else max_seconds - (time.monotonic() - started)
+        folder = out / f"{number}_{part}"
+        result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watching)
+        if not result.finished:
+            break
+        weights = distributed.full_state(model.state_dict(), everywhere=True)
+    return result
+
+
+def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
+    """What to watch during a training: 40 scenes of a kind, kept out of it.
+
+    The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
+    with the truth tells when it does.
+    """
+    # The protocols themselves need the matching loss of this package.
+    from vggt_lite.evaluation.protocols import held_out_scenes, score
+
+    size, device = model.config.image_size, next(model.parameters()).device
+    batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
+    found = score({"model": model}, batches, model.config.patch_size)["model"]
+    keys = ["auc_30", "rotation_median_deg", "matching_accuracy", "depth_abs_rel", "track_delta_px"]
+    keys += [key for key in found if key.startswith("correlation_")]
+    return {key: round(found[key], 4) for key in keys if key in found}
+
+
+def first_weights(preset: Preset) -> dict:
+    """What the first stage starts with, by name: nothing, or a smaller model's knowledge."""
+    if preset.grown_from is None:
+        return {}
+    return grow(VGGT.from_pretrained(preset.grown_from), preset.model).state_dict()
+
+
+def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Module:
+    """The model of one stage: only the heads that its losses use, weights from the stage before."""
+    seed_everything(config.seed)
+    heads = tuple(head for head in HEADS if head in config.loss_weights)
+    model = VGGT(sizes.with_(heads=heads))
+    model.load_state_dict(model.state_dict() | {k: v for k, v in weights.items() if k in model.state_dict()})
+    return model
+
+
+def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.device) -> BatchSource:
+    """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
+    if data is None:
+        return GeneratedScenes(
+            stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size
+        )
+    folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
+    worker = (distributed.rank(), distributed.world_size())
+    render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size, worker=worker)
+    distributed.gather(None)  # the others' shards are there now
+    source = RenderedScenes(folder, stage.config)
+    return source if device.type == "cpu" else Prefetch(source)

@@ -1,0 +1,116 @@
+"""`generate_scenes`: seeds in, a `SceneBatch` with exact truth out."""
+
+import torch
+from torch import Tensor
+
+from vggt_lite.config import SceneConfig
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.synthetic.batch_rng import BatchRNG
+from vggt_lite.synthetic.camera_effects import PER_VIEW, photograph
+from vggt_lite.synthetic.cameras import sample_cameras, square_pixel_intrinsics
+from vggt_lite.synthetic.layout import sample_layout
+from vggt_lite.synthetic.materials import sample_materials
+from vggt_lite.synthetic.raycaster import World
+from vggt_lite.synthetic.render import render
+from vggt_lite.synthetic.tracks_raycast import follow
+
+FIRST_EVALUATION_SEED = 1_000_000
+MOST_VIEWS = 16  # of a path
+ABOVE_TABLE = 0.15  # cameras look this far above the table-top's middle, metres
+
+
+def generate_scenes(
+    seed: int,
+    num_scenes: int,
+    num_views: int,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    num_tracks: int = 0,
+    config: SceneConfig | None = None,
+    views: Tensor | None = None,
+) -> SceneBatch:
+    """Draw and render random rooms.
+
+    Scene i has the seed `seed + i`: it is the same whatever the number of scenes, and its first views are
+    the same whatever the number of views. Seeds from 1,000,000 on are for evaluation.
+
+    Args:
+        seed: Seed of the first scene, ≥ 0.
+        num_scenes: B. num_views: S, 1 to 16, in the order of the camera's path.
+        height, width: Image size, pixels.
+        device: Where to render and where the result lives. The random numbers are drawn on the CPU, so
+            every device shows the same scenes up to rounding.
+        num_tracks: N points of view 0 to follow through all views; 0 for none.
+        config: What to draw; None is `SceneConfig()`, NANO's domain.
+        views: (B, n) which of the path's `num_views` views to render, in this order; None is all of them.
+
+    Returns:
+        A `SceneBatch` in metres whose world is the room: x east, y north, z up, the floor's middle is
+        the origin. Every pixel is valid. With `moving_objects`, depth and point maps are true for the
+        moment of their own view, and tracks follow the object; cameras then agree only with what stands
+        still.
+    """
+    config = config or SceneConfig()
+    device = torch.device(device)
+    check_request(seed, num_scenes, num_views, height, width, num_tracks)
+
+    dice = BatchRNG(seed, num_scenes)
+    layout = sample_layout(dice, num_views, config)
+    materials = sample_materials(dice, layout, config)
+    gaze = layout.table_center + torch.tensor([0.0, 0.0, ABOVE_TABLE])
+    cam_from_world, fov_rad = sample_cameras(dice, num_views, gaze, config)
+    # Last of all draws, one view after the other: the first views do not depend on how many follow.
+    per_view = dice.uniform(0, 1, num_views, 1 + PER_VIEW)
+    intrinsics = square_pixel_intrinsics(fov_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
+    intrinsics[..., :2, :2] *= 1 + (config.zoom - 1) * per_view[..., :1, None]
+    if views is None:
+        views = torch.arange(num_views).expand(num_scenes, -1)
+    rows = torch.arange(num_scenes)[:, None]
+    layout.center = layout.center[rows, views % layout.center.shape[1]]  # one for all unless objects move
+    cam_from_world, intrinsics, per_view = (x[rows, views] for x in (cam_from_world, intrinsics, per_view))
+
+    cam_from_world, intrinsics = cam_from_world.to(device), intrinsics.to(device)
+    world = World.from_layout(layout.to(device), materials.to(device))
+    cameras = cam_from_world.flatten(0, 1), intrinsics.flatten(0, 1)  # V = B · S of them
+    images, depth, point_map = render(world, *cameras, height, width, config)
+    if config.photographic:
+        noise = sensor_noise(seed, views, height, width).to(device)
+        images = photograph(images, per_view[..., 1:].flatten(0, 1).to(device), noise)
+    images, depth, point_map = (x.unflatten(0, views.shape) for x in (images, depth, point_map))
+    batch = SceneBatch(
+        images=images,
+        depth=depth,
+        cam_from_world=cam_from_world,
+        intrinsics=intrinsics,
+        point_map=point_map,
+        valid=torch.ones_like(depth, dtype=torch.bool),  # inside a room every ray ends somewhere
+    )
+    if num_tracks:
+        queries = dice.per_scene(num_tracks, 2) * torch.tensor([width, height])  # (B, N, 2)
+        batch.tracks, batch.track_visibility = follow(
+            world, cam_from_world, intrinsics, queries.to(device), height, width
+        )
+    return batch
+
+
+def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
+    """(B · S, 3, H, W) standard normal numbers, the same for a view whatever else is rendered with it."""
+    seeds = ((seed + torch.arange(len(views)))[:, None] * MOST_VIEWS + views).flatten().tolist()
+    generators = [torch.Generator().manual_seed(s) for s in seeds]
+    return torch.stack([torch.randn(3, height, width, generator=g) for g in generators])
+
+
+def check_request(
+    seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int
+) -> None:
+    """Refuse sizes that make no sense, with words."""
+    if seed < 0:
+        raise ValueError(f"seed={seed} must be 0 or more.")
+    for name, value in (("num_scenes", num_scenes), ("height", height), ("width", width)):
+        if value < 1:
+            raise ValueError(f"{name}={value} must be at least 1.")
+    if not 1 <= num_views <= MOST_VIEWS:
+        raise ValueError(f"num_views={num_views}: a camera path has 1 to 16 views.")
+    if num_tracks < 0:
+        raise ValueError(f"num_tracks={num_tracks} must be 0 (no tracks) or more.")

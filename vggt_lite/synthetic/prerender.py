@@ -1,0 +1,137 @@
+"""Scenes rendered ahead: written once to shards on disk, then read at the price of a copy.
+
+A folder holds `index.json` (what was rendered, and how) and files of some hundred scenes each. Images
+are stored as bytes and depths as half floats (0.05 % of the depth); point maps and tracks follow from
+these and the cameras, so they are computed when a batch is made.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vggt_lite.config import SceneConfig
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.runtime import progress
+
+AT_ONCE = 16  # scenes rendered in one call, to bound the memory
+
+
+def render_ahead(
+    folder: Path | str,
+    config: SceneConfig,
+    num_scenes: int,
+    num_views: int = 8,
+    size: int = 64,
+    first_seed: int = 0,
+    shard_scenes: int = 256,
+    worker: tuple[int, int] = (0, 1),
+) -> Path:
+    """Render scenes with seeds first_seed … first_seed + num_scenes − 1 into `folder`.
+
+    Shards that exist are kept, so a second call finishes what a first one began.
+
+    Args:
+        folder: Made if need be. If it holds scenes already, they must come from the same arguments.
+        config: What the scenes look like.
+        num_views: Views along the camera path of each scene.
+        size: Height and width, pixels.
+        worker: (index, count). Worker i of n renders every n-th shard; start n processes to share work.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: A seed is reserved for evaluation, objects move, or the folder holds other scenes.
+    """
+    if first_seed < 0 or first_seed + num_scenes > FIRST_EVALUATION_SEED:
+        raise ValueError(
+            f"seeds {first_seed} … {first_seed + num_scenes - 1} are not for training: they must lie in "
+            f"0 … {FIRST_EVALUATION_SEED - 1:,}; those above are for evaluation. Try first_seed=0."
+        )
+    if config.moving_objects:
+        raise ValueError(
+            f"moving_objects={config.moving_objects}: tracks are computed as if everything stood still; "
+            "render ahead with moving_objects=0."
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {
+        "num_scenes": num_scenes, "num_views": num_views, "size": size, "first_seed": first_seed,
+        "shard_scenes": shard_scenes, "scene_config": json.loads(json.dumps(config.to_dict())),
+    }  # fmt: skip
+    index = folder / "index.json"
+    if index.exists():
+        there = json.loads(index.read_text(encoding="utf-8"))
+        if differ := [key for key in asked if there.get(key) != asked[key]]:
+            raise ValueError(
+                f"{folder} holds scenes rendered with other {', '.join(differ)}; give another folder."
+            )
+    else:
+        with atomic_write(index) as path:
+            path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+
+    shards = range(-(-num_scenes // shard_scenes))
+    mine = [k for k in shards if k % worker[1] == worker[0] and not shard_path(folder, k).exists()]
+    for k in progress(mine, desc="render ahead", unit="shard"):
+        first = k * shard_scenes
+        seeds = range(first_seed + first, first_seed + min(first + shard_scenes, num_scenes))
+        tensors = render_shard(seeds, num_views, size, config)
+        with atomic_write(shard_path(folder, k)) as path:
+            save_file(tensors, path)
+    return folder
+
+
+def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -> dict[str, Tensor]:
+    """The tensors of one shard, compact: the scene with seed seeds[i] is in row i of each."""
+    groups = [seeds[i : i + AT_ONCE] for i in range(0, len(seeds), AT_ONCE)]
+    batch = SceneBatch.cat(
+        [generate_scenes(g[0], len(g), num_views, size, size, config=config) for g in groups]
+    )
+    return {
+        "images": (batch.images * 255).round().to(torch.uint8),
+        "depth": batch.depth.half(),
+        "cam_from_world": batch.cam_from_world.float(),
+        "intrinsics": batch.intrinsics.float(),
+    }
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    return folder / f"scenes_{number:05d}.safetensors"
+
+
+class ShardReader:
+    """Random access to a folder of scenes. The files stay on disk, mapped into memory."""
+
+    def __init__(self, folder: Path | str) -> None:
+        folder = Path(folder)
+        if not (folder / "index.json").exists():
+            raise FileNotFoundError(
+                f"{folder} has no index.json: not a folder of rendered scenes. "
+                "Make one with render_ahead(folder, SceneConfig(), num_scenes=2000)."
+            )
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.num_scenes, self.num_views = index["num_scenes"], index["num_views"]
+        self.shard_scenes = index["shard_scenes"]
+        paths = [shard_path(folder, k) for k in range(-(-self.num_scenes // self.shard_scenes))]
+        if missing := [path.name for path in paths if not path.exists()]:
+            raise FileNotFoundError(
+                f"{folder} lacks {len(missing)} of {len(paths)} shards ({missing[0]} …): rendering has "
+                "not finished. Call render_ahead again with the same arguments."
+            )
+        self.shards = [load_file(path) for path in paths]
+
+    def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Chosen views (B, S) of chosen scenes (B): images uint8, depth, cam_from_world, intrinsics."""
+        columns: dict[str, list[Tensor]] = {}
+        for scene, which in zip(scenes.tolist(), views, strict=True):
+            for name, tensor in self.shards[scene // self.shard_scenes].items():
+                columns.setdefault(name, []).append(tensor[scene % self.shard_scenes][which])
+        images, depth, cameras, intrinsics = (
+            torch.stack(columns[name]) for name in ("images", "depth", "cam_from_world", "intrinsics")
+        )
+        return images, depth.float(), cameras, intrinsics
