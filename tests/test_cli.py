@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from vggt_lite.cli.main import main
 
 import vggt_lite
 from tests.scenes.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
+from vggt_lite.cli.main import main
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data import read_scene
 from vggt_lite.pretrained import save_weights

@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-from vggt_lite.cli.main import main
 
+from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
 from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.own_scenes import chosen_views

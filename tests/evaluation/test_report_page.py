@@ -4,8 +4,8 @@ import json
 import re
 
 import pytest
-from vggt_lite.cli.main import main
 
+from vggt_lite.cli.main import main
 from vggt_lite.evaluation import Report, bundled_report
 from vggt_lite.evaluation.report_figures import accuracy, draw_accuracy, draw_scene_spread
 from vggt_lite.evaluation.report_page import write_report_page

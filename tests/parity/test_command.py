@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from vggt_lite.cli.main import main
 
 from tests.parity.stand_in import forget, install
 from vggt_lite import NANO, VGGT
+from vggt_lite.cli.main import main
 from vggt_lite.evaluation.examples import ALIGNED, Example
 from vggt_lite.parity import deterministic_model
 from vggt_lite.parity import verify as verify_module

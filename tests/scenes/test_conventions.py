@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from vggt_lite.cli.main import main
 
 from tests.scenes.foreign import S, write_nerfstudio
 from tests.scenes.test_folder import change, orbit
+from vggt_lite.cli.main import main
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.data import check_scene, read_scene, write_scene
 from vggt_lite.data.readers import open_scene, readings_of_views

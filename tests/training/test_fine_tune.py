@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from vggt_lite.cli.main import main
 
 from vggt_lite import NANO, VGGT
+from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
 from vggt_lite.inference.memory_estimate import count_weights
 from vggt_lite.model import Aggregator

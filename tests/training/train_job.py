@@ -8,9 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from vggt_lite.cli.main import main  # noqa: E402
-
 from tests.training.test_distributed import SMALL  # noqa: E402
+from vggt_lite.cli.main import main  # noqa: E402
 from vggt_lite.config import SceneConfig, TrainConfig  # noqa: E402
 from vggt_lite.research.presets import PRESETS, Preset, Stage  # noqa: E402
 

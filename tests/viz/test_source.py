@@ -4,7 +4,8 @@ import inspect
 
 import pytest
 
-from vggt_lite import layers, viz
+from vggt_lite import viz
+from vggt_lite.model import layers
 from vggt_lite.viz.source import source_of
 
 

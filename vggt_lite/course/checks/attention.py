@@ -3,10 +3,10 @@
 import torch
 from torch.overrides import TorchFunctionMode
 
-from vggt_lite import layers
 from vggt_lite.course.checks.check import Check
 from vggt_lite.course.checks.draws import draws
 from vggt_lite.inference.chunked import split_evenly
+from vggt_lite.model import layers
 
 
 def softmax_scores(q, k, divisor: float, dim: int = -1):

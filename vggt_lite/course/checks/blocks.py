@@ -3,9 +3,9 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite import layers
 from vggt_lite.course.checks.check import Check
 from vggt_lite.course.checks.draws import draws
+from vggt_lite.model import layers
 
 
 def run_block(x, attend, think, norm1, norm2, gamma1, gamma2):
