@@ -46,6 +46,7 @@ class Faults:
     flip: bool = False  # the content host serves one wrong byte
     ignore_range: bool = False  # it answers 200 with the whole file
     status: int | None = None  # every request is answered so
+    headers: dict[str, str] = field(default_factory=dict)  # stand in the place of the hub's own
     bare: bool = False  # answers lack the hub's headers, as a hotel's login page does
 
 
@@ -125,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         # another host name, so that the token must not travel on
         linked = {"Location": f"http://localhost:{self.hub.port}/content/{sha}"}
         linked |= {"X-Linked-Size": str(len(body)), "X-Linked-ETag": f'"{sha}"'}
-        self.reply(302, linked | known)
+        self.reply(302, linked | known | self.hub.faults.headers)
 
     def content(self, sha: str) -> None:
         faults = self.hub.faults

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -54,8 +53,6 @@ def site(monkeypatch, tmp_path, weights):
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # the client waits a second before it tries again
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)  # 10 MB otherwise
     monkeypatch.setattr(hub, "announced", set())
     with HubStandIn() as stand_in:
         stand_in.add(NAME, {"model.safetensors": weights})
@@ -99,7 +96,7 @@ def test_a_repository_without_safetensors_gives_its_torch_file(site, cache, tmp_
 def test_a_dropped_connection_is_taken_up_again_within_a_call(site, cache, weights):
     site.faults.drop_after = [1000, 2000]
     assert hub.fetch(NAME, cache=cache).read_bytes() == weights
-    assert [request.range for request in site.gets()] == [None, "bytes=1000-", "bytes=3000-"]
+    assert [request.range for request in site.gets()] == ["bytes=0-", "bytes=1000-", "bytes=3000-"]
 
 
 def test_a_download_that_broke_off_goes_on_in_the_next_call(site, cache, weights):
@@ -118,6 +115,22 @@ def test_a_host_that_cannot_resume_sends_everything_again(site, cache, weights):
         hub.fetch(NAME, cache=cache)
     site.faults.drop_after, site.faults.ignore_range = [], True
     assert hub.fetch(NAME, cache=cache).read_bytes() == weights
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("X-Linked-ETag", '"../../../escaped"'),
+        ("X-Linked-ETag", '"{}/escaped"'),
+        ("X-Repo-Commit", "../../escaped"),
+        ("X-Linked-Size", "-5"),
+    ],
+)
+def test_a_foreign_hub_is_not_believed_and_nothing_is_written(site, cache, header, value):
+    site.faults.headers = {header: value.format(cache.parent)}
+    with pytest.raises(ConnectionError, match="lacks hash, commit or size.*foreign hub"):
+        load_pretrained(NAME, cache=cache)
+    assert not site.gets() and not list(cache.parent.rglob("*escaped*"))
 
 
 def test_the_cache_serves_when_the_hub_is_gone(site, cache):
@@ -204,25 +217,24 @@ def test_too_little_space_is_told_before_the_download(site, cache, monkeypatch):
     assert not site.gets()
 
 
-def test_a_disk_that_fills_up_is_told_and_cleared(site, cache, monkeypatch):
-    def full(_, file, **options):
-        file.write(b"some")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(hub, "http_get", full)
-    with pytest.raises(OSError, match="no space for the weights"):
-        load_pretrained(NAME, cache=cache)
+def test_a_disk_that_cannot_take_the_file_is_told_and_cleared(site, cache):
+    resource = pytest.importorskip("resource")
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, most))
+    try:
+        with pytest.raises(OSError) as caught:
+            load_pretrained(NAME, cache=cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    assert caught.value.errno == errno.EFBIG
     assert not left_in(cache)
 
 
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [({"cut_to": 3000}, "has 3000 bytes, the hub announced"), ({"flip": True}, "damaged")],
-)
-def test_what_is_not_as_announced_is_deleted(site, cache, weights, fault, message):
+@pytest.mark.parametrize("fault", [{"cut_to": 3000}, {"flip": True}])
+def test_what_is_not_as_announced_is_deleted(site, cache, weights, fault):
     for key, value in fault.items():
         setattr(site.faults, key, value)
-    with pytest.raises(ValueError, match=f"{NAME}.*{message}"):
+    with pytest.raises(ValueError, match=f"{NAME} was damaged"):
         load_pretrained(NAME, cache=cache)
     assert not left_in(cache)
     site.faults.cut_to, site.faults.flip = None, False
@@ -242,9 +254,10 @@ def test_a_part_that_was_spoilt_is_not_built_upon(site, cache, weights):
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_a_file_that_was_damaged_in_the_cache_is_not_trusted_twice(site, cache, weights, connected):
+@pytest.mark.parametrize("short", [True, False])
+def test_a_file_that_was_damaged_in_the_cache_is_not_trusted_twice(site, cache, weights, connected, short):
     blob = hub.fetch(NAME, cache=cache).resolve()
-    blob.write_bytes(weights[:1000] if not connected else b"\xff" * len(weights))
+    blob.write_bytes(weights[:1000] if short else b"\xff" * len(weights))
     if not connected:
         site.faults.status = 503
     with pytest.raises(ValueError, match="was damaged and has been deleted from the cache"):
@@ -252,12 +265,6 @@ def test_a_file_that_was_damaged_in_the_cache_is_not_trusted_twice(site, cache, 
     assert not left_in(cache)
     site.faults.status = None
     assert load_pretrained(NAME, cache=cache).config == SMALL
-
-
-def test_a_cached_file_of_another_length_is_fetched_anew(site, cache, weights):
-    blob = hub.fetch(NAME, cache=cache).resolve()
-    blob.write_bytes(weights[:-8])
-    assert hub.fetch(NAME, cache=cache).read_bytes() == weights
 
 
 def test_a_sound_file_that_is_no_weight_file_is_not_downloaded_forever(site, cache):
@@ -309,12 +316,10 @@ def test_a_proxy_for_the_world_is_not_asked_about_this_machine(site, cache, monk
 
 
 def test_progress_is_shown_unless_quiet(site, cache, monkeypatch, capfd):
-    monkeypatch.setenv("TQDM_POSITION", "-1")  # asks the client for bars without a terminal
-    for quiet, bars in (("", 1), ("1", 0)):
+    for quiet in ("", "1"):
         monkeypatch.setenv("VGGT_LITE_QUIET", quiet)
         hub.fetch(NAME, cache=cache / f"quiet{quiet}")
-        assert (f"{NAME}: 100%" in capfd.readouterr().err) == bars
-    assert not huggingface_hub.utils.are_progress_bars_disabled()
+        assert (f"{NAME}: 100%" in capfd.readouterr().err) == (not quiet)
 
 
 def test_environment_variables_choose_hub_and_cache(site, tmp_path):

@@ -9,11 +9,12 @@ from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
-from vggt_lite.evaluation.report import Report, file_sha256
+from vggt_lite.evaluation.report import Report
 from vggt_lite.metrics.tracks import MODES as QUERY_MODES
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
+from vggt_lite.utils.files import file_sha256
 from vggt_lite.utils.runtime import pick_device
 
 NUM_VIEWS = 4  # of a generated scene

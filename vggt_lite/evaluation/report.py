@@ -1,6 +1,5 @@
 """`Report`: figures together with all that is needed to get them again."""
 
-import hashlib
 import json
 import math
 import platform
@@ -196,12 +195,3 @@ def _degree_histogram(errors_deg: Tensor) -> list[int]:
     finite = errors_deg[errors_deg.isfinite()]
     counts = torch.bincount(finite.long().clamp(max=MOST_DEGREES - 1), minlength=MOST_DEGREES)
     return [*counts.tolist(), len(errors_deg) - len(finite)]
-
-
-def file_sha256(path: Path | str) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

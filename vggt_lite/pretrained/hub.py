@@ -1,22 +1,20 @@
-"""Fetch weights from the Hugging Face hub once: resumed, checked, and from then on found offline.
+"""Fetch weights from the Hugging Face hub once; from then on they are found without a network.
 
-The cache is the hub's own (`~/.cache/huggingface/hub` unless HF_HOME says otherwise), shared with every
-other program. Only the bytes are fetched here, into a `.part` beside them: the hub's client would begin a
-broken download of 5 GB anew. A `.part` becomes part of the cache when its size and hash are those the hub
-states; then the client links it in and finds it again without a network.
+The hub's own client asks, names and finds files in its own cache (`~/.cache/huggingface/hub` unless HF_HOME
+says otherwise). Only the bytes are brought here: the client (2.4) begins a broken download of 5 GB anew.
 """
 
-import contextlib
-import errno
-import hashlib
 import os
 import re
 import shutil
 from pathlib import Path
 
+from filelock import FileLock
 from huggingface_hub import (
     constants,
     get_hf_file_metadata,
+    get_session,
+    get_token,
     hf_hub_download,
     hf_hub_url,
     try_to_load_from_cache,
@@ -29,19 +27,14 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import (
-    WeakFileLock,
-    are_progress_bars_disabled,
-    build_hf_headers,
-    disable_progress_bars,
-    enable_progress_bars,
-    get_token,
-    validate_repo_id,
-)
+from huggingface_hub.utils import build_hf_headers
 
 from vggt_lite.pretrained.releases import SITE, release_of
+from vggt_lite.utils.files import file_sha256
+from vggt_lite.utils.runtime import progress
 
+COMMIT = "[0-9a-f]{40}"
+SHA256 = "[0-9a-f]{64}"  # the hub's ETag of a weight file
 announced: set[str] = set()  # repositories whose licence this process has printed
 
 
@@ -65,13 +58,10 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
         ValueError: what arrived is not what the hub announced; it has been deleted.
     """
     try:
-        validate_repo_id(repository)
+        pinned = re.fullmatch(COMMIT, revision or "") and find_cached(repository, revision, cache)
+        path = pinned or _current_file(repository, revision, cache)
     except HFValidationError as error:
         raise _explained(error, repository, "") from error
-    path = None
-    if revision and re.fullmatch("[0-9a-f]{40}", revision):
-        path = find_cached(repository, revision, cache)
-    path = path or _current_file(repository, revision, cache)
     if repository not in announced:
         announced.add(repository)
         print(f"{repository}: licence {release_of(repository).licence}. {SITE}/{repository}", flush=True)
@@ -93,9 +83,9 @@ def discard_if_damaged(path: Path) -> bool:
     Cached files bear their hash as a name. Returns False, and deletes nothing, if it is intact.
     """
     blob = path.resolve()
-    if _digest(blob, blob.name) == blob.name:
+    if blob.is_file() and file_sha256(blob) == blob.name:
         return False
-    path.unlink(missing_ok=True)
+    path.unlink()
     blob.unlink(missing_ok=True)
     return True
 
@@ -103,11 +93,13 @@ def discard_if_damaged(path: Path) -> bool:
 def _current_file(repository: str, revision: str | None, cache: str | Path | None) -> Path:
     """Ask the hub which file the revision has, and bring it into the cache."""
     for name in release_of(repository).files:
+        url = hf_hub_url(repository, name, revision=revision)
         try:
-            url = hf_hub_url(repository, name, revision=revision)
             remote = get_hf_file_metadata(url)
-            if not remote.etag or not remote.size or not remote.commit_hash:
-                raise ConnectionError("the answer lacks the file's hash or size: a proxy or a login page?")
+            # Hash and commit become names in the cache: no hub may lead out of it.
+            named = re.fullmatch(SHA256, remote.etag or "") and re.fullmatch(COMMIT, remote.commit_hash or "")
+            if not named or (remote.size or 0) <= 0:
+                raise ConnectionError("the answer lacks hash, commit or size: a login page or foreign hub?")
         except RevisionNotFoundError as error:
             raise FileNotFoundError(
                 f"{repository} has no revision {revision!r}: give a branch, tag or commit of "
@@ -119,21 +111,18 @@ def _current_file(repository: str, revision: str | None, cache: str | Path | Non
             if cached := find_cached(repository, revision, cache):
                 return cached
             raise _explained(error, repository, "the hub cannot be reached") from error
-        return _into_cache(repository, name, revision, cache, url, remote)
+        return _into_cache(repository, name, revision, cache, remote)
     raise FileNotFoundError(f"{repository} holds none of {release_of(repository).files}.")
 
 
-def _into_cache(repository: str, name: str, revision: str | None, cache, url: str, remote) -> Path:
-    """Lay the file into the cache as the hub's client would have done, and let it make the links."""
-    cache = Path(cache or constants.HF_HUB_CACHE).expanduser()
-    folder = repo_folder_name(repo_id=repository, repo_type="model")
-    blob = cache / folder / "blobs" / remote.etag
-    if blob.is_file() and blob.stat().st_size != remote.size:  # some other program was cut short
-        blob.unlink()
-    if not isinstance(try_to_load_from_cache(repository, name, cache, remote.commit_hash), str):
-        _download(url, blob, remote.size, repository, lock=cache / ".locks" / folder / f"{blob.name}.lock")
+def _into_cache(repository: str, name: str, revision: str | None, cache, remote) -> Path:
+    """Lay the file into the cache under its hash; the client then links its name there."""
+    folder = Path(cache or constants.HF_HUB_CACHE).expanduser()
+    blob = folder / f"models--{repository.replace('/', '--')}" / "blobs" / remote.etag
+    if not isinstance(try_to_load_from_cache(repository, name, folder, remote.commit_hash), str):
+        _download(hf_hub_url(repository, name, revision=remote.commit_hash), blob, remote.size, repository)
     try:
-        path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=cache))
+        path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=folder))
     except Exception as error:
         raise _explained(error, repository, "the hub cannot be reached") from error
     if not path.is_symlink():  # a system without links: the client has made a copy
@@ -141,66 +130,51 @@ def _into_cache(repository: str, name: str, revision: str | None, cache, url: st
     return path
 
 
-def _download(url: str, blob: Path, size: int, repository: str, lock: Path) -> None:
+def _download(url: str, blob: Path, size: int, repository: str) -> None:
     """Bring `size` bytes to `blob`, beginning where an earlier call left off; all of them or no blob."""
-    for folder in (blob.parent, lock.parent):
-        folder.mkdir(parents=True, exist_ok=True)
     part = blob.with_name(f".{blob.name}.part")
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-    with WeakFileLock(lock):
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(blob.parent.parent / "download.lock"):
         if blob.exists():  # another process was faster
             return
-        have = part.stat().st_size if part.exists() else 0
-        if have > size:
-            part.unlink()
-            have = 0
-        _check_space(size - have, part.parent)
-        try:
-            if have < size:
-                with part.open("ab") as file, _progress_bar():
-                    http_get(url, file, resume_size=have, headers=headers, displayed_filename=repository)
-        except Exception as error:
-            if getattr(error, "errno", None) == errno.ENOSPC:
-                part.unlink()  # do not leave a full disk behind
-                _check_space(size, part.parent, full=True)
-            if getattr(error, "errno", None):  # the file could not be written; the message names it
+        part.touch()
+        have, before, failure = part.stat().st_size, -1, None
+        if (free := shutil.disk_usage(part.parent).free) < size - have:
+            raise OSError(
+                f"no space for the weights: {_gb(size - have)} are needed, {_gb(free)} are free in "
+                f"{part.parent}. Make room, or name a folder on another disk: cache=… (or HF_HOME)."
+            )
+        while before < have < size:  # as long as every try brings some bytes
+            try:
+                _append(url, part, have, size, repository)
+            except OSError:  # the disk is full, for example: the message says so
+                part.unlink()
                 raise
-            kept = f"the download broke off; {_gb(part.stat().st_size)} of {_gb(size)} are kept"
-            raise _explained(error, repository, kept) from error
-        if problem := _fault(part, blob.name, size):
+            except Exception as error:
+                failure = error
+            before, have = have, part.stat().st_size
+        if failure and have < size:
+            kept = f"the download broke off; {_gb(have)} of {_gb(size)} are kept"
+            raise _explained(failure, repository, kept) from failure
+        if file_sha256(part) != blob.name:
             part.unlink()
-            raise ValueError(f"The download of {repository} {problem}. It has been deleted; try again.")
+            raise ValueError(f"The download of {repository} was damaged. It has been deleted; try again.")
         os.replace(part, blob)
 
 
-def _check_space(needed: int, folder: Path, full: bool = False) -> None:
-    free = shutil.disk_usage(folder).free
-    if full or free < needed:
-        raise OSError(
-            f"no space for the weights: {_gb(needed)} are needed, {_gb(free)} are free in {folder}. Make "
-            "room, or name a folder on another disk: cache=… (or the environment variable HF_HOME)."
-        )
-
-
-def _fault(path: Path, etag: str, size: int) -> str:
-    """What is wrong with a downloaded file; empty if nothing is."""
-    if (have := path.stat().st_size) != size:
-        return f"has {have} bytes, the hub announced {size}"
-    return "" if _digest(path, etag) in ("", etag) else "is damaged: the hub announced another hash"
-
-
-def _digest(path: Path, etag: str) -> str:
-    """The file's hash, of the kind that this ETag is: SHA-256 of a large file, Git's SHA-1 of a small one.
-
-    Empty if the ETag is no hash.
-    """
-    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", etag) or not path.is_file():
-        return ""
-    digest = hashlib.sha256() if len(etag) == 64 else hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+def _append(url: str, part: Path, have: int, size: int, repository: str) -> None:
+    """Ask for the bytes that `part` lacks, and write what arrives."""
+    headers = build_hf_headers() | {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+    with get_session().stream("GET", url, headers=headers, timeout=30, follow_redirects=True) as answer:
+        answer.raise_for_status()
+        have = have if answer.status_code == 206 else 0  # 200: the whole file, from its beginning
+        with (
+            part.open("ab" if have else "wb") as file,
+            progress(desc=repository, total=size, initial=have, unit="B", unit_scale=True) as bar,
+        ):
+            for block in answer.iter_bytes():
+                file.write(block)
+                bar.update(len(block))
 
 
 def _explained(error: Exception, repository: str, what: str) -> OSError:
@@ -220,19 +194,6 @@ def _explained(error: Exception, repository: str, what: str) -> OSError:
         f"{repository} is not in the cache, and {what} ({reason}). Try again with a network: a broken "
         "download goes on where it stopped. Or pass the path of a downloaded file."
     )
-
-
-@contextlib.contextmanager
-def _progress_bar():
-    """The client's bar, unless VGGT_LITE_QUIET is set."""
-    silence = bool(os.environ.get("VGGT_LITE_QUIET")) and not are_progress_bars_disabled()
-    if silence:
-        disable_progress_bars()
-    try:
-        yield
-    finally:
-        if silence:
-            enable_progress_bars()
 
 
 def _gb(size: int) -> str:

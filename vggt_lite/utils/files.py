@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -53,6 +54,15 @@ def folder_kind(folder: Path) -> str | None:
         return json.loads((folder / "scene.json").read_text(encoding="utf-8")).get("format")
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _check_target(folder: Path, kind: str, overwrite: bool) -> None:
