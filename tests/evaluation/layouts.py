@@ -1,7 +1,7 @@
 """Small folders in the layouts of published data sets, and a model that knows the truth.
 
 The scene is that of tests/scenes/foreign.py, or (ETH3D, where depth must be known on any ray) a slanted plane
-before the same cameras. Written with NumPy alone, by the documentation of each data set.
+before the same cameras. Written by the documentation of each data set.
 """
 
 import gzip
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from tests.scenes.foreign import H, S, W, quat_wxyz, truth, write_co3d
 from vggt_lite.data import load_images
@@ -158,8 +159,6 @@ def eth3d_depth() -> np.ndarray:
 
 def write_dtu(root: Path) -> Oracle:
     """scan1 in mm, with masks that see everything above the table."""
-    from scipy.io import savemat
-
     t, files = truth(), []
     for folder in ("Rectified/scan1", "Rectified/scan2", "Calibration/cal18", "Points/stl", "ObsMask"):
         (root / folder).mkdir(parents=True)

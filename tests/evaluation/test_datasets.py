@@ -133,7 +133,6 @@ def test_dtus_matrices_come_apart_again_whatever_their_scale():
 
 
 def test_dtu_is_measured_in_millimetres_after_alignment(tmp_path):
-    pytest.importorskip("scipy")
     model = write_dtu(tmp_path)
     report = evaluate_data(model, "dtu", tmp_path, PAD)
     assert [scene["name"] for scene in report.scenes] == ["scan1"]  # scan2 is not an evaluation scan

@@ -22,7 +22,7 @@ from vggt_lite.metrics import (
     voxel_downsample,
 )
 from vggt_lite.metrics.depths import ALIGNMENTS, least_absolute_line
-from vggt_lite.metrics.neighbors import _by_tree, nearest
+from vggt_lite.metrics.neighbors import nearest
 
 
 def random(*shape, seed=0):
@@ -144,11 +144,11 @@ def test_a_thinned_cloud_has_one_point_per_cube():
         voxel_downsample(points, 0)
 
 
-def test_the_tree_finds_the_same_neighbours_as_all_distances():
-    pytest.importorskip("scipy")
+def test_the_nearest_point_is_that_of_the_smallest_of_all_distances():
     points, cloud = random(200, 3), random(300, 3, seed=1)
-    for ours, theirs in zip(nearest(points, cloud), _by_tree(points, cloud), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    distance, index = torch.cdist(points, cloud, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
+    torch.testing.assert_close(nearest(points, cloud), (distance, index))
+    assert [len(found) for found in nearest(points[:0], cloud)] == [0, 0]
     with pytest.raises(ValueError, match="empty cloud"):
         nearest(points, cloud[:0])
 

@@ -1,12 +1,8 @@
 """The nearest point of a cloud, and clouds made even: what surface metrics and ICP are built on."""
 
-from importlib.util import find_spec
-
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
-
-FEW_PAIRS = 10**6  # so many distances are simply all computed; beyond that a tree is asked, if there is one
-MOST_PAIRS = 10**10  # beyond that there must be one: all distances would take minutes
 
 
 def nearest_distance(points: Tensor, cloud: Tensor) -> Tensor:
@@ -19,28 +15,9 @@ def nearest(points: Tensor, cloud: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: the cloud is empty.
-        ImportError: the clouds are so large that SciPy's k-d tree is needed, and it is not installed.
     """
     if not len(cloud):
         raise ValueError("there is no nearest point in an empty cloud: nothing was left to compare with.")
-    pairs = len(points) * len(cloud)
-    if pairs > FEW_PAIRS and (find_spec("scipy") or pairs > MOST_PAIRS):
-        return _by_tree(points, cloud)
-    # The exact mode: expanding |a − b|² into a² − 2ab + b² loses the small distances that matter here
-    exact = "donot_use_mm_for_euclid_dist"
-    found = [torch.cdist(part, cloud, compute_mode=exact).min(dim=1) for part in points.split(256)]
-    if not found:
-        return points.new_zeros(0), torch.zeros(0, dtype=torch.long, device=points.device)
-    return torch.cat([part.values for part in found]), torch.cat([part.indices for part in found])
-
-
-def _by_tree(points: Tensor, cloud: Tensor) -> tuple[Tensor, Tensor]:
-    try:
-        from scipy.spatial import cKDTree
-    except ImportError as error:
-        raise ImportError(
-            f"clouds of {len(points):,} and {len(cloud):,} points need SciPy: pip install -e '.[demo]'."
-        ) from error
     tree = cKDTree(cloud.cpu().numpy(), balanced_tree=False)  # built twice as fast, asked as fast
     distance, index = tree.query(points.cpu().numpy(), workers=-1)
     return torch.from_numpy(distance).to(points), torch.from_numpy(index).to(points.device)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.io import loadmat
 from torch import Tensor
 
 from vggt_lite.data.readers.parse import numbers, pinhole, read_lines
@@ -143,12 +144,8 @@ class Observed:
         """From ObsMaskN_10.mat and PlaneN.mat.
 
         Raises:
-            ImportError: SciPy, which reads them, is missing. ValueError: a file is missing or broken.
+            ValueError: a file is missing or broken.
         """
-        try:
-            from scipy.io import loadmat
-        except ImportError as error:
-            raise ImportError("DTU's masks are read by SciPy: pip install -e '.[demo]'.") from error
         files = [root / "ObsMask" / name for name in (f"ObsMask{scan}_10.mat", f"Plane{scan}.mat")]
         try:
             volume, plane = (loadmat(file) for file in files)
