@@ -12,7 +12,6 @@ from PIL import Image
 import vggt_lite.viz
 from vggt_lite.config import NANO
 from vggt_lite.data import load_images
-from vggt_lite.export import write_ply
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.inference import Reconstruction, memory_check, pipeline, reconstruct
 from vggt_lite.inference.memory_estimate import estimate_memory
@@ -397,29 +396,6 @@ def test_loading_something_else_says_so(scene, tmp_path):
     (tmp_path / "out" / "arrays.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="out is damaged.*save the reconstruction again"):
         Reconstruction.load(tmp_path / "out")
-
-
-def test_the_point_cloud_file_holds_positions_and_colours(tmp_path):
-    points = torch.tensor([[1.0, 2.0, 3.0], [-1.5, 0.25, 8.0]])
-    colors = torch.tensor([[255, 0, 7], [1, 2, 3]], dtype=torch.uint8)
-    write_ply(tmp_path / "new" / "a.ply", points, colors)
-    header, body = (tmp_path / "new" / "a.ply").read_bytes().split(b"end_header\n")
-    assert header.startswith(b"ply\nformat binary_little_endian 1.0\n") and b"element vertex 2\n" in header
-    kind = [("p", "<f4", 3), ("c", "u1", 3)]
-    rows = np.frombuffer(body, dtype=kind)
-    np.testing.assert_array_equal(rows["p"], points.numpy())
-    np.testing.assert_array_equal(rows["c"], colors.numpy())
-
-
-def test_the_point_cloud_file_refuses_what_others_could_not_read(tmp_path):
-    for points, colors, message in (
-        (torch.zeros(4, 2), None, r"must both be \(M, 3\)"),
-        (torch.zeros(4, 3), torch.zeros(4, 3), "give uint8"),
-        (torch.full((4, 3), torch.nan), None, "NaN or infinite"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            write_ply(tmp_path / "a.ply", points, colors)
-    assert not list(tmp_path.iterdir())
 
 
 # --- what people read ---------------------------------------------------------------------------

@@ -35,7 +35,7 @@ DERIVED = {
         evaluation.scores evaluation.rows
         evaluation.constant evaluation.components evaluation.metrics evaluation.protocols
         evaluation.report""",
-    "12": "geometry.conventions reconstruction.run reconstruction.scene export",
+    "12": "geometry.conventions reconstruction.run reconstruction.scene export.ply",
     "13": """switches model.exchange model.merging model.equivariance
         training.experiment training.comparison training.adapters""",
 }
@@ -54,7 +54,7 @@ PLUMBING = set(
     training.fine_tune_command
     evaluation.command evaluation.figures evaluation.own evaluation.photographs
     evaluation.datasets.benchmark evaluation.datasets.co3d
-    evaluation.datasets.dtu evaluation.datasets.eth3d evaluation.datasets.ply evaluation.datasets.sample
+    evaluation.datasets.dtu evaluation.datasets.eth3d evaluation.datasets.sample
     evaluation.datasets.tapvid
     evaluation.examples reconstruction.fit reconstruction.saving reconstruction.summary
     parity.command parity.official parity.sides""".split()

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from vggt_lite.data.readers.parse import numbers, pinhole, read_lines
 from vggt_lite.data.readers.views import View, Views
-from vggt_lite.evaluation.datasets.ply import read_ply
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses, show
 from vggt_lite.evaluation.metric_groups import surface_figures
+from vggt_lite.export import read_ply
 from vggt_lite.geometry import camera_center, umeyama
 from vggt_lite.metrics.icp import refined
 from vggt_lite.metrics.neighbors import nearest_distance, voxel_downsample

@@ -1,0 +1,101 @@
+"""Point clouds as PLY files, which MeshLab, CloudCompare, Blender and scanners write and open."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggt_lite.utils.files import atomic_write
+
+TYPES = {
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4",
+    "double": "f8", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4",
+    "uint32": "u4", "float32": "f4", "float64": "f8",
+}  # fmt: skip
+ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+
+
+def write_ply(path: str | Path, points, colors=None) -> None:
+    """Write a coloured point cloud as binary little-endian PLY, whole or not at all.
+
+    Args:
+        path: the file; an existing one is replaced.
+        points: (M, 3) world points, tensor or array; M may be 0.
+        colors: (M, 3) uint8; white where None.
+
+    Raises:
+        ValueError: the shapes do not fit, or a point is not finite.
+    """
+    points = np.asarray(points, dtype="<f4")
+    colors = np.full(points.shape, 255, np.uint8) if colors is None else np.asarray(colors)
+    if points.ndim != 2 or points.shape[1] != 3 or colors.shape != points.shape:
+        raise ValueError(f"points {points.shape} and colors {colors.shape} must both be (M, 3).")
+    if colors.dtype != np.uint8:
+        raise ValueError(
+            f"colors have dtype {colors.dtype}: give uint8, for example (255 * rgb).round().byte()."
+        )
+    if not np.isfinite(points).all():
+        raise ValueError("some points are NaN or infinite: keep points[np.isfinite(points).all(1)].")
+    header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite, axes: x right, y down, z forward"]
+    header += [f"element vertex {len(points)}"]
+    header += [f"property float {name}" for name in ("x", "y", "z")]
+    header += [f"property uchar {name}" for name in ("red", "green", "blue")]
+    vertices = np.empty(len(points), dtype=[("point", "<f4", 3), ("color", "u1", 3)])
+    vertices["point"], vertices["color"] = points, colors
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
+        file.write(vertices.tobytes())
+
+
+def read_ply(path: str | Path) -> Tensor:
+    """The points of a PLY file, text or binary: x, y, z of the element "vertex", which must come first.
+
+    Returns:
+        (N, 3) float32.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no PLY file of this kind, ends too early, or a point is not finite.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is missing: copy it, too.")
+    content = Path(path).read_bytes()
+    try:
+        end = content.index(b"end_header")
+        start = content.index(b"\n", end) + 1
+        order, count, columns = _header(content[:end].decode("ascii").splitlines())
+        kind = np.dtype([(name, order + TYPES[type_]) for name, type_ in columns])
+        if order:
+            there_is = (len(content) - start) // kind.itemsize  # points; the header may say anything
+            values = np.frombuffer(content, kind, min(count, there_is), start)
+        else:
+            lines = content[start:].decode("ascii").splitlines()[:count]
+            values = np.array([tuple(line.split()) for line in lines], kind)
+        points = np.stack([values[axis] for axis in "xyz"], axis=-1).astype(np.float32)
+    except (ValueError, KeyError, IndexError, ArithmeticError) as error:
+        raise ValueError(f"{path} cannot be read as PLY points ({error}): download it again.") from error
+    if len(points) != count:
+        raise ValueError(f"{path} ends after {len(points)} of {count} points: download it again.")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{path} holds points that are NaN or infinite: remove them, or download it again.")
+    return torch.from_numpy(points)
+
+
+def _header(lines: list[str]) -> tuple[str, int, list[tuple[str, str]]]:
+    """Byte order, number of points, and (name, type) of their columns."""
+    words = [line.split() for line in lines if line.strip()]
+    if words[0] != ["ply"]:
+        raise ValueError("it does not begin with ply")
+    formats = [w[1] for w in words if w[0] == "format"]
+    if not formats:
+        raise ValueError("it has no format line")
+    elements = [index for index, w in enumerate(words) if w[0] == "element"]
+    first = words[elements[0]]
+    if first[1] != "vertex":
+        raise ValueError(f"its first element is {first[1]}")
+    last = elements[1] if len(elements) > 1 else len(words)
+    columns = [(w[2], w[1]) for w in words[elements[0] + 1 : last] if w[0] == "property"]
+    if (count := int(first[2])) < 0:
+        raise ValueError(f"it announces {count} points")
+    return ORDERS[formats[0]], count, columns
