@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import vggt_lite
-from tests.scenes.foreign import write_nerfstudio
+from tests.data.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli.main import main
 from vggt_lite.config import SceneConfig, TrainConfig

@@ -1,6 +1,6 @@
 """Small folders in the layouts of published data sets, and a model that knows the truth.
 
-The scene is that of tests/scenes/foreign.py, or (ETH3D, where depth must be known on any ray) a slanted plane
+The scene is that of tests/data/foreign.py, or (ETH3D, where depth must be known on any ray) a slanted plane
 before the same cameras. Written by the documentation of each data set.
 """
 
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from tests.scenes.foreign import H, S, W, quat_wxyz, truth, write_co3d
+from tests.data.foreign import H, S, W, quat_wxyz, truth, write_co3d
 from vggt_lite.data import load_images
 from vggt_lite.geometry import unproject_depth
 from vggt_lite.inference import Reconstruction

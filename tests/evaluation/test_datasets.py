@@ -17,7 +17,7 @@ from tests.evaluation.layouts import (
     write_eth3d,
     write_tapvid,
 )
-from tests.scenes.foreign import S, truth
+from tests.data.foreign import S, truth
 from vggt_lite.data import PixelMap
 from vggt_lite.data.readers.colmap_files import Camera
 from vggt_lite.evaluation import Report

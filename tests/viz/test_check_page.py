@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.scenes.foreign import write_colmap, write_nerfstudio
+from tests.data.foreign import write_colmap, write_nerfstudio
 from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
 from vggt_lite.data.readers import open_scene, readings_of_views

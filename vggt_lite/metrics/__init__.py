@@ -2,9 +2,7 @@
 
 from vggt_lite.metrics.consistency import depth_pointmap_consistency
 from vggt_lite.metrics.depths import align_depth, depth_metrics
-from vggt_lite.metrics.icp import icp
 from vggt_lite.metrics.intervals import bootstrap_interval, group_mean
-from vggt_lite.metrics.neighbors import voxel_downsample
 from vggt_lite.metrics.points import map_normals, point_metrics, surface_metrics
 from vggt_lite.metrics.poses import (
     accuracy_curve,
@@ -24,7 +22,6 @@ __all__ = [
     "choose_queries",
     "depth_metrics",
     "group_mean",
-    "icp",
     "map_normals",
     "point_metrics",
     "pose_auc",
@@ -32,7 +29,6 @@ __all__ = [
     "relative_pose_errors",
     "depth_pointmap_consistency",
     "surface_metrics",
-    "voxel_downsample",
     "track_metrics",
     "trajectory_metrics",
 ]

@@ -8,7 +8,7 @@
         hint="What happens to the scores when d grows?",
     )
 
-Each file beside this one holds the checks of one topic. `tests/checks` proves for every one of them that the
+Each file beside this one holds the checks of one topic. `tests/course` proves for every one of them that the
 reference passes and that each wrong answer is rejected and named: add the wrong answers you meet in class.
 """
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.scenes.foreign import write_co3d, write_colmap, write_nerfstudio, write_vkitti2
+from tests.data.foreign import write_co3d, write_colmap, write_nerfstudio, write_vkitti2
 from vggt_lite.config import TrainConfig
 from vggt_lite.data import write_scene
 from vggt_lite.data.batches import step_generator

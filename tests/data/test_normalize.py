@@ -3,7 +3,7 @@
 import torch
 
 from tests.geometry.cases import GOLDEN, assert_golden
-from tests.training.losses.test_matching_loss import wall
+from tests.losses.test_matching_loss import wall
 from vggt_lite.data import normalize_scene
 from vggt_lite.data.normalize import normalize_geometry
 from vggt_lite.geometry import project_points, unproject_depth

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.losses.test_matching_loss import PATCH, wall
+from tests.losses.test_matching_loss import PATCH, wall
 from vggt_lite.geometry import pose_encoding_from_camera
 from vggt_lite.losses import DEFAULT_WEIGHTS, camera_loss, depth_loss, multitask_loss
 from vggt_lite.model import Predictions

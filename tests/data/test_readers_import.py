@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.scenes.foreign import H, S, W, truth, write_colmap, write_nerfstudio, write_vkitti2
-from tests.scenes.test_readers_formats import WRITERS, change_json
+from tests.data.foreign import H, S, W, truth, write_colmap, write_nerfstudio, write_vkitti2
+from tests.data.test_readers_formats import WRITERS, change_json
 from vggt_lite.data import check_scene, import_scene, open_scene, read_scene
 from vggt_lite.data.readers.importing import centered_window
 from vggt_lite.data.readers.views import sample

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.scenes.foreign import S, write_nerfstudio
-from tests.scenes.test_folder import change, orbit
+from tests.data.foreign import S, write_nerfstudio
+from tests.data.test_folder import change, orbit
 from vggt_lite.cli.main import main
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.data import check_scene, read_scene, write_scene

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.scenes.foreign import (
+from tests.data.foreign import (
     H,
     S,
     W,
