@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data.foreign import S, truth
 from tests.evaluation.layouts import (
     FISHEYE,
     FISHEYE_SIZE,
@@ -17,7 +18,6 @@ from tests.evaluation.layouts import (
     write_eth3d,
     write_tapvid,
 )
-from tests.data.foreign import S, truth
 from vggt_lite.data import PixelMap
 from vggt_lite.data.readers.colmap_files import Camera
 from vggt_lite.evaluation import Report

@@ -22,17 +22,18 @@ DERIVED = {
     "07": "model.track_head",
     "08": """losses.camera losses.dense losses.surface losses.track losses.matching losses.multitask
         losses.masked synthetic.corruptions metrics.consistency""",
-    "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.shapes synthetic.heightfield synthetic.materials
-        synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
+    "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.shapes
+        synthetic.heightfield synthetic.materials synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
         synthetic.tracks_raycast data.tracks_from_depth losses.scene_batch data.normalize
         data.augment data.batches data.folder data.scene_check data.consistency_check
         training.grad_accumulation training.ema training.clipping training.loop training.schedule""",
     "10": """model.vggt pretrained.loading pretrained.names inference.memory_estimate
         parity.deterministic_weights parity.stages parity.checks parity.golden parity.table""",
-    "11": """geometry.alignment metrics.poses metrics.depths metrics.points metrics.tracks metrics.trajectories
-        metrics.icp metrics.neighbors metrics.intervals evaluation.scores evaluation.metric_table
+    "11": """geometry.alignment metrics.poses metrics.depths metrics.points metrics.tracks
+        metrics.trajectories metrics.icp metrics.neighbors metrics.intervals
+        evaluation.scores evaluation.metric_table
         evaluation.constant metrics.motion_correlation evaluation.protocols evaluation.report""",
-    "12": "geometry.conventions inference.pipeline inference.reconstruction export",
+    "12": "geometry.conventions inference.pipeline inference.reconstruction export.ply",
     "13": """config model.variants.global_attention model.variants.token_merging model.variants.reference_free
         research.experiment research.comparison research.adapters""",
 }

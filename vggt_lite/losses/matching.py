@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.geometry.visibility import visible_by_depth
 from vggt_lite.geometry import project_points
+from vggt_lite.geometry.visibility import visible_by_depth
 from vggt_lite.losses.masked import masked_mean
 from vggt_lite.losses.scene_batch import SceneBatch
 
