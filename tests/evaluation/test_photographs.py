@@ -1,5 +1,6 @@
 """Pairs of photographs: truth scores zero, and where Debian's opencv-doc is, its truth fits its pictures."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from vggt_lite.data import load_images
 from vggt_lite.evaluation.datasets.sample import Options, Sample
 from vggt_lite.evaluation.photographs import (
-    OPENCV,
+    RIG_PAIRS,
     Pair,
     evaluate_photographs,
     pairs,
@@ -19,6 +20,8 @@ from vggt_lite.evaluation.photographs import (
     to_the_right,
 )
 from vggt_lite.geometry import rotation_angle
+
+OPENCV = Path("/usr/share/doc/opencv-doc/examples/data")  # where Debian puts them
 
 
 class Guess:
@@ -69,18 +72,24 @@ def test_a_known_turn_is_measured(pair):
     assert "depth_abs_rel" in scored.model and scored.rotation.shape == (1,)
 
 
-def test_pairs_that_are_not_there_are_left_out(tmp_path):
+def test_all_pairs_of_a_named_folder_are_scored_and_a_missing_picture_is_an_error(tmp_path):
     pytest.importorskip("skimage")
-    assert [sample.name for sample in pairs(tmp_path)] == ["motorcycle"]
-    names = [sample.name for sample in pairs()]
-    assert len(names) == (15 if OPENCV.is_dir() else 1)
+    for name in [f"{side}{number:02d}.jpg" for side in ("left", "right") for number in RIG_PAIRS]:
+        Image.new("L", (4, 3)).save(tmp_path / name)
+    for name in ("aloeL.jpg", "aloeR.jpg", "aloeGT.png"):
+        Image.new("L", (4, 3)).save(tmp_path / name)
+    assert [sample.name for sample in pairs()] == ["motorcycle"]
+    assert [sample.group for sample in pairs(tmp_path)] == ["motorcycle", *["chessboard"] * 13, "aloe"]
+    (tmp_path / "right07.jpg").unlink()
+    with pytest.raises(FileNotFoundError, match=r"right07\.jpg is missing.*opencv-doc"):
+        list(pairs(tmp_path))
 
 
-def test_nanos_report_names_its_groups(tmp_path):
+def test_nanos_report_names_its_groups():
     pytest.importorskip("skimage")
     from vggt_lite import VGGT
 
-    report = evaluate_photographs(VGGT.from_pretrained("nano"), opencv=tmp_path)
+    report = evaluate_photographs(VGGT.from_pretrained("nano"))
     assert report.protocol["data"] == "photographs" and report.scenes[0]["group"] == "motorcycle"
     assert 0 < report["rotation_deg"] < 90 and report.constant["rotation_deg"] < 1e-3
     assert report["depth_abs_rel"] > 0 and "direction of motion" in report.to_markdown()
@@ -89,7 +98,7 @@ def test_nanos_report_names_its_groups(tmp_path):
 @pytest.mark.skipif(not OPENCV.is_dir(), reason="needs Debian's opencv-doc")
 def test_aloes_depth_carries_the_left_photograph_onto_the_right_one():
     pytest.importorskip("skimage")
-    (pair,) = [sample.truth for sample in pairs() if sample.name == "aloe"]
+    (pair,) = [sample.truth for sample in pairs(OPENCV) if sample.name == "aloe"]
     left, right = (np.asarray(Image.open(file)).astype(float) for file in pair[:2])
     depth = pair.depth.numpy()
     assert 1.2 < depth[depth > 0].min() < depth.max() < 2.0  # metres: a pot on a table

@@ -27,7 +27,10 @@ def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
     what.add_argument(
         "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
     )
-    what.add_argument("--photographs", action="store_true", help="pairs of photographs that are at hand")
+    what.add_argument(
+        "--photographs", action="store_true",
+        help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more",
+    )  # fmt: skip
     sub.add_argument("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
     sub.add_argument(
         "--kind", choices=tuple(EVAL_DOMAINS),
@@ -57,7 +60,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     Raises:
         ValueError: options that do not go together.
     """
-    if (args.data is None) != (args.root is None):
+    if not args.photographs and (args.data is None) != (args.root is None):
         raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
     refuse_icp(args)
     views = NUM_VIEWS if args.views is None else args.views
@@ -71,7 +74,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
     elif args.data:
         report = evaluate_data(model, args.data, args.root, options, args.scenes, device)
     elif args.photographs:
-        report = evaluate_photographs(model.to(device), Options(mode=args.mode or "pad", size=args.size))
+        options = Options(mode=args.mode or "pad", size=args.size)
+        report = evaluate_photographs(model.to(device), options, args.root)
     else:
         domain, number = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
         number = number if args.scenes is None else args.scenes

@@ -26,7 +26,6 @@ from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import matrix_from_quat_xyzw
 from vggt_lite.metrics.poses import relative_pose_errors
 
-OPENCV = Path("/usr/share/doc/opencv-doc/examples/data")
 # The rig of left01.jpg … right14.jpg: R as a rotation vector (radians) and t (mm). Found once by OpenCV 5.0:
 # findChessboardCorners, cornerSubPix and stereoCalibrate on all 13 pairs, 0.22 pixels RMS; either half of the
 # pairs alone gives the same within 0.05° and 0.1°.
@@ -56,37 +55,49 @@ class Pair(NamedTuple):
     depth: Tensor | None = None  # (H, W) z, 0 = unknown
 
 
-def evaluate_photographs(model, options: Options | None = None, opencv: Path = OPENCV) -> Report:
-    """Score a model on all pairs that are at hand; the Motorcycle needs scikit-image.
+def evaluate_photographs(model, options: Options | None = None, opencv: Path | str | None = None) -> Report:
+    """Score a model on the Motorcycle, and on the pairs of opencv-doc if its folder is named.
 
     Args:
         model: a `VGGT` with camera and depth heads.
         options: mode and size count.
-        opencv: the folder of opencv-doc's pictures; pairs that are not there are left out.
+        opencv: the folder of opencv-doc's pictures; None: the Motorcycle alone.
 
     Raises:
-        ImportError: scikit-image is not installed.
+        ImportError: scikit-image, which carries the Motorcycle, is not installed.
+        FileNotFoundError: a picture is not in `opencv`. A mean over fewer pairs would be another figure.
     """
     options = options or Options(mode="pad")
     about = {"data": "photographs", "text": TEXT, "unit": UNIT, "device": device_of(model)}
     return report_of(pairs(opencv), lambda pair: score(model, pair, options), options, **about)
 
 
-def pairs(opencv: Path = OPENCV) -> Iterator[Sample]:
-    """The pairs at hand."""
+def pairs(opencv: Path | str | None = None) -> Iterator[Sample]:
+    """The Motorcycle, then the pairs of opencv-doc; arguments and errors as for `evaluate_photographs`."""
     left, right, truth = motorcycle_truth()
     pair = Pair(left, right, truth.cam_from_world[1], truth.depth[0] * truth.valid[0])
     yield Sample("motorcycle", None, "motorcycle", pair)
+    if opencv is None:
+        return
     for number in RIG_PAIRS:
-        files = [opencv / f"{side}{number:02d}.jpg" for side in ("left", "right")]
-        if all(file.is_file() for file in files):
-            yield Sample(f"chessboard {number:02d}", None, "chessboard", Pair(*files, rig()))
-    files = [opencv / f"aloe{end}" for end in ("L.jpg", "R.jpg", "GT.png")]
-    if all(file.is_file() for file in files):
-        disparity = torch.from_numpy(np.array(Image.open(files[2]), dtype=np.float32))
-        depth = ALOE_FOCAL * ALOE_BASELINE / (disparity + ALOE_OFFSET)
-        pair = Pair(files[0], files[1], to_the_right(ALOE_BASELINE), torch.where(disparity > 0, depth, 0.0))
-        yield Sample("aloe", None, "aloe", pair)
+        files = [picture(opencv, f"{side}{number:02d}.jpg") for side in ("left", "right")]
+        yield Sample(f"chessboard {number:02d}", None, "chessboard", Pair(*files, rig()))
+    left, right, truth = (picture(opencv, f"aloe{end}") for end in ("L.jpg", "R.jpg", "GT.png"))
+    disparity = torch.from_numpy(np.array(Image.open(truth), dtype=np.float32))
+    depth = ALOE_FOCAL * ALOE_BASELINE / (disparity + ALOE_OFFSET)
+    pair = Pair(left, right, to_the_right(ALOE_BASELINE), torch.where(disparity > 0, depth, 0.0))
+    yield Sample("aloe", None, "aloe", pair)
+
+
+def picture(folder: Path | str, name: str) -> Path:
+    """The path of a picture that must be there."""
+    path = Path(folder).expanduser() / name
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: give the folder of opencv-doc's pictures (on Debian, after apt-get install "
+            "opencv-doc, /usr/share/doc/opencv-doc/examples/data), or none, for the Motorcycle alone."
+        )
+    return path
 
 
 def score(model, sample: Sample, options: Options) -> Scored:
