@@ -73,7 +73,7 @@ def test_the_table_of_data_files_is_in_step():
 
 def test_a_changed_data_file_and_a_file_without_origin_are_noticed(tmp_path):
     (tmp_path / "README.md").write_text(
-        f"{data_readme.BEGIN}\n{data_readme.HEADER}\n{data_readme.END}\n", encoding="utf-8"
+        f"{data_readme.BEGIN}\n| file |\n|---|\n{data_readme.END}\n", encoding="utf-8"
     )
     (tmp_path / "scene.npz").write_bytes(b"1")
     assert len(data_readme.problems(tmp_path)) == 2  # no row, no origin

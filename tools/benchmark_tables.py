@@ -35,6 +35,7 @@ from tools.benchmark_figures import (  # noqa: E402
     waiting,
     yes_no,
 )
+from vggt_lite.utils.table import markdown_table  # noqa: E402
 
 Column = tuple[str, Callable[[Row], str]]  # heading, and what a row says under it ("" if nothing)
 
@@ -156,10 +157,10 @@ def render(table: Table, results: Path) -> str:
         cells.setdefault(tuple(write(row) for _, write in table.keys), {})
     columns = [f"{kind}: {heading}" for kind in ("CPU", "GPU") for heading, _ in table.values]
     headings = [heading for heading, _ in table.keys] + columns
-    lines = [headings, ["---"] * len(table.keys) + ["---:"] * len(columns)]
-    for key, found in cells.items():
-        lines.append([*key, *("<br>".join(found.get(column, ())) for column in columns)])
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [
+        [*key, *("<br>".join(found.get(column, ())) for column in columns)] for key, found in cells.items()
+    ]
+    text = markdown_table(headings, lines, "l" * len(table.keys) + "r" * len(columns))
     return text + "\n\n" + ("<br>\n".join(machines) or "Not measured yet.")
 
 

@@ -11,9 +11,11 @@ import hashlib
 import sys
 from pathlib import Path
 
+from vggt_lite.utils.table import markdown_table
+
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
-HEADER = "| file | bytes | sha256 | origin | licence |\n|---|---:|---|---|---|"
+HEADS = ("file", "bytes", "sha256", "origin", "licence")
 
 
 def files(data: Path) -> list[Path]:
@@ -29,13 +31,13 @@ def hand_written(readme: str) -> dict[str, tuple[str, str]]:
 
 
 def table(data: Path, known: dict[str, tuple[str, str]]) -> str:
-    rows = [HEADER]
+    rows = []
     for path in files(data):
         name = path.relative_to(data).as_posix()
         origin, licence = known.get(name, ("?", "?"))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        rows.append(f"| `{name}` | {path.stat().st_size} | `{digest}` | {origin} | {licence} |")
-    return "\n".join(rows)
+        rows.append((f"`{name}`", path.stat().st_size, f"`{digest}`", origin, licence))
+    return markdown_table(HEADS, rows, "lr")
 
 
 def updated(data: Path) -> str:

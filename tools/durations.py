@@ -27,6 +27,7 @@ from nbclient import NotebookClient  # noqa: E402
 from tasks import SMALL  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
 from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.table import markdown_table  # noqa: E402
 
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
@@ -69,15 +70,16 @@ def measure(name: str) -> dict:
 def table(report: dict) -> str:
     machine = report["hardware"]
     rows = [
-        "| notebook | fast, s | in full, s | memory, MB |",
-        "|---|---:|---:|---:|",
-        *(
-            f"| [{name[:2]}](../notebooks/{name}.ipynb) | {found['fast']['seconds']:.0f} | "
-            f"{found['full']['seconds']:.0f} | {max(mode['peak_mb'] for mode in found.values())} |"
-            for name, found in sorted(report["notebooks"].items())
-        ),
+        (
+            f"[{name[:2]}](../notebooks/{name}.ipynb)",
+            f"{found['fast']['seconds']:.0f}",
+            f"{found['full']['seconds']:.0f}",
+            max(mode["peak_mb"] for mode in found.values()),
+        )
+        for name, found in sorted(report["notebooks"].items())
     ]
-    return "\n".join(rows) + f"\n\nMeasured on {machine}, PyTorch {report['versions']['torch']}.\n"
+    text = markdown_table(("notebook", "fast, s", "in full, s", "memory, MB"), rows, "lrrr")
+    return text + f"\n\nMeasured on {machine}, PyTorch {report['versions']['torch']}.\n"
 
 
 def load() -> dict:

@@ -28,6 +28,7 @@ from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine
 from vggt_lite.synthetic import generate_scenes  # noqa: E402
 from vggt_lite.utils.files import atomic_write  # noqa: E402
 from vggt_lite.utils.runtime import pick_device  # noqa: E402
+from vggt_lite.utils.table import markdown_table  # noqa: E402
 
 PAGE = ROOT / "docs" / "fine_tuning.md"
 HEADS = ("camera", "depth", "point")  # the tracker is half of the time
@@ -120,12 +121,12 @@ def _protocol(weights: str, settings: TrainConfig) -> dict:
 def table(report: dict) -> str:
     """Markdown: a row per recipe, for each figure the new kind, then the old one."""
     keys = [key for key in KEYS if key in report["rows"]["before"]["old"]]
-    heads = "".join(f" {SHOWN[key]}, new | old |" for key in keys)
-    lines = [f"| trained |{heads}", "|---|" + "---:|---:|" * len(keys)]
-    for name, row in report["rows"].items():
-        cells = "".join(f" {_cell(key, row['new'][key])} | {_cell(key, row['old'][key])} |" for key in keys)
-        lines.append(f"| {name} |{cells}")
-    return "\n".join(lines)
+    heads = [head for key in keys for head in (f"{SHOWN[key]}, new", "old")]
+    rows = [
+        [name, *(_cell(key, row[kind][key]) for key in keys for kind in ("new", "old"))]
+        for name, row in report["rows"].items()
+    ]
+    return markdown_table(["trained", *heads], rows, "l" + "r" * len(heads))
 
 
 def _cell(key: str, value: float) -> str:

@@ -23,6 +23,7 @@ from vggt_lite.config import TINY, VGGT_1B, ModelConfig
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.weight_files import skip_init
 from vggt_lite.research.training_memory import fill_weights
+from vggt_lite.utils.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,8 +112,7 @@ HEADER = [
 
 def text(assumed: Assumptions) -> str:
     """The table in Markdown, the assumptions under it, and what the paper's own figures imply."""
-    lines = [HEADER, ["---"] + ["---:"] * (len(HEADER) - 1), *rows(PLANS, assumed)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = markdown_table(HEADER, rows(PLANS, assumed), "l" + "r" * (len(HEADER) - 1))
     implied = step_flops(PAPER) * PAPER.steps / (PAPER_GPUS * PAPER_SECONDS * Assumptions.peak)
     return (
         f"{table}\n\nAssumed: {assumed.gpus} GPUs of {assumed.peak / 1e12:g}·10¹² operations per second, "

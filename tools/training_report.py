@@ -18,6 +18,7 @@ from vggt_lite.config import SceneConfig
 from vggt_lite.evaluation import Report
 from vggt_lite.research.presets import PRESETS
 from vggt_lite.training.log import read_log, seconds_of
+from vggt_lite.utils.table import markdown_table
 from vggt_lite.viz import preview_curves
 
 TERMS = ("camera", "depth", "point", "matching")
@@ -40,18 +41,18 @@ def gather(run: Path) -> list[dict]:
 
 
 def stage_table(records: list[dict], preset: str) -> str:
-    """One row of the README for every stage of a preset."""
+    """The README's table of the stages of a preset."""
     rows = []
     for number, (name, stage) in enumerate(PRESETS[preset].stages.items()):
         ours = [r for r in records if r["stage"] == f"{number}_{name}"]
         minutes = seconds_of(ours) / 60
         views = "–".join(str(v) for v in sorted(set(stage.config.views)))
         tasks = ", ".join(stage.config.loss_weights)
-        rows.append(
-            f"| {name} | {kind_of(stage.scenes)} | {stage.size} | {views} | {tasks} | "
-            f"{ours[-1]['step']:,} | {minutes:.0f} |"
-        )
-    return "\n".join(rows)
+        steps = f"{ours[-1]['step']:,}"
+        rows.append((name, kind_of(stage.scenes), stage.size, views, tasks, steps, f"{minutes:.0f}"))
+    return markdown_table(
+        ("stage", "scenes", "pixels", "views", "trained", "steps", "minutes"), rows, "lllllrr"
+    )
 
 
 def kind_of(scenes: SceneConfig) -> str:

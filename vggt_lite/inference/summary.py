@@ -1,11 +1,11 @@
 """A `Reconstruction` in a few lines, for terminals (text) and notebooks (HTML)."""
 
-import html
 import math
 
 import torch
 
 from vggt_lite.geometry import camera_center
+from vggt_lite.utils.table import html_table, text_table
 
 COLUMNS = ("view", "name", "pixels", "field of view", "camera centre", "median depth", "shown")
 MAX_ROWS = 12
@@ -13,20 +13,12 @@ MAX_ROWS = 12
 
 def as_text(scene) -> str:
     """`print(scene)`: a headline and a table with one row per view."""
-    rows = [COLUMNS, *_rows(scene)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([_headline(scene), *lines])
+    return f"{_headline(scene)}\n{text_table(COLUMNS, _rows(scene))}"
 
 
 def as_html(scene) -> str:
     """The same table as HTML; names are escaped."""
-    head = "".join(f"<th>{column}</th>" for column in COLUMNS)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _rows(scene)
-    )
-    caption = html.escape(_headline(scene))
-    return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return html_table(COLUMNS, _rows(scene), caption=_headline(scene))
 
 
 def _headline(scene) -> str:

@@ -1,6 +1,5 @@
 """`Table`: what a comparison found, stage by stage, for people, notebooks and JSON."""
 
-import html
 import math
 from dataclasses import asdict, dataclass, field
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.parity.stages import PARTS, part
+from vggt_lite.utils.table import html_table, text_table
 
 FLOOR = 2e-6  # of the largest magnitude: what float32 rounding leaves even where nothing was measured
 SLACK = 10.0  # how many times the rounding noise a faithful implementation may be away
@@ -132,20 +132,10 @@ class Table:
         return self.text("stage", self.lines())
 
     def text(self, first: str, lines: list[list[str]]) -> str:
-        table = [[first, *HEADS], *lines]
-        widths = [max(len(line[k]) for line in table) for k in range(len(table[0]))]
-        shown = [
-            "  ".join(cell.ljust(n) for cell, n in zip(line, widths, strict=True)).rstrip() for line in table
-        ]
-        return "\n".join([self.title, *shown, self.verdict()])
+        return "\n".join([self.title, text_table([first, *HEADS], lines), self.verdict()])
 
     def _repr_html_(self) -> str:
-        def row(tag: str, values) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(value)}</{tag}>" for value in values) + "</tr>"
-
-        body = "".join(row("td", line) for line in self.lines())
-        caption = f"<caption>{html.escape(self.title)}. {html.escape(self.verdict())}</caption>"
-        return f"<table>{caption}<thead>{row('th', ['stage', *HEADS])}</thead><tbody>{body}</tbody></table>"
+        return html_table(["stage", *HEADS], self.lines(), caption=f"{self.title}. {self.verdict()}")
 
     def to_dict(self) -> dict:
         """Plain values for JSON; infinity and NaN, which JSON lacks, become None."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.table import markdown_table
 
 # Half-width of the 95 % interval in standard errors, for 1, 2, 3 … degrees of freedom (runs less one)
 STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
@@ -71,11 +72,7 @@ class Comparison:
         tables = []
         for key in (key for key in keys if key in self.scores):
             label, better, decimals = row(key)
-            lines = [
-                f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)", "",
-                "| variant | seeds | mean ± standard deviation | paired difference | |",
-                "|---|---:|---:|---:|---|",
-            ]  # fmt: skip
+            rows = []
             for variant, by_seed in self.scores[key].items():
                 found, difference = list(by_seed.values()), self.difference(key, variant)
                 cells = [variant, str(len(found)), plus_minus(found, decimals)]
@@ -84,8 +81,10 @@ class Comparison:
                 else:
                     margin = "" if difference.margin is None else f" ± {difference.spread:.{decimals}f}"
                     cells += [f"{difference.mean:+.{decimals}f}{margin}", difference.verdict]
-                lines.append(f"| {' | '.join(cells)} |")
-            tables.append("\n".join(lines))
+                rows.append(cells)
+            heading = f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)"
+            heads = ("variant", "seeds", "mean ± standard deviation", "paired difference", "")
+            tables += [heading, markdown_table(heads, rows, "lrrr")]
         return "\n\n".join(tables) + "\n"
 
     def __repr__(self) -> str:

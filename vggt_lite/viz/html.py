@@ -12,6 +12,7 @@ from plotly.colors import sample_colorscale
 from plotly.offline import get_plotlyjs
 
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.table import html_table
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SOURCE_NAMES, describe
 from vggt_lite.viz.look import SEQUENTIAL, WORLD_UNIT, as_pictures, colorize, data_uri, small_png, thin
@@ -176,13 +177,7 @@ def metrics_table(metrics: Mapping[str, object], caption: str = "") -> str:
     columns = list(dict.fromkeys(column for values in rows.values() for column in values))
 
     def cell(value) -> str:
-        text = f"{value:.3g}" if isinstance(value, float) else str(value)
-        return f'<td class="number">{html.escape(text)}</td>'
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
 
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join(
-        f"<tr><td>{html.escape(what)}</td>" + "".join(cell(values.get(c, "–")) for c in columns) + "</tr>"
-        for what, values in rows.items()
-    )
-    title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<tr><th></th>{head}</tr>{body}</table>"
+    cells = [[what, *(cell(values.get(column, "–")) for column in columns)] for what, values in rows.items()]
+    return html_table(["", *columns], cells, "l" + "r" * len(columns), caption)
