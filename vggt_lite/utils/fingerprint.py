@@ -1,0 +1,292 @@
+"""A fingerprint of code: it changes when what is computed changes, and not when only prose does.
+
+    fingerprint(build, modules=("vggt_lite.model", "vggt_lite.losses"))     # "9f3a01c2d4e5"
+
+Results are kept under such a fingerprint, so that a result of other code is never taken for that of the
+present code. Comments, docstrings and layout do not count. Not seen: libraries, and files that are read while
+computing.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterable
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vggt_lite.utils import source
+from vggt_lite.utils.source import canonical, codes_in, file_of, functions_in, same_code
+
+DIGITS = 12
+# What a training computes with: floor 1 of the package, generated scenes, and data. Configurations are
+# compared as values; devices, exports and figures do not count.
+TRAINING_CODE = tuple(
+    f"vggt_lite.{room}"
+    for room in ("geometry", "model", "losses", "metrics", "training", "data", "synthetic")
+)
+LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
+
+
+def fingerprint(*objects, modules: Iterable[str] = ()) -> str:
+    """Twelve hexadecimal digits for code, and for what it was given.
+
+    Args:
+        objects: Functions, classes, `partial`s and callable objects count by their source (a notebook cell or
+            a file), default arguments, closures, and all that they read by a global name, followed until it
+            leads into a library or into `modules`. Everything else (numbers, texts, tensors, containers,
+            objects of one's own) counts by its value.
+        modules: Names of modules and packages that count by the text of all their files. What was replaced in
+            them in memory (`Block.forward = mine`) counts by the source of the replacement, and a capitalised
+            constant by its present value.
+
+    Raises:
+        ValueError: there is no such module, or no source of a function (typed at a plain prompt, say).
+    """
+    reader = _Reader(tuple(modules))
+    for name, path in sorted(module_files(reader.modules).items()):
+        reader.read_module(name, path)
+    for thing in objects:
+        reader.read(thing)
+    return reader.digest.hexdigest()[:DIGITS]
+
+
+def architecture(model: nn.Module) -> list:
+    """What `fingerprint` should see of a model whose weights do not matter: classes, own methods, hooks."""
+    found = []
+    for name, module in model.named_modules():
+        own = {key: value for key, value in sorted(vars(module).items()) if callable(value)}
+        hooks = [list(vars(module)[key].values()) for key in ("_forward_pre_hooks", "_forward_hooks")]
+        found.append([name, type(module), own, hooks])
+    return found
+
+
+def differences(then, now, name: str = "") -> list[str]:
+    """Where two nested dictionaries differ, in words: ["train.steps was 4, now 6"]."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        keys = dict.fromkeys([*then, *now])
+        inside = (differences(then.get(k), now.get(k), f"{name}.{k}" if name else str(k)) for k in keys)
+        return [line for lines in inside for line in lines]
+    return [] if then == now else [f"{name} was {then!r}, now {now!r}"]
+
+
+def commit() -> str:
+    """The commit of the checkout that this package runs from; "+" after it: files were changed since."""
+    git = ["git", "-C", str(Path(__file__).parents[1])]
+    # The first fails where the package is installed inside somebody else's repository
+    asked = (["ls-files", "--error-unmatch", "__init__.py"], ["rev-parse", "HEAD"], ["status", "-s", "."])
+    try:
+        said = [subprocess.run([*git, *c], check=True, capture_output=True, text=True).stdout for c in asked]
+    except (OSError, subprocess.CalledProcessError):
+        return "no commit"
+    return said[1][:DIGITS] + ("+" if said[2].strip() else "")
+
+
+def module_files(modules: Iterable[str]) -> dict[str, Path]:
+    """The file of each module, and of all modules of each package.
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    files = {}
+    for name in modules:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise ValueError(f"modules: there is no module {name!r}.")
+        files[name] = Path(spec.origin)
+        for folder in spec.submodule_search_locations or ():
+            for path in Path(folder).rglob("*.py"):
+                parts = path.relative_to(folder).with_suffix("").parts
+                files[".".join([name, *(parts[:-1] if parts[-1] == "__init__" else parts)])] = path
+    return files
+
+
+class _Reader:
+    """Feeds one digest with everything it is shown, in a fixed order."""
+
+    def __init__(self, modules: tuple[str, ...]) -> None:
+        self.modules, self.digest = modules, hashlib.sha256()
+        self.roots = {name.split(".")[0] for name in modules}
+        folders = (Path(importlib.import_module(root).__file__).parent for root in self.roots)
+        self.packages = tuple(f"{folder}{os.sep}" for folder in folders)
+        self.met: dict[int, tuple[int, object]] = {}  # held, so that no other object gets the same id
+
+    def write(self, *texts: str) -> None:
+        for text in texts:
+            self.digest.update(text.encode() + b"\0")
+
+    def covers(self, module: str) -> bool:
+        return any(module == name or module.startswith(f"{name}.") for name in self.modules)
+
+    def is_library(self, path: str | None) -> bool:
+        """Whether code lies neither in the user's own files nor in the packages whose modules are read."""
+        if path is None:
+            return True  # written in C
+        if path.startswith(self.packages):
+            return False
+        return path.startswith(("<frozen", STANDARD_LIBRARY)) or any(part in path for part in LIBRARIES)
+
+    # --- modules ---------------------------------------------------------------------------------
+
+    def read_module(self, name: str, path: Path) -> None:
+        """The text of a module, and what was replaced in it since it was imported."""
+        text, here = path.read_text(encoding="utf-8"), vars(importlib.import_module(name))
+        self.write("module", name, canonical(text))
+        for node in source.without_docstrings(text).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in self.roots:
+                origins = vars(sys.modules[node.module])
+                for label, origin in ((alias.asname or alias.name, alias.name) for alias in node.names):
+                    if here.get(label) is not origins.get(origin):
+                        self.read(["imported", label, here.get(label)])
+            elif isinstance(node, ast.FunctionDef):
+                self.read_member(node.name, here.get(node.name), str(path), text)
+            elif isinstance(node, ast.ClassDef):
+                self.read_members(node.name, here.get(node.name), name, str(path), text)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    if isinstance(target, ast.Name) and target.id.isupper():
+                        self.read(["constant", target.id, here.get(target.id)])
+
+    def read_members(self, label: str, kind: type, module: str, path: str, text: str) -> None:
+        """A class of a module, member by member; whole if it is not the module's own."""
+        if not isinstance(kind, type) or (kind.__module__, kind.__qualname__) != (module, label):
+            self.read(["replaced", label, kind])
+            return
+        for name, member in sorted(vars(kind).items()):
+            if not isinstance(member, (int, float, str)):
+                self.read_member(f"{label}.{name}", member, path, text)
+            elif not is_dunder(name):
+                self.read(["attribute", f"{label}.{name}", member])
+
+    def read_member(self, label: str, member, path: str, text: str) -> None:
+        """A function or method of a module; nothing is written where it is what the file says."""
+        functions, codes = list(functions_in(member)), codes_in(text)
+        if not functions and label in codes and not isinstance(member, type):
+            self.read(["replaced", label, member])
+        ours = [function for function in functions if function.__code__.co_filename == path]
+        for function in functions:
+            code = function.__code__
+            # What a library's decorator put round ours, and the methods that `dataclass` writes
+            made = code.co_filename == "<string>" or self.is_library(code.co_filename)
+            if function in ours:
+                if any(same_code(code, c) for c in codes.get(label, ())):
+                    continue
+                names = [name for name in codes if any(same_code(code, c) for c in codes[name])]
+                self.write("other function", label, *names)
+                if not names:
+                    warnings.warn(f"{path} was edited: the old {label} runs until restart.", stacklevel=2)
+                    self.write_bytecode(code)
+            elif not (made and (ours or is_dunder(label.split(".")[-1]))):
+                self.read(["replaced", label, function])
+
+    def write_bytecode(self, code: CodeType) -> None:
+        self.write(code.co_name, code.co_code.hex(), repr(code.co_names), repr(code.co_varnames))
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):
+                self.write_bytecode(constant)
+            else:
+                self.write(repr(constant))
+
+    # --- objects ---------------------------------------------------------------------------------
+
+    def read(self, thing) -> None:
+        """Any object: code by its source, data by its value."""
+        self.write(type(thing).__name__)
+        if thing is None or isinstance(thing, (bool, int, float, complex, str, bytes, Enum)):
+            self.write(repr(thing))
+        elif isinstance(thing, Tensor):
+            self.write(str(thing.dtype), str(tuple(thing.shape)))
+            if not thing.is_meta:
+                flat = thing.detach().cpu().contiguous().reshape(-1)
+                self.digest.update(flat.view(torch.uint8).numpy().tobytes())
+        elif isinstance(thing, np.ndarray) and thing.dtype != object:
+            self.write(str(thing.dtype), str(thing.shape))
+            self.digest.update(thing.tobytes())
+        elif isinstance(thing, tuple):
+            self.read_all(thing)
+        elif isinstance(thing, (set, frozenset)):
+            self.read_all(sorted(thing, key=repr))
+        elif id(thing) in self.met:  # a circle, or a second way to the same thing
+            self.write("again", str(self.met[id(thing)][0]))
+        else:
+            self.met[id(thing)] = (len(self.met), thing)
+            if isinstance(thing, list):
+                self.read_all(thing)
+            elif isinstance(thing, dict):
+                self.read_all(thing.items())
+            elif isinstance(thing, ModuleType):
+                self.write(thing.__name__)
+                path = getattr(thing, "__file__", None)
+                if not (self.covers(thing.__name__) or self.is_library(path)):
+                    self.write(canonical(Path(path).read_text(encoding="utf-8")))
+            elif isinstance(thing, type):
+                self.read_class(thing)
+            elif isinstance(thing, FunctionType):
+                self.read_function(thing)
+            elif isinstance(thing, MethodType):
+                self.read_all((thing.__func__, thing.__self__))
+            elif isinstance(thing, partial):
+                self.read_all((thing.func, thing.args, thing.keywords))
+            elif functions := list(functions_in(thing)):
+                self.read_all(functions)
+            elif isinstance(thing, nn.Module) or not self.is_library(file_of(type(thing).__module__)):
+                self.read_all((type(thing), getattr(thing, "__dict__", {})))
+            else:  # a library's object: as it is printed, without its address
+                self.write(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing)))
+
+    def read_all(self, things: Iterable) -> None:
+        things = list(things)
+        self.write(str(len(things)))
+        for thing in things:
+            self.read(thing)
+
+    def read_class(self, kind: type) -> None:
+        self.write(kind.__module__, kind.__qualname__)
+        if self.covers(kind.__module__) or self.is_library(file_of(kind.__module__)):
+            return
+        self.read(kind.__bases__)
+        for name, member in sorted(vars(kind).items()):
+            functions = [f for f in functions_in(member) if f.__code__.co_filename != "<string>"]
+            if functions or not (is_dunder(name) or name == "_abc_impl"):
+                self.read_all((name, *(functions or [member])))
+
+    def read_function(self, function: FunctionType) -> None:
+        code, module = function.__code__, function.__module__ or ""
+        covered = self.covers(module) and code.co_filename == file_of(module)
+        if covered or self.is_library(code.co_filename):
+            self.write(module, function.__qualname__)
+            return
+        own, text = source.source_of(function)
+        self.write(own)
+        if os.path.isfile(code.co_filename):  # a cell cannot be edited under a function, a file can
+            if not any(same_code(code, c) for codes in codes_in(text).values() for c in codes):
+                self.write_bytecode(code)
+        self.read_all((function.__defaults__, function.__kwdefaults__))
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                content = cell.cell_contents
+            except ValueError:  # still empty
+                content = None
+            self.read_all((name, content))
+        for name in dict.fromkeys(source.global_names(code)):
+            if name in function.__globals__:
+                self.read_all((name, function.__globals__[name]))
+        if inner := vars(function).get("__wrapped__"):
+            self.read(inner)
+
+
+def is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")

@@ -1,0 +1,113 @@
+"""The source of functions, and what they refer to: what `fingerprint` reads."""
+
+import ast
+import dis
+import linecache
+import sys
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from types import CodeType, FunctionType
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+@lru_cache(maxsize=512)
+def without_docstrings(text: str) -> ast.Module:
+    """The syntax tree of a source text without its docstrings."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body[:1] = [] if len(node.body) > 1 else [ast.Pass()]
+    return tree
+
+
+@lru_cache(maxsize=512)
+def canonical(text: str) -> str:
+    """A source text as Python would write it: no comments, no docstrings, one layout."""
+    return ast.unparse(without_docstrings(text))
+
+
+@lru_cache(maxsize=512)
+def codes_in(text: str) -> dict[str, list[CodeType]]:
+    """The code that a source text gives, by qualified name, which a getter and a setter share."""
+    found: dict[str, list[CodeType]] = {}
+
+    def collect(code: CodeType, outer: str) -> None:
+        for inner in code.co_consts:
+            if isinstance(inner, CodeType):
+                found.setdefault(outer + inner.co_name, []).append(inner)
+                collect(inner, f"{outer}{inner.co_name}.")
+
+    collect(compile(text, "source", "exec", dont_inherit=True), "")
+    return found
+
+
+def same_code(a: CodeType, b: CodeType) -> bool:
+    """Whether two pieces of code do the same, wherever their lines stand."""
+    if (a.co_code, a.co_names, a.co_varnames) != (b.co_code, b.co_names, b.co_varnames):
+        return False
+    return len(a.co_consts) == len(b.co_consts) and all(
+        type(x) is type(y) and (same_code(x, y) if isinstance(x, CodeType) else x == y)
+        for x, y in zip(a.co_consts, b.co_consts, strict=True)
+    )
+
+
+def source_of(function: FunctionType) -> tuple[str, str]:
+    """(the source of one function, the text of the file or notebook cell around it).
+
+    Raises:
+        ValueError: there is none, or it cannot be told from its neighbour's.
+    """
+    code = function.__code__
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    nodes = [
+        node
+        for node in ast.walk(without_docstrings(text))
+        if isinstance(node, FUNCTIONS)
+        and code.co_name == getattr(node, "name", "<lambda>")
+        and code.co_firstlineno == min(x.lineno for x in (node, *getattr(node, "decorator_list", ())))
+    ]
+    if len(nodes) == 1:
+        return ast.unparse(nodes[0]), text
+    where = f"{function.__qualname__} (line {code.co_firstlineno} of {code.co_filename})"
+    if nodes:
+        raise ValueError(f"{where} shares its line with another lambda: give each a line of its own.")
+    raise ValueError(
+        f"no source was found for {where}, so its results could not be told from those of other code: write "
+        "it in a notebook cell or a file. If the file was edited since it was imported, restart Python."
+    )
+
+
+def global_names(code: CodeType) -> Iterator[str]:
+    """The global names that code reads, inner functions included."""
+    for step in dis.get_instructions(code):
+        if step.opname.startswith("LOAD_") and step.opname.endswith(("GLOBAL", "GLOBALS", "NAME")):
+            yield step.argval
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from global_names(inner)
+
+
+def functions_in(member) -> Iterator[FunctionType]:
+    """The functions behind a method, property or decorated function, outermost first."""
+    if isinstance(member, (staticmethod, classmethod)):
+        yield from functions_in(member.__func__)
+    elif isinstance(member, property):
+        for function in (member.fget, member.fset, member.fdel):
+            yield from functions_in(function)
+    elif isinstance(member, cached_property):
+        yield from functions_in(member.func)
+    else:
+        if isinstance(member, FunctionType):
+            yield member
+        if callable(member) and (inner := getattr(member, "__dict__", {}).get("__wrapped__")):
+            yield from functions_in(inner)
+
+
+def file_of(module: str) -> str | None:
+    """Of a module; None where it is written in C, an empty name for a notebook's or a class without module."""
+    if module == "__main__" or module not in sys.modules:
+        return ""
+    return getattr(sys.modules[module], "__file__", None)
