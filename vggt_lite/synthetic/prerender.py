@@ -1,7 +1,7 @@
 """Scenes rendered ahead: written once to shards on disk, then read at the price of a copy.
 
-A folder holds `index.json` (what was rendered, and how) and files of some hundred scenes each. Images
-are stored as bytes and depths as half floats (0.05 % of the depth); point maps and tracks follow from
+A folder holds `index.json` (what was rendered, and by which code) and files of some hundred scenes each.
+Images are stored as bytes and depths as half floats (0.05 % of the depth); point maps and tracks follow from
 these and the cameras, so they are computed when a batch is made.
 """
 
@@ -16,9 +16,11 @@ from vggt_lite.config import SceneConfig
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.fingerprint import differences, fingerprint
 from vggt_lite.utils.runtime import progress
 
 AT_ONCE = 16  # scenes rendered in one call, to bound the memory
+GENERATOR = ("vggt_lite.synthetic", "vggt_lite.geometry")  # the code that decides what a scene looks like
 
 
 def render_ahead(
@@ -36,7 +38,8 @@ def render_ahead(
     Shards that exist are kept, so a second call finishes what a first one began.
 
     Args:
-        folder: Made if need be. If it holds scenes already, they must come from the same arguments.
+        folder: Made if need be. If it holds scenes already, they must come from the same arguments and the
+            same code of `GENERATOR`.
         config: What the scenes look like.
         num_views: Views along the camera path of each scene.
         size: Height and width, pixels.
@@ -46,7 +49,8 @@ def render_ahead(
         The folder.
 
     Raises:
-        ValueError: A seed is reserved for evaluation, objects move, or the folder holds other scenes.
+        ValueError: A seed is reserved for evaluation, objects move, or the folder holds other scenes; the
+            message says what differs.
     """
     if first_seed < 0 or first_seed + num_scenes > FIRST_EVALUATION_SEED:
         raise ValueError(
@@ -63,13 +67,13 @@ def render_ahead(
     asked = {
         "num_scenes": num_scenes, "num_views": num_views, "size": size, "first_seed": first_seed,
         "shard_scenes": shard_scenes, "scene_config": json.loads(json.dumps(config.to_dict())),
+        "generator": fingerprint(modules=GENERATOR),
     }  # fmt: skip
     index = folder / "index.json"
     if index.exists():
-        there = json.loads(index.read_text(encoding="utf-8"))
-        if differ := [key for key in asked if there.get(key) != asked[key]]:
+        if differ := differences(json.loads(index.read_text(encoding="utf-8")), asked):
             raise ValueError(
-                f"{folder} holds scenes rendered with other {', '.join(differ)}; give another folder."
+                f"{folder} holds other scenes: {'; '.join(differ)}. Give another folder, or delete this one."
             )
     else:
         with atomic_write(index) as path:

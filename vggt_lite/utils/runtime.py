@@ -19,8 +19,19 @@ from tqdm.auto import tqdm
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
-def pick_device() -> torch.device:
-    """The best device at hand: CUDA, then Apple's MPS, then the CPU."""
+def pick_device(device: torch.device | str | None = None) -> torch.device:
+    """`device`, if one can compute on it here; None is the best at hand: CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        ValueError: this machine does not have the device, or it holds no numbers ("meta").
+    """
+    if device is not None:
+        try:
+            torch.empty(1, device=device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            why = str(error).splitlines()[0]
+            raise ValueError(f"device={str(device)!r} cannot compute here ({why}); take cpu.") from error
+        return torch.device(device)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
