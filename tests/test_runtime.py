@@ -195,3 +195,14 @@ def test_memory_of_a_gpu_is_what_is_free_and_what_torch_keeps_in_reserve(monkeyp
 
 def test_memory_here_is_a_sensible_number():
     assert 10_000_000 < runtime.available_memory("cpu") < 10**14
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+
+def test_a_device_that_cannot_compute_is_refused_by_name():
+    assert runtime.pick_device("cpu") == torch.device("cpu")
+    assert runtime.pick_device(torch.device("cpu")).type == "cpu"
+    for name in ("meta", "nonsense"):
+        with pytest.raises(ValueError, match=f"device='{name}' cannot compute here .*take cpu"):
+            runtime.pick_device(name)

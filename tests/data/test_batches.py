@@ -10,7 +10,7 @@ from vggt_lite.data.augment import augment_colors
 from vggt_lite.data.batches import GeneratedScenes, Prefetch, RenderedScenes, choose_views, step_generator
 from vggt_lite.data.tracks_from_depth import tracks_from_depth, visible_by_depth
 from vggt_lite.geometry import project_points
-from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic import generate_scenes, textures
 from vggt_lite.synthetic.prerender import ShardReader, render_ahead
 
 CONFIG = TrainConfig(steps=100, max_images=12, num_tracks=8, augment=0.0)
@@ -55,8 +55,23 @@ def test_what_must_not_be_trained_on_is_refused(folder, tmp_path):
         render_ahead(tmp_path, SceneConfig(), 10, first_seed=999_995)
     with pytest.raises(ValueError, match="moving_objects=0"):
         render_ahead(tmp_path, SceneConfig(moving_objects=1), 10)
-    with pytest.raises(ValueError, match="other num_views"):
+    with pytest.raises(ValueError, match="holds other scenes: num_views was 5, now 6"):
         render_ahead(folder, SceneConfig(), 10, 6, 32, shard_scenes=4)
+
+
+def test_scenes_of_another_generator_are_refused(tmp_path, monkeypatch):
+    def render():
+        return render_ahead(tmp_path, SceneConfig(), 1, 2, 16)
+
+    render()
+    shard = (tmp_path / "scenes_00000.safetensors").read_bytes()
+    real = textures.bricks
+    monkeypatch.setattr(textures, "bricks", lambda seed: real(seed + 1))
+    with pytest.raises(ValueError, match=r"holds other scenes: generator was '\w{12}', now '\w{12}'"):
+        render()
+    monkeypatch.undo()
+    render()
+    assert (tmp_path / "scenes_00000.safetensors").read_bytes() == shard
 
 
 def test_a_batch_depends_on_seed_and_step_alone(folder):
