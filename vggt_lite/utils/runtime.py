@@ -20,7 +20,7 @@ CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def pick_device(device: torch.device | str | None = None) -> torch.device:
-    """`device`, if one can compute on it here; None is the best at hand: CUDA, then Apple's MPS, then the CPU.
+    """`device`, if it can compute here; None is the best at hand: CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         ValueError: this machine does not have the device, or it holds no numbers ("meta").

@@ -107,7 +107,7 @@ def functions_in(member) -> Iterator[FunctionType]:
 
 
 def file_of(module: str) -> str | None:
-    """Of a module; None where it is written in C, an empty name for a notebook's or a class without module."""
+    """Of a module; None where it is written in C, an empty name for a notebook (it has source)."""
     if module == "__main__" or module not in sys.modules:
         return ""
     return getattr(sys.modules[module], "__file__", None)
