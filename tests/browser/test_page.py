@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from vggt_lite.data import normalize_scene
+from vggt_lite.evaluation import bundled_report
+from vggt_lite.evaluation.report_page import write_report_page
 from vggt_lite.inference import Reconstruction
 from vggt_lite.synthetic import generate_scenes
-from vggt_lite.viz import write_html
+from vggt_lite.viz import write_html, write_page
 
 PATIENCE = 120_000  # ms; software WebGL is slow
 SHOWN = "k => document.querySelectorAll('.plot')[k].data[0].x.length"
@@ -43,3 +45,25 @@ def test_slider_and_views_change_the_points_and_both_figures_turn_together(page,
     page.wait_for_function(f"() => ({EYES})().every(x => x === 1.25)", timeout=PATIENCE)
     assert not page.errors, page.errors
     assert not page.outside, page.outside
+
+
+def test_a_report_draws_all_its_figures(page, tmp_path):
+    nano = bundled_report("nano")
+    path = write_report_page({"nano": nano, "again": nano}, tmp_path / "report.html")
+    page.goto(path.as_uri(), timeout=PATIENCE)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.figure')].every(f => f.querySelector('.main-svg .trace'))",
+        timeout=PATIENCE,
+    )
+    assert page.locator(".figure").count() > 5
+    assert not page.errors, page.errors
+    assert not page.outside, page.outside
+
+
+def test_a_page_runs_no_script_but_its_own(page, tmp_path):
+    script = "<script>document.title = 'acted'</script>"
+    handler = "<img src='data:,' onerror='document.title = \"acted\"'>"
+    path = write_page(tmp_path / "page.html", "quiet", [script, handler, "<p id='end'>"])
+    page.goto(path.as_uri(), timeout=PATIENCE)
+    page.locator("#end").wait_for(state="attached")
+    assert page.title() == "quiet"

@@ -7,8 +7,7 @@ import pytest
 
 from vggt_lite.cli.main import main
 from vggt_lite.evaluation import Report, bundled_report
-from vggt_lite.evaluation.report_figures import accuracy, draw_accuracy, draw_scene_spread
-from vggt_lite.evaluation.report_page import write_report_page
+from vggt_lite.evaluation.report_page import accuracy, write_report_page
 
 
 def report(auc=50.0, text="a protocol", **changes) -> Report:
@@ -26,15 +25,25 @@ def report(auc=50.0, text="a protocol", **changes) -> Report:
 def test_the_curve_is_the_share_below_each_degree():
     curve = accuracy(report().histograms["larger"])
     assert curve[:3].tolist() == [50, 75, 75] and curve[28:].tolist() == [75, 100]
-    figure = draw_accuracy({"one": report()})
-    assert [trace.name for trace in figure.data] == ["both within", "rotation within", "direction within"]
-    assert [trace.name for trace in draw_accuracy({"a": report(), "b": report()}).data] == ["a", "b"]
 
 
-def test_scenes_mean_and_interval_are_drawn_where_they_are():
-    dots, mean = draw_scene_spread({"one": report()}, "auc_30", "AUC").data
-    assert list(dots.x) == [49, 50, 51] and dots.text[0] == "g · s-1"
-    assert mean.x == (50,) and 0 < mean.error_x.array[0] <= 1
+def figures_of(reports: dict, folder) -> list[dict]:
+    page = write_report_page(reports, folder / "page.html").read_text(encoding="utf-8")
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+
+
+def test_what_is_drawn_is_what_was_measured(tmp_path):
+    both, rotation, _, spread = figures_of({"one": report(), "two": report(70.0)}, tmp_path)
+    assert [trace["name"] for trace in both["data"]] == ["one", "two"]
+    assert rotation["data"][0]["name"] == "one (0 % beyond 30°)"
+    mean, scenes = spread["data"][:2]
+    assert mean["x"] == [50] and scenes["x"] == [49, 50, 51] and 0 < mean["error_x"]["array"][0] <= 1
+    kinds, *_ = figures_of({"one": report()}, tmp_path)
+    assert [trace["name"] for trace in kinds["data"]] == [
+        "both within",
+        "rotation within",
+        "direction within",
+    ]
 
 
 def test_a_page_shows_all_reports_their_protocols_and_frames_and_fetches_nothing(tmp_path):

@@ -26,7 +26,7 @@ def test_a_page_is_one_file_that_fetches_nothing(scene, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert [p.name for p in path.parent.iterdir()] == ["index.html"]
     own = text.replace(re.search(r"<script>/\*\*.*?</script>", text, re.DOTALL)[0], "")  # without plotly.js
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|fetch\(|http""", own)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)|url\(|@import|fetch\(|https?:""", own)
     assert "<title>A &lt;b&gt; page</title>" in own
     assert text.count("plotly.js v") >= 1 and len(own) < 1_000_000
 

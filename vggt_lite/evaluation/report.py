@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vggt_lite.evaluation.metric_table import ALIGNED_BY, DEPTH_ROWS, rows_of
 from vggt_lite.metrics.intervals import bootstrap_interval, group_mean
 from vggt_lite.pretrained.loading import BUNDLED
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.table import markdown_table
 
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
 
@@ -94,58 +96,76 @@ class Report:
                 f"{path} is no report ({error}): make one with vggt-lite evaluate --out FILE."
             ) from error
 
+    def cell(self, key: str, decimals: int, who: str = "model", interval: bool = False) -> str:
+        """A figure as people read it, its interval in brackets where asked for; – where there is none."""
+        if key not in (figures := getattr(self, who)):
+            return "–"
+        ends = self.interval(key, who) if interval else None
+        between = f" [{ends[0]:.{decimals}f}, {ends[1]:.{decimals}f}]" if ends else ""
+        return f"{figures[key]:.{decimals}f}{between}"
+
     def to_markdown(self) -> str:
         """The protocol in a sentence, then a table: one row per figure, model beside constant.
 
         Depth under other alignments has a table of its own; so have groups of scenes, if there are any.
         """
-        lines = ["| | | model | constant predictor |", "|---|---|---:|---:|"]
-        rows = {key: row for key, row in rows_of(self.protocol).items() if key not in DEPTH_ROWS}
-        for key, (label, direction, decimals) in rows.items():
-            if key in self.model:
-                lines.append(f"| {label} | {direction} | {self._cell(key, decimals)} |")
+        rows = figure_rows([(self, "model"), (self, "constant")], without=DEPTH_ROWS)
+        parts = [self.protocol["text"], markdown_table(("", "", "model", "constant predictor"), rows, "llrr")]
+        parts += [table for table in (self._by_alignment(), self._by_group()) if table]
         made = f"Measured on {self.protocol['hardware']} in {self.protocol['seconds']:.0f} s."
-        tables = [*lines, "", *self._by_alignment(), *self._by_group(rows)]
-        return "\n".join([self.protocol["text"], "", *tables, made]) + "\n"
+        return "\n\n".join([*parts, made]) + "\n"
 
-    def _cell(self, key: str, decimals: int) -> str:
-        """The model's figure and the constant's, as two cells of a table."""
-        return " | ".join(
-            f"{of[key]:.{decimals}f}" if key in of else "–" for of in (self.model, self.constant)
-        )
-
-    def _by_alignment(self) -> list[str]:
+    def _by_alignment(self) -> str:
         """A table of depth under each alignment; none where a report knows the median only."""
         if not self.model.keys() & DEPTH_ROWS.keys():
-            return []
-        lines = ["| depth, aligned by | AbsRel ↓ | constant | within 1.25, % ↑ | constant |"]
-        lines.append("|---|---:|---:|---:|---:|")
+            return ""
+        rows = []
         for name, label in ALIGNED_BY.items():
-            error, share = depth_key("abs_rel", name), depth_key("delta_125", name)
-            if error in self.model:
-                lines.append(f"| {label} | {self._cell(error, 3)} | {self._cell(share, 1)} |")
-        return [*lines, ""]
+            shown = ((depth_key("abs_rel", name), 3), (depth_key("delta_125", name), 1))
+            if shown[0][0] in self.model:
+                cells = [self.cell(*figure, who) for figure in shown for who in ("model", "constant")]
+                rows.append([label, *cells])
+        heads = ("depth, aligned by", "AbsRel ↓", "constant", "within 1.25, % ↑", "constant")
+        return markdown_table(heads, rows, "lrrrr")
 
-    def _by_group(self, rows: dict) -> list[str]:
-        """A second table: one row per group of scenes, where there are several."""
-        groups = list(dict.fromkeys(scene["group"] for scene in self.scenes))
+    def _by_group(self) -> str:
+        """A table with one row per group of scenes, where there are several."""
+        groups: dict[str, list[dict]] = {}
+        for scene in self.scenes:
+            groups.setdefault(scene["group"], []).append(scene)
         if len(groups) < 2:
-            return []
-        keys = [key for key in rows if key in self.model]
-        lines = ["| | scenes | " + " | ".join(rows[key][0] for key in keys) + " |"]
-        lines.append("|---|" + "---:|" * (len(keys) + 1))
-        for group in groups:
-            inside = [scene["model"] for scene in self.scenes if scene["group"] == group]
-            means = [group_mean([figures.get(key) for figures in inside]) for key in keys]
-            cells = [
-                "–" if math.isnan(mean) else f"{mean:.{rows[key][2]}f}"
-                for key, mean in zip(keys, means, strict=True)
-            ]
-            lines.append(f"| {group} | {len(inside)} | " + " | ".join(cells) + " |")
-        return [*lines, ""]
+            return ""
+        known = {key: row for key, row in rows_of(self.protocol).items() if key not in DEPTH_ROWS}
+        known = {key: row for key, row in known.items() if key in self.model}
+        rows = []
+        for group, scenes in groups.items():
+            means = Report.of_scenes(scenes, self.protocol, {})
+            rows.append([group, len(scenes), *(means.cell(key, row[2]) for key, row in known.items())])
+        heads = ["", "scenes", *(row[0] for row in known.values())]
+        return markdown_table(heads, rows, "l" + "r" * (len(heads) - 1))
 
     def __repr__(self) -> str:
         return self.to_markdown()
+
+
+def figure_rows(
+    columns: Sequence[tuple[Report, str]], without: Container[str] = (), intervals: bool = False
+) -> list[list[str]]:
+    """A row for each figure that any report holds: what it is, the better direction, a cell per column.
+
+    Args:
+        columns: (report, "model" or "constant").
+        without: keys to leave out.
+        intervals: whether a model's figure is followed by its interval.
+    """
+    rows: dict[str, tuple] = {}
+    for report, _ in columns:
+        rows |= {key: row for key, row in rows_of(report.protocol).items() if key not in rows}
+    return [
+        [label, direction, *(r.cell(key, decimals, who, intervals and who == "model") for r, who in columns)]
+        for key, (label, direction, decimals) in rows.items()
+        if key not in without and any(key in report.model for report, _ in columns)
+    ]
 
 
 def bundled_report(name: str) -> Report:

@@ -1,34 +1,30 @@
 """One page from one or several evaluation reports: tables, curves, scenes, and what made each number."""
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 
-import plotly.graph_objects as go
+import numpy as np
+from markupsafe import Markup
 
 from vggt_lite.evaluation.metric_table import rows_of
-from vggt_lite.evaluation.report_figures import curves_of, draw_accuracy, draw_pair_errors, draw_scene_spread
-from vggt_lite.viz.html import write_page
+from vggt_lite.evaluation.report import Report, figure_rows
+from vggt_lite.utils.table import html_table
+from vggt_lite.viz import Interval, draw_curves, draw_intervals
+from vggt_lite.viz.html import TEMPLATES, figure_block, write_page
 
 SPREAD = (
     "auc_30", "auc_5", "rotation_deg", "translation_deg", "depth_abs_rel", "depth_overall", "point_overall",
     "point_error", "track_delta", "track_delta_px", "track_aj",
 )  # fmt: skip
-LEGEND = (
-    "↑ more is better, ↓ less is better. In brackets: where 95 % of the means lie when the scenes are drawn "
-    "anew with replacement (bootstrap). “constant” is an answer that never looks at the pictures."
-)
-DIFFERENT = (
-    "These reports were made by different protocols: do not compare their numbers unless you know what "
-    "the difference does. The protocols stand below."
-)
 NOTES = (
     "text", "data", "unit", "num_scenes", "first_seed", "seed", "num_views", "size", "mode", "query_mode",
     "num_tracks", "icp", "batch_size", "scene_config", "weights", "hardware", "seconds", "versions",
 )  # fmt: skip
+MOST_DEGREES = 30  # shown
+KINDS = {"larger": "both within", "rotation": "rotation within", "translation": "direction within"}
 
 
-def write_report_page(reports: Mapping, path: str | Path, title: str = "Evaluation") -> Path:
+def write_report_page(reports: Mapping[str, Report], path: str | Path, title: str = "Evaluation") -> Path:
     """Write the page; one file that needs no network.
 
     Args:
@@ -38,111 +34,117 @@ def write_report_page(reports: Mapping, path: str | Path, title: str = "Evaluati
     """
     if not reports:
         raise ValueError("there is nothing to draw: give at least one report.")
-    parts = [_warning(reports), f'<p class="note">{LEGEND}</p>', comparison_table(reports)]
-    if curves_of(reports):
-        parts += [
-            "<h2>Poses</h2>",
-            _figure(
-                draw_accuracy(reports),
-                "Per cent of pairs of views whose error is below a threshold. The area below a curve up to τ "
-                "degrees is AUC@τ; of several reports the larger of rotation and direction error is drawn.",
-            ),
-        ]
-        for kind in ("rotation", "translation"):
-            said = f"How many pairs of views have which {kind} error, in steps of one degree."
-            parts.append(_figure(draw_pair_errors(reports, kind), said))
-    parts += _scenes(reports) + ["<h2>How each number was made</h2>"]
-    for name, report in reports.items():
-        parts += [f"<h3>{html.escape(name)}</h3>", _protocol(report.protocol)]
-    parts.append(_frames(reports))
-    return write_page(path, title, [part for part in parts if part])
-
-
-def comparison_table(reports: Mapping) -> str:
-    """All figures, a column for each report and one for its constant answer, as an HTML table."""
-    heads, cells = [], []
-    for name, report in reports.items():
-        heads.append(name)
-        cells.append((report.model, report, "model"))
-        if report.constant:
-            heads.append("constant" if len(reports) == 1 else f"{name}: constant")
-            cells.append((report.constant, report, "constant"))
-    rows = {}
-    for report in reports.values():
-        rows |= {key: row for key, row in rows_of(report.protocol).items() if key not in rows}
-    lines = "".join(
-        f"<tr><td>{html.escape(label)} {direction}</td>"
-        + "".join(_cell(figures, report, who, key, decimals) for figures, report, who in cells)
-        + "</tr>"
-        for key, (label, direction, decimals) in rows.items()
-        if any(key in figures for figures, _, _ in cells)
+    body = TEMPLATES.get_template("evaluation/report_page.html").render(
+        reports=reports,
+        different=len({report.protocol["text"] for report in reports.values()}) > 1,
+        table=_figures(reports),
+        sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(reports)}.items(),
+        protocols={name: _protocol(report.protocol) for name, report in reports.items()},
+        scenes={name: _scenes(report) for name, report in reports.items()},
+        drawn=figure_block,
     )
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in heads)
-    return f'<div class="maps"><table class="figures-table"><tr><th></th>{head}</tr>{lines}</table></div>'
+    return write_page(path, title, [body])
 
 
-def _cell(figures: Mapping, report, who: str, key: str, decimals: int) -> str:
-    if key not in figures:
-        return '<td class="number">–</td>'
-    text, interval = f"{figures[key]:.{decimals}f}", None
-    if who == "model":
-        interval = report.interval(key)
-    if interval:
-        low, high = (f"{end:.{decimals}f}" for end in interval)
-        text += f' <span class="note">[{low}, {high}]</span>'
-    return f'<td class="number">{text}</td>'
+def accuracy(histogram: list[int]) -> np.ndarray:
+    """(30,) per cent of pairs with an error below 1, 2, … 30 degrees, from a histogram of a `Report`."""
+    counts = np.asarray(histogram, dtype=float)
+    return 100 * counts.cumsum()[:MOST_DEGREES] / max(counts.sum(), 1)
 
 
-def _warning(reports: Mapping) -> str:
-    texts = {report.protocol["text"] for report in reports.values()}
-    return f"<p><strong>{DIFFERENT}</strong></p>" if len(texts) > 1 else ""
+def _figures(reports: Mapping[str, Report]) -> Markup:
+    """All figures, a column for each report and one for its constant answer."""
+    heads, columns = ["", ""], []
+    for name, report in reports.items():
+        heads += [name, _constant(name, reports)]
+        columns += [(report, "model"), (report, "constant")]
+    return html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns))
 
 
-def _scenes(reports: Mapping) -> list[str]:
-    parts = []
+def _constant(name: str, reports: Mapping) -> str:
+    return "constant" if len(reports) == 1 else f"{name}: constant"
+
+
+def _pose_curves(reports: Mapping[str, Report]) -> list[tuple]:
+    """(figure, what it shows): accuracy over thresholds, then how often which error occurs."""
+    known = {name: report.histograms for name, report in reports.items() if report.histograms}
+    if not known:
+        return []
+    shares = {name: accuracy(histograms["larger"]) for name, histograms in known.items()}
+    if len(known) == 1:
+        (histograms,) = known.values()
+        shares = {label: accuracy(histograms[kind]) for kind, label in KINDS.items()}
+    said = (
+        "Per cent of pairs of views whose error is below a threshold. The area below a curve up to τ degrees "
+        "is AUC@τ; of several reports the larger of rotation and direction error is drawn."
+    )
+    found = [(_curves(shares, "threshold, degrees", range(1, MOST_DEGREES + 1)), said)]
+    for kind in ("rotation", "translation"):
+        shares = {}
+        for name, histograms in known.items():
+            share = 100 * np.asarray(histograms[kind], dtype=float) / max(sum(histograms[kind]), 1)
+            beyond = share[MOST_DEGREES:].sum()
+            shares[f"{name} ({beyond:.0f} % beyond {MOST_DEGREES}°)"] = share[:MOST_DEGREES]
+        said = f"How many pairs of views have which {kind} error, in steps of one degree."
+        found.append((_curves(shares, f"{kind} error, degrees", np.arange(MOST_DEGREES) + 0.5), said))
+    return found
+
+
+def _curves(shares: Mapping[str, np.ndarray], x: str, degrees):
+    records = [
+        {x: degree} | {name: values[k].item() for name, values in shares.items()}
+        for k, degree in enumerate(degrees)
+    ]
+    return draw_curves(records, list(shares), x=x, log=False, ylabel="per cent of pairs")
+
+
+def _spread(reports: Mapping[str, Report]) -> list[tuple]:
+    """(figure, what it shows) for each figure of `SPREAD` that several scenes of a report have."""
+    found = []
     for key in SPREAD:
-        having = [r for r in reports.values() if sum(key in scene["model"] for scene in r.scenes) > 1]
-        if having:
-            label, direction, _ = rows_of(having[0].protocol)[key]
-            said = (
-                f"{label}: each dot is a scene, the diamond their mean with its 95 % interval, the cross the "
-                "constant answer's mean."
-            )
-            parts.append(_figure(draw_scene_spread(reports, key, f"{label} {direction}"), said))
-    return ["<h2>Scene by scene</h2>", *parts] if parts else []
+        rows, axis = {}, ""
+        for name, report in reports.items():
+            values = [scene["model"][key] for scene in report.scenes if key in scene["model"]]
+            if len(values) < 2 or not np.isfinite([*values, report.model.get(key, np.nan)]).all():
+                continue
+            label, direction, decimals = rows_of(report.protocol)[key]
+            axis = axis or f"{label} {direction}"
+            rows[name] = _interval(report, key, "model", values)
+            if np.isfinite(report.constant.get(key, np.nan)):
+                rows[_constant(name, reports)] = _interval(report, key, "constant")
+        if rows:
+            said = f"{axis[:-2]}: means with their 95 % intervals; each ring is a scene."
+            found.append((draw_intervals({"": rows}, axis, number=f".{decimals}f"), said))
+    return found
 
 
-def _protocol(protocol: Mapping) -> str:
-    lines = []
+def _interval(report: Report, key: str, who: str, scenes=()) -> Interval:
+    mean = getattr(report, who)[key]
+    low, high = report.interval(key, who) or (mean, mean)
+    return Interval(mean, min(low, mean), max(high, mean), scenes)
+
+
+def _protocol(protocol: Mapping) -> Markup:
+    rows = []
     for name in NOTES:
         value = protocol.get(name)
-        if value is None:
-            continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {part}" for key, part in value.items())
-        lines.append(f"<tr><td>{name.replace('_', ' ')}</td><td>{html.escape(str(value))}</td></tr>")
-    return f"<table>{''.join(lines)}</table>"
+        if value is not None:
+            rows.append((name.replace("_", " "), value))
+    return html_table(("", ""), rows)
 
 
-def _frames(reports: Mapping) -> str:
-    """The lists of frames, folded away."""
-    parts = []
-    for name, report in reports.items():
-        lines = [
-            f"{scene['group']} {scene['name']}: {', '.join(scene['frames'])}".strip()
-            for scene in report.scenes
-            if scene.get("frames")
-        ]
-        if lines:
-            content = html.escape("\n".join(lines))
-            parts.append(
-                f"<details><summary>frames of {html.escape(name)}</summary><pre>{content}</pre></details>"
-            )
-    return "".join(parts)
-
-
-def _figure(figure: go.Figure, said: str) -> str:
-    """A figure for a page that holds plotly already, with its description for eyes and screen readers."""
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False})
-    text = html.escape(said)
-    return f'<div role="img" aria-label="{text}">{drawn}</div><p class="note">{text}</p>'
+def _scenes(report: Report) -> Markup:
+    """Every scene with the figures of `SPREAD` and its frames."""
+    rows = {
+        key: row for key, row in rows_of(report.protocol).items() if key in SPREAD and key in report.model
+    }
+    cells = [
+        [scene["group"], scene["name"]]
+        + [f"{scene['model'][key]:.{row[2]}f}" if key in scene["model"] else "–" for key, row in rows.items()]
+        + [", ".join(scene.get("frames", ()))]
+        for scene in report.scenes
+    ]
+    heads = ["group", "scene", *(f"{label} {direction}" for label, direction, _ in rows.values()), "frames"]
+    return html_table(heads, cells, "ll" + "r" * len(rows))

@@ -35,7 +35,7 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
     fig = go.Figure(layout=layout(height=320, title={"text": title} if title else None))
     for index, key in enumerate(keys):
         steps, values = curve(records, key, x, smooth)
-        line = {"color": COLORS[index % len(COLORS)], "dash": DASHES[index % len(DASHES)], "width": 2}
+        line = {"color": COLORS[index % len(COLORS)], "dash": DASHES[(index + index // 4) % 4], "width": 2}
         fig.add_trace(go.Scatter(x=steps, y=values.astype(np.float32), name=key, mode="lines", line=line))
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
     fig.update_xaxes(title_text=x, **axis)

@@ -1,12 +1,15 @@
 """A stand-alone page: figures to turn, a confidence slider, pictures and maps. Works offline from a file."""
 
 import base64
+import hashlib
 import html
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 from plotly.colors import sample_colorscale
 from plotly.offline import get_plotlyjs
@@ -20,6 +23,7 @@ from vggt_lite.viz.maps import map_rows
 from vggt_lite.viz.page_parts import SCRIPT, STYLE
 from vggt_lite.viz.scene import draw_scene, frame_of
 
+TEMPLATES = Environment(loader=PackageLoader("vggt_lite", ""), autoescape=True, undefined=StrictUndefined)
 TRUTH_NOTE = "The true surface and cameras, at the same scale. The two figures turn together."
 
 
@@ -46,20 +50,32 @@ def write_html(
 
 
 def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
-    """Write a page from HTML parts (`scene_section`, `metrics_table`, or your own)."""
+    """Write a page from HTML parts (`scene_section`, `metrics_table`, or your own); whole or not at all.
+
+    The page's policy lets the browser run the two scripts of this package and fetch nothing, so that what
+    slips into a part (a file name, a title) cannot act.
+    """
+    plotly = get_plotlyjs()
+    hashes = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (plotly, SCRIPT))
+    scripts = " ".join(f"'sha256-{code}'" for code in hashes)
     colors = ", ".join(sample_colorscale(SEQUENTIAL, 8))
-    text = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{html.escape(title)}</title>\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE.replace('BAR', colors)}</style>\n<script>{get_plotlyjs()}</script>\n</head>\n<body>\n"
-        f"<h1>{html.escape(title)}</h1>\n"
-        + "\n".join(parts)
-        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    text = TEMPLATES.get_template("viz/page.html").render(
+        title=title,
+        policy=f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:",
+        style=Markup(STYLE.replace("BAR", colors)),
+        plotly=Markup(plotly),
+        script=Markup(SCRIPT),
+        parts=map(Markup, parts),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
+
+
+def figure_block(figure, text: str) -> Markup:
+    """A plotly figure for a page, with its description for eyes and screen readers."""
+    template = TEMPLATES.get_template("viz/figure.html")
+    return Markup(template.render(figure=json.loads(figure.to_json()), text=text))
 
 
 def scene_section(scene, truth=None, unit: str = WORLD_UNIT) -> str:

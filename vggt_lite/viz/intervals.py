@@ -93,7 +93,7 @@ def draw_intervals(
             ring = {"color": color, "symbol": "circle-open", "size": 8}
             runs = go.Scatter(
                 x=list(score.runs), y=[place + 0.25] * len(score.runs), mode="markers", marker=ring,
-                hovertemplate=f"%{{x:{number}}}<extra>one run of {label}</extra>",
+                hovertemplate=f"%{{x:{number}}}<extra>one of {label}</extra>",
             )  # fmt: skip
             fig.add_traces([main, runs], rows=1, cols=column)
             if order or column == 1:  # rows in one order are named once

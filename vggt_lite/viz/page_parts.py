@@ -18,7 +18,8 @@ pre { padding: .7em 1em; border: 1px solid #757575; border-radius: 6px; overflow
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: 4px 14px 4px 0; text-align: left; border-bottom: 1px solid #75757566; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.maps { overflow-x: auto; } .maps td, .maps th { border: 0; padding: 2px 4px 2px 0; font-weight: normal; }
+.wide, .maps { overflow-x: auto; } .wide td.number { white-space: nowrap; }
+.maps td, .maps th { border: 0; padding: 2px 4px 2px 0; font-weight: normal; }
 .maps img { width: 168px; display: block; image-rendering: pixelated; }
 .maps img.photo { image-rendering: auto; }
 .bar { width: 120px; height: 10px; background: linear-gradient(to right, BAR); }
@@ -96,6 +97,10 @@ function setUp(block) {
   })));
   count();
 }
+document.querySelectorAll('.figure').forEach(block => {
+  const {data, layout} = JSON.parse(block.querySelector('script').textContent);
+  Plotly.newPlot(block.firstElementChild, data, layout, {responsive: true, displaylogo: false});
+});
 // A figure is built when it comes into sight: each one costs WebGL memory and time.
 const watcher = new IntersectionObserver(entries => entries.forEach(entry => {
   if (entry.isIntersecting) { watcher.unobserve(entry.target); setUp(entry.target); }
