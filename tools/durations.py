@@ -9,11 +9,8 @@ what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on an idl
 """
 
 import json
-import os
 import re
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -22,9 +19,9 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 import nbformat  # noqa: E402
-from nbclient import NotebookClient  # noqa: E402
 
 from tasks import SMALL  # noqa: E402
+from tools import nb  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
 from vggt_lite.utils.files import atomic_write  # noqa: E402
 from vggt_lite.utils.table import markdown_table  # noqa: E402
@@ -32,7 +29,7 @@ from vggt_lite.utils.table import markdown_table  # noqa: E402
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
 TABLE = re.compile(r"(<!-- durations: begin -->\n).*?(<!-- durations: end -->)", re.DOTALL)
-MODES = {"fast": SMALL, "full": {"VGGT_LITE_QUIET": "1"}}
+MODES = {"fast": SMALL, "full": nb.FULL}
 # A last cell of our own: the most memory the kernel held, in megabytes.
 PEAK = """import resource, sys
 unit = 1_000_000 if sys.platform == "darwin" else 1_000
@@ -47,20 +44,11 @@ def measure(name: str) -> dict:
     """Seconds and peak memory of one notebook in both modes."""
     found = {}
     for mode, environment in MODES.items():
-        with tempfile.TemporaryDirectory() as folder:
-            left_over = shutil.ignore_patterns("outputs")  # of an earlier run, which would shorten this one
-            shutil.copytree(ROOT / "notebooks", Path(folder) / "notebooks", ignore=left_over)
-            (Path(folder) / "data").symlink_to(ROOT / "data", target_is_directory=True)
-            notebook = nbformat.read(Path(folder) / "notebooks" / f"{name}.ipynb", as_version=4)
-            notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
-            client = NotebookClient(
-                notebook, timeout=1800, resources={"metadata": {"path": f"{folder}/notebooks"}}
-            )
-            kernel = {key: value for key, value in os.environ.items() if key not in SMALL}
-            kernel |= {"PYTHONPATH": str(ROOT), **environment}
-            started = time.monotonic()
-            client.execute(env=kernel)
-            seconds = time.monotonic() - started
+        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
+        started = time.monotonic()
+        nb.execute(notebook, environment)
+        seconds = time.monotonic() - started
         peak = int(notebook.cells[-1].outputs[0].text)
         found[mode] = {"seconds": round(seconds, 1), "peak_mb": peak}
         print(f"{name} {mode}: {seconds:.0f} s, {peak} MB", flush=True)

@@ -9,17 +9,20 @@ photographs, where there is a PREFIX_photographs.json. `… tables FOLDER/tiny` 
 
 import json
 import sys
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
-from vggt_lite.config import SceneConfig
-from vggt_lite.evaluation import Report
-from vggt_lite.research.presets import PRESETS
-from vggt_lite.training.log import read_log, seconds_of
-from vggt_lite.utils.table import markdown_table
-from vggt_lite.viz import preview_curves
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when run as a script
+
+from tools import stills  # noqa: E402
+from vggt_lite.config import SceneConfig  # noqa: E402
+from vggt_lite.evaluation import Report  # noqa: E402
+from vggt_lite.research.presets import PRESETS  # noqa: E402
+from vggt_lite.training.log import read_log, seconds_of  # noqa: E402
+from vggt_lite.utils.table import markdown_table  # noqa: E402
+from vggt_lite.viz import draw_curves  # noqa: E402
+from vggt_lite.viz.style import small_png  # noqa: E402
 
 TERMS = ("camera", "depth", "point", "matching")
 POSE = ("camera/translation", "camera/rotation", "camera/fov")
@@ -75,17 +78,16 @@ def main(run: str, prefix: str) -> None:
     records = gather(Path(run))
     text = "".join(json.dumps(record) + "\n" for record in records)
     Path(f"{prefix}_log.jsonl").write_text(text, encoding="utf-8")
-    size = (720, 260)
     curves = [
-        preview_curves(records, TERMS, x="total", smooth=3, ylabel="loss", size=size),
-        preview_curves(records, POSE, x="total", smooth=3, ylabel="pose", size=size),
-        preview_curves(records, HELD_OUT, x="total", log=False, ylabel="held out", size=size),
+        draw_curves(records, TERMS, x="total", smooth=3, ylabel="loss"),
+        draw_curves(records, POSE, x="total", smooth=3, ylabel="pose"),
+        draw_curves(records, HELD_OUT, x="total", log=False, ylabel="held out"),
     ]
-    picture = Image.new("RGB", (size[0], len(curves) * size[1]), "white")
-    for row, png in enumerate(curves):
-        part = Image.open(BytesIO(png)).convert("RGBA")
-        picture.paste(part, (0, row * size[1]), part)
-    picture.quantize(64).save(f"{prefix}_curves.png", optimize=True)
+    parts = stills.draw([json.loads(figure.to_json()) for figure in curves])
+    picture = Image.new("RGB", (parts[0].width, sum(part.height for part in parts)), "white")
+    for row, part in enumerate(parts):
+        picture.paste(part, (0, row * part.height), part)
+    Path(f"{prefix}_curves.png").write_bytes(small_png(picture))
 
     preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
     text = readme.read_text(encoding="utf-8")

@@ -2,11 +2,10 @@
 
 `lab` serves a copy of `notebooks/`, so a test may run and save what it likes; `page` is a fresh tab in
 headless Chromium that cannot reach anything outside this machine. Without a Chromium the tests are
-skipped, or fail if VGGT_LITE_REQUIRE_BROWSER is set (as `.ci/run` does). CHROMIUM=/path names a binary,
-SHOTS=/folder keeps a screenshot of every test.
+skipped, or fail if VGGT_LITE_REQUIRE_BROWSER is set (as `.ci/run` does). SHOTS=/folder keeps a screenshot of
+every test.
 """
 
-import importlib.util
 import os
 import secrets
 import shutil
@@ -21,23 +20,9 @@ from typing import NamedTuple
 import pytest
 
 from tasks import SMALL
+from tools.stills import CHROMIUM, FLAGS, missing
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-# Software WebGL (SwiftShader), and none of the background traffic of a desktop browser.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]
 # Lab keeps cells that are scrolled away out of the page, and shows news: both confuse a test.
 LAB_SETTINGS = {
     "notebook-extension/tracker": '{"windowingMode": "none"}',
@@ -51,15 +36,6 @@ class Lab(NamedTuple):
     url: str
     token: str
     folder: Path  # its root: holds notebooks/ (a copy) and data/ (a link)
-
-
-def missing() -> str | None:
-    """Why browser tests cannot run here, or None."""
-    if not CHROMIUM:
-        return "no Chromium found: apt-get install chromium, or set CHROMIUM=/path/to/chrome"
-    if not importlib.util.find_spec("playwright"):
-        return "playwright is not installed: pip install -e '.[browser]'"
-    return None
 
 
 def pytest_collection_modifyitems(items):

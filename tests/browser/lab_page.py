@@ -60,3 +60,11 @@ def number_of_colors(plot) -> int:
     """How many colours a drawn plot shows: an empty canvas has a handful."""
     picture = Image.open(io.BytesIO(plot.screenshot(timeout=PATIENCE))).convert("RGB").resize((200, 140))
     return len(picture.getcolors(200 * 140))
+
+
+def assert_no_upload(page) -> None:
+    """No figure on the page offers to send itself to plotly's servers."""
+    buttons = page.locator(".modebar-btn")
+    titles = buttons.evaluate_all("all => all.map(button => button.getAttribute('data-title'))")
+    assert any("png" in title.lower() for title in titles), "there is no figure with buttons to look at"
+    assert not [title for title in titles if "Share" in title]

@@ -5,7 +5,7 @@ import json
 from tests.browser.lab_page import PATIENCE, cells_with, open_notebook, run_all, write_notebook
 
 # The lesson's own cells, and only those that the slider needs.
-NEEDED = ["from vggt_lite.layers import", "def similarity(", "viz.show_with_sliders("]
+NEEDED = ["from vggt_lite.model import", "def similarity(", "viz.show_with_sliders("]
 FIGURE = ".jp-OutputArea:has(.vggt-frequency) .js-plotly-plot"
 # Values of a heat map travel as typed arrays (rows in one piece) or as lists of rows: read both.
 VALUES = """() => {

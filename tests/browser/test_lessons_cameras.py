@@ -9,7 +9,7 @@ from tests.browser.lab_page import PATIENCE, open_notebook, run_all, write_noteb
 CODE = """
 import torch
 from vggt_lite import viz
-from vggt_lite.scenes import generate_scenes
+from vggt_lite.synthetic import generate_scenes
 
 scene = generate_scenes(1_000_002, 1, 2, 48, 64, num_tracks=20).apply(lambda x: x[0])
 views = viz.Epipolar(scene.images, scene.cam_from_world, scene.intrinsics, scene.depth)

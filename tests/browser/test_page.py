@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.browser.lab_page import assert_no_upload
 from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.report_page import write_report_page
@@ -43,6 +44,7 @@ def test_slider_and_views_change_the_points_and_both_figures_turn_together(page,
     turn = "camera => Plotly.relayout(document.querySelector('.plot'), {'scene.camera': camera})"
     page.evaluate(turn, camera)
     page.wait_for_function(f"() => ({EYES})().every(x => x === 1.25)", timeout=PATIENCE)
+    assert_no_upload(page)
     assert not page.errors, page.errors
     assert not page.outside, page.outside
 

@@ -1,6 +1,13 @@
 """Notebook 00 as a newcomer meets it: JupyterLab, Run All, move the slider, the figure changes."""
 
-from tests.browser.lab_page import PATIENCE, clear_outputs, number_of_colors, open_notebook, run_all
+from tests.browser.lab_page import (
+    PATIENCE,
+    assert_no_upload,
+    clear_outputs,
+    number_of_colors,
+    open_notebook,
+    run_all,
+)
 
 # The first live figure: its points, which the kernel replaces when a control moves.
 CONTROLS = ".jp-OutputArea:has(.vggt-confidence)"
@@ -34,5 +41,6 @@ def test_every_cell_runs_and_the_slider_changes_the_figure(page, lab):
     page.wait_for_function(f"before => ({COUNT})() < before", arg=before, timeout=PATIENCE)
     assert "95 %" in slider.inner_text()
     assert page.evaluate(COUNT) > 0
+    assert_no_upload(page)
     assert not page.errors, page.errors
     assert not page.outside, page.outside

@@ -157,9 +157,10 @@ def test_curves_are_means_over_seeds():
     assert curves(runs, "point_error") == [{"step": 1, "base": 2.0, "other": 5.0}]
 
 
-def test_the_report_has_setting_table_and_picture(finished, tmp_path):
+def test_the_report_has_setting_table_and_curves(finished, tmp_path):
     path = write_report(compare(finished[1]), tmp_path / "report.md", "Points", "Are points needed?")
     text = path.read_text(encoding="utf-8")
     assert "{'point_weight': 0.0}" in text and "4 steps of 4 images" in text and "Seeds 0, 1" in text
-    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
-    assert "| without points | 2 |" in text and "](report.png)" in text
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert '"name":"without points"' in page and "mean over seeds" in page
+    assert "| without points | 2 |" in text and "](report.html)" in text

@@ -1,13 +1,10 @@
 """Calibration: one scale on both axes, the line of true claims through its corners, no zeros."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from vggt_lite.viz import draw_calibration, preview_calibration
+from vggt_lite.viz import draw_calibration
 from vggt_lite.viz.calibration import points_of, span_of, ticks
 
 CLAIMED, FOUND = torch.tensor([0.1, 0.02, 0.05]), torch.tensor([0.2, 0.02, 0.05])
@@ -38,16 +35,10 @@ def test_what_a_logarithm_cannot_show_is_refused():
     with pytest.raises(ValueError, match="above 0"):
         draw_calibration({"a": (CLAIMED, 0 * FOUND)}, "m")
     with pytest.raises(ValueError, match="series"):
-        preview_calibration({}, "m")
+        draw_calibration({}, "m")
 
 
-def test_figures_are_light_readable_and_differ_with_what_they_show():
-    one, two = {"a": (CLAIMED, FOUND)}, {"a": (CLAIMED, FOUND), "b": (CLAIMED, 2 * FOUND)}
-    figure = draw_calibration(two, "m")
+def test_it_is_readable_in_light_and_dark_and_series_differ_by_more_than_colour():
+    figure = draw_calibration({"a": (CLAIMED, FOUND), "b": (CLAIMED, 2 * FOUND)}, "m")
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
     assert len({trace.marker.symbol for trace in figure.data[1:]}) == 2
-    stills = [preview_calibration(one, "m"), preview_calibration(two, "m")]
-    for still in stills:
-        image = Image.open(io.BytesIO(still))
-        assert image.format == "PNG" and min(image.size) > 80 and len(still) < 40_000
-    assert stills[0] != stills[1]

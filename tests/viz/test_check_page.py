@@ -15,7 +15,7 @@ from vggt_lite.data.scene_check import Readings, check_readings
 from vggt_lite.geometry import invert_rigid
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz.check_page import Checked, check_section, drawable_views, mistake_in, write_check_page
-from vggt_lite.viz.repaint import WRONG, repainted, thinned
+from vggt_lite.viz.warp import WRONG, repainted, thinned
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,13 @@
 """The training dashboard: terms that come later, one range for both depths, throttled drawing."""
 
-import io
-import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from vggt_lite.viz import Dashboard, draw_dashboard, preview_dashboard
-from vggt_lite.viz.dashboard import charts_to_draw, flat_records
+from vggt_lite.viz import Dashboard, draw_dashboard
+from vggt_lite.viz.show import PLOTLY
 
 RECORDS = [
     {"step": 1, "camera": 0.4, "norm/aggregator": 3.0},
@@ -26,8 +24,9 @@ def test_what_the_log_holds_is_drawn_and_what_it_lacks_is_left_out():
     figure = draw_dashboard(RECORDS, CHARTS, *SCENE, title="after 3 steps")
     drawn = {trace.name: (tuple(trace.x), tuple(np.round(trace.y, 3))) for trace in figure.data if trace.name}
     assert drawn["camera"] == ((1, 2), (0.4, 0.2)) and drawn["depth error"][0] == (1, 2)
-    assert "point" not in drawn and set(drawn) == {"camera", "norm/aggregator", "depth error"}
-    assert charts_to_draw(flat_records(RECORDS), CHARTS)["loss"] == ["camera"]
+    assert drawn["point"] == ((), ())
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert named == ["camera", "norm/aggregator", "depth error"]
 
 
 def test_both_depths_share_the_range_of_the_truth():
@@ -37,22 +36,20 @@ def test_both_depths_share_the_range_of_the_truth():
     assert 1 < figure.layout.coloraxis.cmin < figure.layout.coloraxis.cmax < 2
 
 
-def test_the_still_is_small_and_changes_with_the_run():
-    first, later = (preview_dashboard(records, CHARTS, *SCENE) for records in ([], RECORDS))
-    assert len(later) < 60_000 and first != later
-    assert Image.open(io.BytesIO(later)).size[0] > 500
-
-
-def test_it_draws_no_more_often_than_asked_and_ends_with_the_live_figure(tmp_path, monkeypatch):
-    shown = []
-    log = tmp_path / "log.jsonl"
-    log.write_text("".join(json.dumps(line) + "\n" for line in RECORDS))
-    board = Dashboard(log, CHARTS, alt="Losses fall.", seconds=1000)
-    monkeypatch.setattr(board, "_put", lambda bundle, picture: shown.append(bundle))
+def test_it_draws_no_more_often_than_asked_and_in_one_place(monkeypatch):
+    records, shown, replaced = list(RECORDS[:1]), [], []
+    handle = SimpleNamespace(update=lambda bundle, raw: replaced.append(bundle))
+    monkeypatch.setattr("IPython.display.display", lambda x, **_: shown.append(x) or handle)
+    board = Dashboard(lambda: records, CHARTS, alt="Losses fall.", seconds=1000)
     with pytest.raises(ValueError, match="nothing to show"):
         board.finish()
-    assert board.update(*SCENE) and not board.update(*SCENE)
+    assert board.update(*SCENE)
+    records += RECORDS[1:]
+    assert not board.update(*SCENE)
+    assert len(board.widget.data[0].x) == 1
     board.finish()
-    assert [bool(bundle) for bundle in shown] == [False, True]
+    assert tuple(board.widget.data[0].x) == (1, 2) and "after 3 steps" in board.widget.layout.title.text
+    assert len(shown) == 2 and len(replaced) == 1  # a figure and its caption; then the figure once more
+    assert replaced[0][PLOTLY]["layout"]["title"]["text"] == "after 3 steps"
     with pytest.raises(ValueError, match="alt is empty"):
-        Dashboard(log, CHARTS, alt=" ")
+        Dashboard(lambda: records, CHARTS, alt=" ")

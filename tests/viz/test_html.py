@@ -1,15 +1,17 @@
 """The stand-alone page: one file, nothing fetched, nothing broken by odd names."""
 
 import base64
+import io
 import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vggt_lite.viz import Cloud, metrics_table, write_html
-from vggt_lite.viz.html import scene_section
+from vggt_lite.viz.html import maps_table, scene_section
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +33,13 @@ def test_a_page_is_one_file_that_fetches_nothing(scene, tmp_path):
     assert text.count("plotly.js v") >= 1 and len(own) < 1_000_000
 
 
+def test_no_figure_of_a_page_has_a_button_that_uploads_it(scene, tmp_path):
+    text = write_html(scene, tmp_path / "index.html").read_text(encoding="utf-8")
+    script = text[text.rindex("<script>") :]
+    assert 'const CONFIG = {"showSendToCloud": false' in script
+    assert script.count("newPlot(") == script.count("layout, CONFIG)") > 0
+
+
 def test_names_cannot_break_the_page(section):
     outside = section.split("<script")[0] + section.split("</script>")[1]  # plotly escapes its own labels
     assert "<b>" not in outside
@@ -48,6 +57,25 @@ def test_the_points_of_the_page_are_the_points_of_the_scene(section, scene):
     np.testing.assert_array_equal(rank, np.floor(cloud.rank[shown]))  # whole per cent: the slider's steps
     assert rank.min() < 5 and rank.max() > 95
     assert figures[0]["data"][0]["x"] == []
+
+
+def test_a_page_says_that_it_draws_a_sample_and_of_how_many_points(scene, monkeypatch):
+    text = scene_section(scene)
+    packed = data_of(text)["figures"][0]["clouds"]["depth"]
+    assert "a sample of" not in text and packed["total"] == 3 * 24 * 32
+    monkeypatch.setenv("VGGT_LITE_MAX_POINTS", "100")
+    assert "a sample of 100 of 2,304 points" in scene_section(scene)
+
+
+def test_padding_is_clear_in_every_map(scene):
+    valid = scene.valid.clone()
+    valid[:, :5] = False
+    table = maps_table(replace(scene, valid=valid))
+    pictures = re.findall(r'<img alt="(\w+) of view 1" src="data:image/png;base64,([^"]+)"', table)
+    assert [name for name, _ in pictures] == ["depth", "confidence"]
+    for _, data in pictures:
+        alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))[..., 3]
+        assert (alpha[:5] == 0).all() and (alpha[5:] == 255).all()
 
 
 def test_truth_gets_a_figure_of_its_own_in_the_same_frame(section, scene):

@@ -1,15 +1,13 @@
-"""Maps, tracks and curves: panels with units, and pictures that say the same without plotly."""
+"""Maps, tracks and curves: panels with units, and colours that compare."""
 
-import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from vggt_lite.viz import draw_curves, draw_maps, draw_tracks, preview_curves, preview_maps, preview_tracks
-from vggt_lite.viz.look import as_pictures, colorize
+from vggt_lite.viz import draw_curves, draw_maps, draw_tracks
 from vggt_lite.viz.maps import map_rows
+from vggt_lite.viz.style import as_pictures, colorize
 
 
 def test_depth_and_true_depth_share_one_colour_range():
@@ -70,19 +68,6 @@ def test_curves_follow_the_log_and_a_wrong_name_is_answered_with_the_right_ones(
         draw_curves(records, ["losss"])
 
 
-def test_every_panel_has_a_still_picture_that_is_small(scene):
-    records = [{"step": step, "loss": 10.0 / step} for step in range(1, 50)]
-    stills = (
-        preview_maps(scene.images, scene.depth, scene.depth, scene.depth_conf, scene.depth * 0.1),
-        preview_tracks(scene.images, scene.tracks, scene.track_visibility),
-        preview_curves(records, ["loss"], title="loss"),
-    )
-    for still in stills:
-        image = Image.open(io.BytesIO(still))
-        assert image.format == "PNG" and min(image.size) > 50
-        assert len(still) < 100_000
-
-
 def test_figures_are_readable_in_light_and_dark(scene):
     records = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 0.5}]
     figures = (
@@ -93,17 +78,3 @@ def test_figures_are_readable_in_light_and_dark(scene):
     for figure in figures:
         layout = json.loads(figure.to_json())["layout"]
         assert layout["paper_bgcolor"] == "rgba(0,0,0,0)" and layout["font"]["color"] == "#757575"
-
-
-def test_what_is_clear_stays_clear_in_a_picture_of_few_colours():
-    from io import BytesIO
-
-    from PIL import Image
-
-    from vggt_lite.viz.look import small_png
-
-    picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
-    picture.paste((200, 30, 30, 255), (0, 0, 4, 8))
-    again = Image.open(BytesIO(small_png(picture))).convert("RGBA")
-    assert again.getpixel((6, 4))[3] == 0
-    assert again.getpixel((1, 4)) == (200, 30, 30, 255)

@@ -1,13 +1,10 @@
 """Patches and token colours: lines fall between patches, colours mean what the words say."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from vggt_lite.viz import draw_patches, draw_tokens, filter_sheet, pca_colors, preview_patches, preview_tokens
+from vggt_lite.viz import draw_patches, draw_tokens, filter_sheet, pca_colors
 from vggt_lite.viz.patches import hatch, patch_lines
 
 
@@ -72,15 +69,3 @@ def test_filters_stand_row_by_row_and_zero_is_grey():
     assert sheet.shape == (4, 6, 3)
     assert (sheet[2:, :2] == [255, 128, 128]).all()
     assert (sheet[:2] == 128).all()
-
-
-def test_still_pictures_are_small_pngs():
-    images = random(2, 3, 48, 64)
-    stills = (
-        preview_patches(images, 8, ["one", "two"], [None, np.zeros((48, 64), bool)]),
-        preview_tokens(images, {"tokens": random(2, 6, 8, 3)}),
-    )
-    for still in stills:
-        picture = Image.open(io.BytesIO(still))
-        assert picture.format == "PNG" and min(picture.size) > 50
-        assert len(still) < 60_000

@@ -1,12 +1,9 @@
 """Clouds, cameras and the 3-D figure: what is shown, and that it stands upright and to scale."""
 
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
-from vggt_lite.viz import Cameras, Cloud, draw_scene, preview_scene
+from vggt_lite.viz import Cameras, Cloud, draw_scene
 
 
 def many_points(count: int) -> Cloud:
@@ -14,10 +11,6 @@ def many_points(count: int) -> Cloud:
     colors = rng.integers(0, 256, (count, 3)).astype(np.uint8)
     points = rng.normal(size=(count, 3)).astype(np.float32)
     return Cloud(points, colors, rng.random(count).astype(np.float32), np.arange(count) % 4)
-
-
-def picture(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
 
 def test_a_percentile_hides_exactly_the_least_trusted_points():
@@ -103,28 +96,3 @@ def test_a_cloud_without_any_point_is_refused_in_words(scene):
     empty = type(scene)(**{**vars(scene), "valid": scene.valid & False})
     with pytest.raises(ValueError, match="no finite point"):
         Cloud.each(empty)
-
-
-def test_the_still_preview_shows_points_and_cameras_on_a_clear_ground(scene):
-    points = picture(preview_scene(Cloud.of(scene)))
-    both = picture(preview_scene(Cloud.of(scene), Cameras.of(scene)))
-    assert points.shape == (340, 520, 4)
-    assert 0.02 < (points[..., 3] > 0).mean() < 0.9
-    blue = np.abs(both[..., :3].astype(int) - (0x00, 0x72, 0xB2)).sum(-1) < 30
-    assert blue[both[..., 3] > 0].sum() > 50
-
-
-def test_the_still_preview_is_upright(scene):
-    """The same points, moved along −y (up), must appear higher in the picture."""
-    cloud = many_points(400)
-    cloud.points[:200, 1] -= 6
-    red = np.where(np.arange(400)[:, None] < 200, (255, 0, 0), (0, 0, 255)).astype(np.uint8)
-    image = picture(preview_scene(Cloud(cloud.points, red, cloud.confidence, cloud.view)))
-    rows = np.arange(len(image))[:, None]
-    is_red, is_blue = image[..., 0] > 200, (image[..., 2] > 200) & (image[..., 0] < 60)
-    is_red &= image[..., 2] < 60
-    assert (rows * is_red).sum() / is_red.sum() < (rows * is_blue).sum() / is_blue.sum()
-
-
-def test_the_preview_is_small_enough_to_be_committed(scene):
-    assert len(preview_scene(Cloud.of(scene), Cameras.of(scene))) < 40_000

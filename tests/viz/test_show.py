@@ -1,13 +1,15 @@
 """Figures in notebooks: one bundle for everyone, words required, controls that redraw quickly."""
 
+import sys
 import time
 from dataclasses import replace
 
 import numpy as np
+import plotly.io
 import pytest
 import torch
 
-from vggt_lite.viz import Cameras, Cloud, SceneControls, draw_scene, preview_scene, show, show_reconstruction
+from vggt_lite.viz import Cameras, Cloud, SceneControls, Sliders, draw_scene, show, show_reconstruction
 
 
 @pytest.fixture
@@ -28,20 +30,38 @@ def test_a_figure_without_words_is_refused(scene, alt):
             show_reconstruction(scene, alt=alt)
 
 
-def test_one_bundle_serves_lab_github_and_screen_readers(scene, displayed):
-    cloud = Cloud.of(scene)
-    show(draw_scene(cloud), alt="A room.", preview=preview_scene(cloud))
+PLOTLY, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widget-view+json"
+
+
+def test_a_figure_is_shown_live_and_in_words_and_the_caption_stands_below(scene, displayed):
+    show(draw_scene(Cloud.of(scene)), alt="A room.")
     figure, caption = displayed
-    assert set(figure) == {"application/vnd.plotly.v1+json", "image/png", "text/plain"}
-    assert figure["text/plain"] == "A room."
-    assert caption == "*A room.*"
+    assert set(figure) == {PLOTLY, "text/plain"}  # with a picture Lab would show that, and no live figure
+    assert figure["text/plain"] == "A room." and caption == "*A room.*"
 
 
-def test_a_reconstruction_shows_widgets_a_still_picture_and_words(scene, displayed):
+def test_a_reconstruction_is_shown_with_widgets_and_with_the_figure_to_make_a_still_of(scene, displayed):
     scene.show()
     widget, caption = displayed
-    assert set(widget) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}
-    assert "3 numbered pyramids" in caption
+    assert set(widget) == {WIDGET, PLOTLY, "text/plain"}
+    assert len(widget[PLOTLY]["data"]) == 3 and "3 numbered pyramids" in caption
+
+
+def test_where_there_are_no_widgets_the_figure_is_shown_alone(scene, displayed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    scene.show()
+    assert set(displayed[0]) == {PLOTLY, "text/plain"}
+
+
+def test_no_figure_of_a_notebook_has_a_button_that_uploads_it(scene, displayed, monkeypatch):
+    show(draw_scene(Cloud.of(scene)), alt="A room.")
+    assert displayed[0][PLOTLY]["config"]["showSendToCloud"] is False
+    for widgets in (SceneControls(scene), Sliders(lambda k: draw_scene(Cloud.of(scene)), {"k": [1]})):
+        assert widgets.figure._config["showSendToCloud"] is False
+    monkeypatch.setenv("PLOTLY_RENDERER", "notebook_connected")  # a web build
+    monkeypatch.setattr(plotly.io.renderers, "default", "notebook_connected")
+    show(draw_scene(Cloud.of(scene)), alt="A room.")
+    assert '"showSendToCloud": false' in displayed[2]["text/html"]
 
 
 def test_drawing_is_a_pure_function_of_the_controls(scene):

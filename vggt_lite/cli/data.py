@@ -40,7 +40,7 @@ def run_scenes(args) -> None:
     from vggt_lite.data import write_scene
     from vggt_lite.synthetic import generate_scenes
     from vggt_lite.synthetic.prerender import render_ahead
-    from vggt_lite.viz.sheet import write_sheet
+    from vggt_lite.viz.contact_sheet import write_sheet
 
     config = VARIED_SCENES if args.varied else SceneConfig()
     if args.what != "sheet":  # training makes the tracks of stored scenes from depth, as if nothing moved

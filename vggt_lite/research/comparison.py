@@ -134,15 +134,15 @@ def curves(runs: list[dict], key: str) -> list[dict]:
 def write_report(
     comparison: Comparison, path: Path | str, title: str, question: str, keys: tuple[str, ...] = SHOWN
 ) -> Path:
-    """One page of Markdown, with the curves of the first key as a picture beside it.
+    """One page of Markdown, and beside it a page with the curves of the first key.
 
     Args:
-        path: Ends in .md; the picture gets the same name with .png.
+        path: Ends in .md; the page with the curves gets the same name with .html.
         title: Of the page.
         question: What was changed and why: a sentence or two of yours.
         keys: Scores to show, the most important one first.
     """
-    from vggt_lite.viz import preview_curves
+    from vggt_lite.viz import draw_curves, figure_block, write_page
 
     path, runs = Path(path), comparison.runs
     recipe, first = runs[0]["recipe"], keys[0]
@@ -150,10 +150,9 @@ def write_report(
     minutes = mean(run["seconds"] for run in runs) / 60
     drawn = [name for name in variants if comparison.values(first, name)]
     label, better, _ = row(first)
-    options = {"log": False, "ylabel": f"{label} {better}", "size": (760, 300)}
-    picture = path.with_suffix(".png")
-    with atomic_write(picture) as temporary:
-        temporary.write_bytes(preview_curves(curves(runs, first), drawn, **options))
+    fig = draw_curves(curves(runs, first), drawn, log=False, ylabel=f"{label} {better}")
+    said = f"{label} of every variant against training steps, mean over seeds."
+    page = write_page(path.with_suffix(".html"), title, [figure_block(fig, said)])
     changes = {run["variant"]: run["changes"] for run in runs}
     listed = [f"- *{name}*: {changes[name] or 'the recipe as it is'}" for name in variants]
     setting = (
@@ -165,9 +164,9 @@ def write_report(
     text = [
         f"# {title}", question, "## Setting", setting, "\n".join(listed), "## What came out",
         comparison.to_markdown(keys).strip(),
-        f"![{label} of every variant against training steps, mean over seeds.]({picture.name})",
         "Differences are paired by seed. *Beyond the spread of seeds*: the 95 % interval of the mean "
         "difference (Student's t) leaves out zero. Of twenty differences that mean nothing, one passes.",
+        f"[{said}]({page.name})",
     ]  # fmt: skip
     with atomic_write(path) as temporary:
         temporary.write_text("\n\n".join(text) + "\n", encoding="utf-8")

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
+from vggt_lite.viz.style import COLORS, GRID, layout
 
 Bars = Mapping[str, Mapping[str, float]]  # name of a bar → name of a piece → its length
 GREY = "#9A9A9A"  # the piece after those with a colour of their own
@@ -57,33 +56,3 @@ def draw_bars(bars: Bars, unit: str, number: str = ".3g") -> go.Figure:
     legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     fig.update_layout(showlegend=len(names) > 1, legend=legend, margin={"b": 45, "r": 60})
     return fig
-
-
-def preview_bars(bars: Bars, unit: str, number: str = ".3g", width: int = 560) -> bytes:
-    """PNG bytes of `draw_bars`."""
-    names, rows = pieces_of(bars), list(bars)
-    font = ImageFont.load_default(12)
-    left = 14 + max(int(font.getlength(row)) for row in rows)
-    top, step, right = 28 if len(names) > 1 else 8, 26, width - 58
-    picture = Image.new("RGBA", (width, top + step * len(rows) + 24), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(picture)
-    if len(names) > 1:
-        x = left
-        for index, piece in enumerate(names):
-            pen.rectangle([x, 6, x + 11, 17], fill=(*COLORS, GREY)[index])
-            pen.text((x + 16, 5), printable(piece), fill=TEXT, font=font)
-            x += 34 + int(font.getlength(piece))
-    longest = max(sum(bars[row].values()) for row in rows) or 1.0
-    for line, row in enumerate(rows):
-        y, edge = top + step * line, float(left)
-        pen.text((left - 8, y + 9), printable(row), fill=TEXT, font=font, anchor="rm")
-        for index, piece in enumerate(names):
-            length = bars[row].get(piece, 0) / longest * (right - left)
-            if length >= 0.5:
-                pen.rectangle([edge, y, max(edge, edge + length - 1), y + 18], fill=(*COLORS, GREY)[index])
-            edge += length
-        pen.text((edge + 6, y + 9), f"{sum(bars[row].values()):{number}}", fill=TEXT, font=font, anchor="lm")
-    pen.text(
-        ((left + right) / 2, top + step * len(rows) + 10), printable(unit), fill=TEXT, font=font, anchor="mm"
-    )
-    return small_png(picture)

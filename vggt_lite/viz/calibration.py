@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, as_array, layout, small_png
+from vggt_lite.viz.style import COLORS, GRID, TEXT, as_array, layout
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 Series = Mapping[str, tuple[object, object]]  # name → (claimed, found), each (K,)
@@ -71,37 +70,3 @@ def ticks(low: float, high: float) -> list[float]:
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     every = (float(f"{digit}e{power}") for power in powers for digit in (1, 2, 5))
     return [tick for tick in every if low <= tick <= high]
-
-
-def preview_calibration(series: Series, unit: str, size: tuple[int, int] = (460, 330)) -> bytes:
-    """PNG bytes of `draw_calibration`."""
-    points = points_of(series)
-    low, high = span_of(points)
-    left, top, right, bottom = 58, 26, size[0] - 12, size[1] - 40
-    picture = Image.new("RGBA", size, (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-
-    def place(x, y):
-        share = np.log(np.stack([x, y], -1) / low) / np.log(high / low)
-        return np.stack([left + share[..., 0] * (right - left), bottom - share[..., 1] * (bottom - top)], -1)
-
-    for tick in ticks(low, high):
-        x, y = place(tick, tick)
-        pen.line([x, top, x, bottom], fill="#CCCCCC")
-        pen.line([left, y, right, y], fill="#CCCCCC")
-        pen.text((x, bottom + 9), f"{tick:g}", fill=TEXT, font=font, anchor="mm")
-        pen.text((left - 5, y), f"{tick:g}", fill=TEXT, font=font, anchor="rm")
-    stops = place(*[np.geomspace(low, high, 60)] * 2)
-    for start, end in list(zip(stops[:-1], stops[1:], strict=True))[::2]:
-        pen.line([*start, *end], fill=TEXT, width=2)
-    for index, (name, pairs) in enumerate(points.items()):
-        where, color = place(*pairs.T), COLORS[index]
-        pen.line(where.ravel().tolist(), fill=color, width=2)
-        for x, y in where:
-            box = [x - 4, y - 4, x + 4, y + 4]
-            (pen.ellipse, pen.rectangle)[index % 2](box, fill=color)
-        pen.text((left + 8, top + 6 + 15 * index), name, fill=color, font=font)
-    pen.text((4, 6), f"found error ({unit})", fill=TEXT, font=font)
-    words = f"claimed error ({unit}); dashed: as claimed"
-    pen.text(((left + right) / 2, size[1] - 12), words, fill=TEXT, font=font, anchor="mm")
-    return small_png(picture)

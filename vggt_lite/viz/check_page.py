@@ -15,11 +15,11 @@ from vggt_lite.data.consistency_check import Geometry, Mistake, likely_mistake, 
 from vggt_lite.data.scene_check import Readings
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.html import figures_block, maps_table, write_page
-from vggt_lite.viz.look import small_png
-from vggt_lite.viz.repaint import Thinned, repainted, thinned
-from vggt_lite.viz.reprojection import preview_residuals
+from vggt_lite.viz.html import figure_block, figures_block, maps_table, write_page
+from vggt_lite.viz.reprojection import draw_residuals
 from vggt_lite.viz.scene import draw_scene
+from vggt_lite.viz.style import small_png
+from vggt_lite.viz.warp import Thinned, repainted, thinned
 
 MOST_SCENES = 12  # on one page
 MOST_VIEWS = 8  # of a scene whose pictures and points are drawn
@@ -205,9 +205,8 @@ def _sightings(scene: Thinned, which: list[int], mistake: Mistake | None) -> str
             world = places(geometry, scene.seen)[few]
             pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
             drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
-            png = preview_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
-            data = base64.b64encode(png).decode()
-            parts.append(f'<p><img alt="{what}, {kind}" src="data:image/png;base64,{data}"></p>')
+            fig = draw_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
+            parts.append(figure_block(fig, f"{what}, {kind}"))
     parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
     return "".join(parts)
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
-from vggt_lite.viz.look import as_array, max_points
+from vggt_lite.viz.style import as_array, max_points
 
 
 @dataclass(frozen=True, eq=False)

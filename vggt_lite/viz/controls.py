@@ -5,10 +5,9 @@ from functools import cached_property
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.look import WORLD_UNIT
-from vggt_lite.viz.preview import preview_scene
 from vggt_lite.viz.scene import draw_scene, frame_of, point_trace
-from vggt_lite.viz.show import require_alt, show, show_bundle
+from vggt_lite.viz.show import live_widget, show_controls
+from vggt_lite.viz.style import WORLD_UNIT
 
 SOURCE_NAMES = {"point_map": "point map", "depth": "depth + camera"}
 PERCENTILES = range(0, 100, 5)
@@ -28,13 +27,6 @@ class SceneControls:
         self.cameras = Cameras.of(scene)
         self.clouds = Cloud.each(scene)
 
-    def arguments(self, percentile: float = 0, source: str | None = None, views=None) -> dict:
-        """What `draw_scene` and `preview_scene` draw for one position of the controls."""
-        return {
-            "cloud": self.clouds[source or next(iter(self.clouds))], "cameras": self.cameras,
-            "true_cameras": self.true_cameras, "percentile": percentile, "views": views, "unit": self.unit,
-        }  # fmt: skip
-
     def draw(self, percentile: float = 0, source: str | None = None, views=None) -> go.Figure:
         """The figure for one position of the controls.
 
@@ -43,12 +35,13 @@ class SceneControls:
             source: "point_map" or "depth"; None is the first that the scene has.
             views: Whose points to show, counted from 0; None shows all.
         """
-        return draw_scene(**self.arguments(percentile, source, views))
+        cloud = self.clouds[source or next(iter(self.clouds))]
+        return draw_scene(cloud, self.cameras, self.true_cameras, percentile, views, unit=self.unit)
 
     @cached_property
     def figure(self) -> go.FigureWidget:
         """The live figure."""
-        return go.FigureWidget(self.draw())
+        return live_widget(self.draw())
 
     @cached_property
     def box(self):
@@ -89,8 +82,6 @@ class SceneControls:
 def show_reconstruction(scene, *, alt: str | None = None, true_cameras=None, unit: str = WORLD_UNIT) -> None:
     """Show a `Reconstruction` in a notebook: turn it, hide what is uncertain, choose views and source.
 
-    Where widgets cannot run (GitHub, print) a still picture and the caption remain.
-
     Args:
         scene: The reconstruction.
         alt: Caption and screen-reader text; None writes a plain one.
@@ -98,14 +89,8 @@ def show_reconstruction(scene, *, alt: str | None = None, true_cameras=None, uni
         unit: What 1.0 means on the axes.
     """
     controls = SceneControls(scene, true_cameras, unit)
-    alt = require_alt(describe(scene) if alt is None else alt)
-    preview = preview_scene(**controls.arguments())
-    try:
-        bundle = controls.box._repr_mimebundle_()
-    except ImportError:  # no ipywidgets or anywidget: a figure one can still turn
-        show(controls.draw(), alt=alt, preview=preview)
-        return
-    show_bundle({k: v for k, v in bundle.items() if "widget" in k}, alt, preview)
+    alt = describe(scene) if alt is None else alt
+    show_controls(lambda: controls.box, controls.draw(), alt=alt)
 
 
 def describe(scene) -> str:

@@ -4,19 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import (
+from vggt_lite.viz.style import (
     COLORS,
     SEQUENTIAL,
     TEXT,
     as_array,
     as_pictures,
-    colorize,
     data_uri,
     layout,
-    small_png,
 )
 
 PANEL = 200  # pixels of a view's width in a live figure
@@ -144,69 +141,3 @@ def _traces(marks: Marks, view: int) -> list[go.Scatter]:
     track |= {"customdata": names[1], "hovertemplate": hover}
     marks = ((true, truth), (at, track))
     return [lines, *(go.Scatter(x=p[:, 0], y=p[:, 1], mode="markers", **look, **off) for p, look in marks)]
-
-
-def preview_track_errors(images, tracks, truth, visible=None, truly_visible=None, width: int = 140) -> bytes:
-    """PNG bytes of `draw_track_errors`; each view is `width` pixels wide."""
-    return small_png(
-        _sheet(as_pictures(images), None, Marks.of(tracks, truth, visible, truly_visible), [], width)
-    )
-
-
-def preview_correlation(
-    images, maps, tracks, truth, truly_visible=None, radius=None, unit="correlation", limits=None, width=140
-) -> bytes:
-    """PNG bytes of `draw_correlation`."""
-    marks, maps, pictures = _single(tracks, truth, truly_visible), as_array(maps), as_pictures(images)
-    low, high = limits or (float(maps.min()), float(maps.max()))
-    boxes = windows(marks, pictures[0].shape, maps.shape, radius)
-    sheet = _sheet(pictures, [colorize(m, low, high) for m in maps], marks, boxes, width)
-    text = f"{unit}: {low:.2g} (dark) to {high:.2g} (yellow)"
-    ImageDraw.Draw(sheet).text((4, sheet.height - 15), text, fill=TEXT, font=ImageFont.load_default(11))
-    return small_png(sheet, colors=256)
-
-
-def _sheet(pictures, maps, marks: Marks, boxes, width: int) -> Image.Image:
-    """Views side by side, maps under them, a legend at the bottom."""
-    height = round(width * pictures[0].shape[0] / pictures[0].shape[1])
-    rows, scale, font = 1 if maps is None else 2, width / pictures[0].shape[1], ImageFont.load_default(11)
-    size = (len(pictures) * (width + 4), 16 + (height + 20) * rows)
-    sheet = Image.new("RGBA", size, (0, 0, 0, 0))
-    for view, picture in enumerate(pictures):
-        for row, tile in enumerate([picture] if maps is None else [picture, maps[view]]):
-            panel = Image.fromarray(tile).convert("RGBA").resize((width, height), Image.Resampling.NEAREST)
-            pen = ImageDraw.Draw(panel)
-            if row and boxes:
-                pen.rectangle([scale * side for side in boxes[view]], outline="white", width=2)
-            _marks(pen, marks, view, scale)
-            sheet.paste(panel, (view * (width + 4), 16 + row * (height + 4)))
-        place = (view * (width + 4) + width / 2, 8)
-        ImageDraw.Draw(sheet).text(place, f"view {view + 1}", fill=TEXT, font=font, anchor="mm")
-    pen, x, y = ImageDraw.Draw(sheet), 8.0, 16 + (height + 4) * rows + 7
-    for index, name in enumerate(LEGEND):
-        _dot(pen, x, y, TEXT, index == 0) if index < 2 else _cross(pen, x, y, TEXT, index == 2, core=TEXT)
-        pen.text((x + 8, y), name, fill=TEXT, font=font, anchor="lm")
-        x += 24 + font.getlength(name)
-    return sheet
-
-
-def _marks(pen, marks: Marks, view: int, scale: float) -> None:
-    at, true = marks.tracks[view] * scale, marks.truth[view] * scale
-    for n in range(len(at)):
-        color = COLORS[n % len(COLORS)]
-        pen.line([*at[n].tolist(), *true[n].tolist()], fill="white", width=1)
-        _cross(pen, *true[n].tolist(), color, marks.truly_visible[view, n])
-        _dot(pen, *at[n].tolist(), color, marks.visible[view, n])
-
-
-def _dot(pen, x: float, y: float, color: str, filled: bool) -> None:
-    box = (x - 4, y - 4, x + 4, y + 4)
-    rim = {"outline": "white", "width": 1} if filled else {"outline": color, "width": 2}
-    pen.ellipse(box, fill=color if filled else None, **rim)
-
-
-def _cross(pen, x: float, y: float, color: str, upright: bool, r: float = 4, core="white") -> None:
-    arms = ((r, 0), (0, r)) if upright else ((r, r), (r, -r))
-    for fill, thick in ((color, 5 if core == "white" else 2), (core, 2)):
-        for dx, dy in arms:
-            pen.line([x - dx, y - dy, x + dx, y + dy], fill=fill, width=thick)

@@ -1,10 +1,9 @@
-"""Training curves, from the records that `vggt_lite.training.log.read_log` returns."""
+"""Curves, from records such as the lines of a training log."""
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
+from vggt_lite.viz.style import COLORS, GRID, TEXT, layout
 
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -26,7 +25,7 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
     """Terms of a training log against steps; colour and dash differ from term to term.
 
     Args:
-        records: What `read_log` returned.
+        records: One dictionary for each place on the horizontal axis, such as the lines of a training log.
         keys: Names of the terms to draw.
         x: The record's field on the horizontal axis.
         smooth: Average over so many records.
@@ -39,39 +38,6 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
         fig.add_trace(go.Scatter(x=steps, y=values.astype(np.float32), name=key, mode="lines", line=line))
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
     fig.update_xaxes(title_text=x, **axis)
-    fig.update_yaxes(title_text=ylabel, type="log" if log else "linear", **axis)
+    fig.update_yaxes(title_text=ylabel, type="log" if log else "linear", tickformat="~g", **axis)
     fig.update_layout(showlegend=True, margin={"l": 60, "b": 45})
     return fig
-
-
-def preview_curves(
-    records, keys, x="step", smooth=1, log=True, title=None, ylabel="loss", size=(520, 260)
-) -> bytes:
-    """PNG bytes of `draw_curves`."""
-    curves = [curve(records, key, x, smooth) for key in keys]
-    scale = (lambda v: np.log10(np.maximum(v, 1e-12))) if log else np.asarray
-    every_x = np.concatenate([c[0] for c in curves])
-    every_y = scale(np.concatenate([c[1] for c in curves]))
-    left, top, right, bottom = 60, 24, size[0] - 10, size[1] - 34
-    picture = Image.new("RGBA", size, (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-
-    def place(values, low, high, start, end):
-        return start + (values - low) / max(high - low, 1e-12) * (end - start)
-
-    for value in np.linspace(every_y.min(), every_y.max(), 4):
-        y = place(value, every_y.min(), every_y.max(), bottom, top)
-        pen.line([left, y, right, y], fill="#BBBBBB")
-        pen.text((left - 5, y), f"{10**value if log else value:.3g}", fill=TEXT, font=font, anchor="rm")
-    legend = max(left + 6, 16 + int(font.getlength(printable(ylabel))))
-    for index, (key, (steps, values)) in enumerate(zip(keys, curves, strict=True)):
-        px = place(steps, every_x.min(), every_x.max(), left, right)
-        py = place(scale(values), every_y.min(), every_y.max(), bottom, top)
-        color = COLORS[index % len(COLORS)]
-        pen.line(np.stack([px, py], 1).ravel().tolist(), fill=color, width=2)
-        pen.text((legend, 4), key, fill=color, font=font)
-        legend += max(110, 14 + int(font.getlength(key)))
-    label = f"{x}: {every_x.min():g} to {every_x.max():g}"
-    pen.text(((left + right) / 2, size[1] - 14), label, fill=TEXT, font=font, anchor="mm")
-    pen.text((4, 4), printable(ylabel), fill=TEXT, font=font)
-    return small_png(picture)

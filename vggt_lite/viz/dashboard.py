@@ -1,20 +1,15 @@
 """A training one can watch: losses, gradient norms, and one held-out scene getting better."""
 
-import base64
-import io
-import json
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.training.log import read_log
-from vggt_lite.viz.curves import DASHES, curve, preview_curves
-from vggt_lite.viz.look import (
+from vggt_lite.viz.curves import DASHES, curve
+from vggt_lite.viz.show import display_bundle, live_widget, redraw, require_alt, widget_form
+from vggt_lite.viz.style import (
     COLORS,
     GRID,
     SEQUENTIAL,
@@ -22,13 +17,9 @@ from vggt_lite.viz.look import (
     WORLD_UNIT,
     as_array,
     as_pictures,
-    colorize,
     data_uri,
     layout,
-    printable,
-    small_png,
 )
-from vggt_lite.viz.show import PLOTLY, require_alt
 
 Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the log it draws
 
@@ -36,12 +27,6 @@ Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the lo
 def flat_records(records: Sequence[dict]) -> list[dict]:
     """The lines of a log; what `watch` returned stands beside the step instead of in a dictionary."""
     return [{**line, **line.get("watch", {})} for line in records]
-
-
-def charts_to_draw(records: Sequence[dict], charts: Charts) -> dict[str, list[str]]:
-    """The charts with those of their terms that at least one line of the log carries."""
-    known = {key for line in records for key, value in line.items() if isinstance(value, (int, float))}
-    return {title: [key for key in keys if key in known] for title, keys in charts.items()}
 
 
 def depth_limits(true_depth) -> tuple[float, float]:
@@ -57,15 +42,15 @@ def draw_dashboard(
     """Three or so charts of a training log, one below the other; beside them a held-out view.
 
     Args:
-        records: What `read_log` returned; what a `watch` function returned counts as terms, too.
-        charts: Title of each chart → terms to draw; terms the log does not know (yet) are left out.
+        records: The lines of a training log; what a `watch` function returned counts as terms, too.
+        charts: Title of each chart → terms to draw; those the log does not know (yet) are empty lines.
         image: The held-out view, (3, H, W) or (H, W, 3).
         true_depth, depth: (H, W) z of that view, true and predicted, in one unit.
         title: Text above the figure, such as the step.
         log: Logarithmic vertical axes.
     """
     records = flat_records(records)
-    charts = charts_to_draw(records, charts)
+    known = {key for line in records for key, value in line.items() if isinstance(value, (int, float))}
     rows = max(3, len(charts))
     titles = [text for row in range(rows) for text in (_title(charts, row), _panel_name(row))]
     fig = make_subplots(
@@ -74,12 +59,12 @@ def draw_dashboard(
     )  # fmt: skip
     for row, keys in enumerate(charts.values(), start=1):
         for index, key in enumerate(keys):
-            steps, values = curve(records, key)
+            steps, values = curve(records, key) if key in known else (np.zeros(0), np.zeros(0))
             line = {"color": COLORS[index % len(COLORS)], "dash": DASHES[index % len(DASHES)], "width": 2}
             fig.add_trace(
                 go.Scatter(
                     x=steps, y=values.astype(np.float32), name=key, mode="lines", line=line,
-                    legend=f"legend{row}",
+                    legend=f"legend{row}", showlegend=key in known,
                 ),
                 row,
                 1,
@@ -87,7 +72,7 @@ def draw_dashboard(
         top = fig.layout[f"yaxis{2 * row - 1}"].domain[1]
         place = {"x": 0.66, "xanchor": "right", "y": top, "yanchor": "top", "font": {"size": 11}}
         fig.update_layout({f"legend{row}": {**place, "bgcolor": "rgba(0,0,0,0)"}})
-        ticks = {"type": "log", "dtick": "D2"} if log else {"type": "linear"}  # 1, 2, 5, 10, …
+        ticks = {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}  # 1, 2, 5, 10, …
         fig.update_yaxes(ticks, row=row, col=1)
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
     for row in range(1, rows + 1):
@@ -115,44 +100,6 @@ def draw_dashboard(
     return fig
 
 
-def preview_dashboard(
-    records: Sequence[dict], charts: Charts, image, true_depth, depth, title: str = "", log: bool = True
-) -> bytes:
-    """PNG bytes of `draw_dashboard`; quick enough to be drawn anew every second."""
-    records = flat_records(records)
-    charts = charts_to_draw(records, charts)
-    font, head, tile, wide, gap = ImageFont.load_default(12), 26, 150, 430, 22
-    rows = max(3, len(charts))
-    sheet = Image.new("RGBA", (wide + tile + 70, head + rows * (tile + gap)), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-    pen.text((8, 4), printable(title), fill=TEXT, font=ImageFont.load_default(14))
-    for row, (name, keys) in enumerate(charts.items()):
-        top = head + row * (tile + gap)
-        pen.text((8, top), printable(name), fill=TEXT, font=font)
-        if keys:
-            chart = preview_curves(records, keys, log=log, ylabel="", size=(wide, tile))
-            sheet.alpha_composite(Image.open(io.BytesIO(chart)).convert("RGBA"), (0, top + 15))
-    low, high = depth_limits(true_depth)
-    panels = [as_pictures([image])[0], *(colorize(as_array(d), low, high) for d in (true_depth, depth))]
-    for row, panel in enumerate(panels):
-        top = head + row * (tile + gap)
-        pen.text((wide + 8, top), _panel_name(row), fill=TEXT, font=font)
-        side = tile - 2
-        size = (side, round(side * panel.shape[0] / panel.shape[1]))
-        picture = Image.fromarray(panel).convert("RGBA").resize(size, Image.Resampling.NEAREST)
-        sheet.paste(picture, (wide + 8, top + 17))
-    ramp = np.linspace(high, low, 2 * tile)[:, None].repeat(9, 1)
-    left, top = wide + tile + 12, head + tile + gap + 17
-    sheet.paste(Image.fromarray(colorize(ramp, low, high)), (left, top))
-    for text, at, anchor in (
-        (f"{high:.2g}", top, "la"),
-        ("depth", top + tile, "lm"),
-        (f"{low:.2g}", top + 2 * tile, "ld"),
-    ):
-        pen.text((left + 13, at), text, fill=TEXT, font=font, anchor=anchor)
-    return small_png(sheet)
-
-
 def _title(charts: Charts, row: int) -> str:
     return list(charts)[row] if row < len(charts) else ""
 
@@ -162,59 +109,52 @@ def _panel_name(row: int) -> str:
 
 
 class Dashboard:
-    """A figure in a notebook that is drawn anew while a training runs; `update` it from `watch`.
+    """A figure in a notebook that changes while a training runs; `update` it from `watch`.
 
-    While it runs a still picture is replaced, at most every `seconds`; `finish` leaves the live figure.
     Every value drawn comes from the log, so after an interruption a new dashboard shows all of the run.
 
     Args:
-        log: The run's `log.jsonl`.
+        read: Returns the records of the run's log, for example `lambda: read_log(folder / "log.jsonl")`.
         charts: Title of each chart → terms of the log.
         alt: What the figure shows and what to notice, one sentence.
         seconds: Least time between two drawings; 0 draws at each update.
     """
 
-    def __init__(self, log: Path | str, charts: Charts, *, alt: str, seconds: float = 2.0) -> None:
-        self.log, self.charts, self.alt, self.seconds = Path(log), charts, require_alt(alt), seconds
+    def __init__(
+        self, read: Callable[[], Sequence[dict]], charts: Charts, *, alt: str, seconds: float = 2.0
+    ) -> None:
+        self.read, self.charts, self.alt, self.seconds = read, charts, require_alt(alt), seconds
         self.drawn = -np.inf  # when
-        self.handle = None
-        self.latest = None  # arguments of the last drawing
+        self.handle = self.widget = None
+        self.latest = None  # (image, true depth, depth) of the last update
 
     def update(self, image, true_depth, depth) -> bool:
         """Draw anew, unless the last drawing is too young. Returns whether it drew."""
         self.latest = (image, true_depth, depth)
         if time.monotonic() - self.drawn < self.seconds:
             return False
-        records = read_log(self.log)
-        self._put({}, preview_dashboard(records, self.charts, *self.latest, self._step(records)))
-        self.drawn = time.monotonic()
+        self._draw()
         return True
 
     def finish(self) -> None:
-        """Put the live figure in the picture's place.
+        """Draw the last update, however young the last drawing is; a saved notebook shows this one.
 
         Raises:
-            ValueError: nothing was ever drawn.
+            ValueError: there was no update.
         """
         if self.latest is None:
             raise ValueError("there is nothing to show yet: call update(image, true_depth, depth) first.")
-        records = read_log(self.log)
-        arguments = (records, self.charts, *self.latest, self._step(records))
-        live = {PLOTLY: json.loads(draw_dashboard(*arguments).to_json())}
-        self._put(live, preview_dashboard(*arguments))
+        fig = self._draw()
+        display_bundle(widget_form(self.widget, fig), self.alt, self.handle)
 
-    @staticmethod
-    def _step(records: Sequence[dict]) -> str:
-        return f"after {records[-1]['step']:,} steps" if records else "before the first step"
-
-    def _put(self, bundle: dict, picture: bytes) -> None:
-        """Show the figure, or replace the one that is there."""
-        from IPython.display import Markdown, display
-
-        bundle = {**bundle, "image/png": base64.b64encode(picture).decode(), "text/plain": self.alt}
-        how = {"raw": True, "metadata": {"image/png": {"alt": self.alt}}}
-        if self.handle is None:
-            self.handle = display(bundle, display_id=True, **how)
-            display(Markdown(f"*{self.alt}*"))
+    def _draw(self) -> go.Figure:
+        records = self.read()
+        title = f"after {records[-1]['step']:,} steps" if records else "before the first step"
+        fig = draw_dashboard(records, self.charts, *self.latest, title)
+        if self.widget is None:
+            self.widget = live_widget(fig)
+            self.handle = display_bundle(widget_form(self.widget, fig), self.alt)
         else:
-            self.handle.update(bundle, **how)
+            redraw(self.widget, fig)
+        self.drawn = time.monotonic()
+        return fig

@@ -16,10 +16,10 @@ from vggt_lite.geometry import (
     project_points,
     transform_points,
 )
-from vggt_lite.viz.look import COLORS, TEXT, small_png
-from vggt_lite.viz.reprojection import picture_row, picture_sheet
-from vggt_lite.viz.show import require_alt, show, show_bundle
+from vggt_lite.viz.reprojection import picture_row
+from vggt_lite.viz.show import show_controls
 from vggt_lite.viz.sliders import Sliders
+from vggt_lite.viz.style import COLORS
 
 SAME_DEPTH = 0.03  # relative: a surface this close to the expected depth is taken for the same one
 GUESSES = 24  # positions of the depth slider
@@ -124,36 +124,6 @@ def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match
     return fig.update_layout(title={"text": epipolar_title(views, x, y, match), "font": {"size": 14}})
 
 
-def preview_epipolar(
-    views: Epipolar, x: float, y: float, guess: float = 0.0, match: bool = False, width: int = 230
-) -> bytes:
-    """PNG bytes of `draw_epipolar`; each view `width` pixels wide."""
-    sheet, pen, places = picture_sheet(views.images, views.titles, width)
-    segments, diamonds, rings, seen = _geometry(views, x, y, guess, match)
-
-    def mark(view: int, place, radius: int, **look) -> None:
-        left, top, zoom = places[view]
-        if (
-            np.isfinite(place).all()
-            and (0 <= place).all()
-            and place[0] < views.size[1]
-            and place[1] < views.size[0]
-        ):
-            u, v = left + zoom * place[0], top + zoom * place[1]
-            pen.ellipse([u - radius, v - radius, u + radius, v + radius], **look)
-
-    mark(0, np.array([x, y]), 6, fill=COLORS[1], outline="white", width=2)
-    for view, segment in enumerate(segments, start=1):
-        left, top, zoom = places[view]
-        if np.isfinite(segment).all():
-            pen.line((segment * zoom + (left, top)).ravel().tolist(), fill=COLORS[1], width=3)
-        mark(view, diamonds[view], 5, fill=COLORS[3], outline="white", width=2)
-        mark(view, rings[view], 9, outline="white", width=5)
-        mark(view, rings[view], 8, outline=COLORS[0] if seen[view] else TEXT, width=3)
-    pen.text((2, 2), epipolar_title(views, x, y, match), fill=TEXT, font_size=12)
-    return small_png(sheet, colors=256)
-
-
 def epipolar_title(views: Epipolar, x: float, y: float, match: bool) -> str:
     """The chosen pixel; with the truth, how far the true match lies from the line."""
     text = f"point ({x:g}, {y:g}) of {views.titles[0]}"
@@ -205,20 +175,12 @@ class EpipolarControls(Sliders):
             self.sliders["y"].value = int(points.ys[0]) + 0.5
 
 
-def show_epipolar(views: Epipolar, *, alt: str, start: tuple[float, float], **still) -> None:
-    """Show `draw_epipolar` in a notebook with controls; a still picture where widgets cannot run.
+def show_epipolar(views: Epipolar, *, alt: str, start: tuple[float, float]) -> None:
+    """Show `draw_epipolar` in a notebook with controls.
 
     Args:
         views: Pictures and cameras.
         alt: What the figure shows and what to notice, one sentence.
         start: (x, y) to begin with, pixels of the first view.
-        still: `guess` and `match` of the still picture.
     """
-    alt = require_alt(alt)
-    preview = preview_epipolar(views, *start, **still)
-    try:
-        bundle = EpipolarControls(views, start).box._repr_mimebundle_()
-    except ImportError:  # no ipywidgets or anywidget: the figure alone
-        show(draw_epipolar(views, *start, **still), alt=alt, preview=preview)
-        return
-    show_bundle({key: value for key, value in bundle.items() if "widget" in key}, alt, preview)
+    show_controls(lambda: EpipolarControls(views, start).box, draw_epipolar(views, *start), alt=alt)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.look import COLORS, TEXT, WORLD_UNIT, layout, printable, small_png
 from vggt_lite.viz.scene import camera_traces, point_trace, scene_layout
+from vggt_lite.viz.style import COLORS, WORLD_UNIT, layout
 
 TRAIL = COLORS[3]
 FRUSTUM = 0.3  # how far a frustum reaches, as a share of the cameras' extent
@@ -77,61 +76,3 @@ def draw_frusta(
             ],
         ),
     )  # fmt: skip
-
-
-def wedges(cameras: Cameras, depth: float) -> np.ndarray:
-    """Frusta seen from above: centre, left and right edge at half height, as (S, 3, 2) of x and z."""
-    frusta = cameras.frusta(depth)  # (S, 5, 3): centre, corners clockwise from top left
-    left, right = (frusta[:, 1] + frusta[:, 4]) / 2, (frusta[:, 2] + frusta[:, 3]) / 2
-    return np.stack([frusta[:, 0], left, right], axis=1)[..., [0, 2]]
-
-
-def preview_frusta(
-    path: Sequence[Cameras], true_cameras: Cameras, names: Sequence[str], size: int = 150
-) -> bytes:
-    """PNG bytes: the cameras of every step from above, side by side; the true ones dashed.
-
-    Args:
-        path, true_cameras: As for `draw_frusta`.
-        names: What each step is called.
-        size: Pixels of a panel's side.
-    """
-    trails(path)  # the same cameras at every step, or an error
-    size_of_wedge = FRUSTUM * extent_of(*path, true_cameras)
-    drawn = [wedges(cameras, size_of_wedge) for cameras in (true_cameras, *path)]
-    corners = np.concatenate([wedge.reshape(-1, 2) for wedge in drawn])
-    low, high = corners.min(0), corners.max(0)
-    font, margin, top = ImageFont.load_default(12), 14, 20
-    zoom = (size - 2 * margin) / float((high - low).max())
-    height = 2 * margin + round(zoom * float(high[1] - low[1]))
-    sheet = Image.new("RGBA", (len(path) * size, top + height + 18), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-
-    def place(points: np.ndarray, panel: int) -> np.ndarray:
-        x, z = np.moveaxis((points - (low + high) / 2) * zoom, -1, 0)
-        return np.stack([(panel + 0.5) * size + x, top + height / 2 - z], -1)  # z, forward, goes up
-
-    for panel, name in enumerate(names):
-        pen.text(((panel + 0.5) * size, 10), printable(name), fill=TEXT, font=font, anchor="mm")
-        for wedge in place(drawn[0], panel):
-            _outline(pen, wedge, COLORS[1], dashed=True)
-        for number, wedge in zip(path[panel].numbers, place(drawn[panel + 1], panel), strict=True):
-            _outline(pen, wedge, COLORS[0], dashed=False)
-            at = tuple(wedge[0] + (0, 8))
-            pen.text(
-                at, str(number), fill=COLORS[0], font=font, anchor="mm", stroke_width=1, stroke_fill="white"
-            )
-    words = "from above: x to the right, z (forward) up; predicted solid, true dashed"
-    pen.text(
-        (sheet.width / 2, sheet.height - 8), words, fill=TEXT, font=ImageFont.load_default(11), anchor="mm"
-    )
-    return small_png(sheet)
-
-
-def _outline(pen: ImageDraw.ImageDraw, corners: np.ndarray, color: str, dashed: bool) -> None:
-    """A triangle (3, 2) in pixels."""
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        pieces = max(2, int(np.hypot(*(end - start)) / 3)) if dashed else 1
-        stops = np.linspace(start, end, pieces + 1)
-        for a, b in list(zip(stops[:-1], stops[1:], strict=True))[::2]:
-            pen.line([*a, *b], fill=color, width=2)

@@ -18,10 +18,19 @@ from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.table import html_table
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SOURCE_NAMES, describe
-from vggt_lite.viz.look import SEQUENTIAL, WORLD_UNIT, as_pictures, colorize, data_uri, small_png, thin
 from vggt_lite.viz.maps import map_rows
 from vggt_lite.viz.page_parts import SCRIPT, STYLE
 from vggt_lite.viz.scene import draw_scene, frame_of
+from vggt_lite.viz.style import (
+    SEQUENTIAL,
+    WORLD_UNIT,
+    as_array,
+    as_pictures,
+    colorize,
+    data_uri,
+    small_png,
+    thin,
+)
 
 TEMPLATES = Environment(loader=PackageLoader("vggt_lite", ""), autoescape=True, undefined=StrictUndefined)
 TRUTH_NOTE = "The true surface and cameras, at the same scale. The two figures turn together."
@@ -148,7 +157,8 @@ def _packed(cloud: Cloud) -> dict:
     index, scale = cloud.palette
     axes = {axis: text(cloud.points[shown, i], "<f4") for i, axis in enumerate("xyz")}
     bytes_ = {"color": index[shown], "rank": cloud.rank[shown], "view": cloud.view[shown]}
-    return {**axes, **{name: text(values, "u1") for name, values in bytes_.items()}, "scale": scale}
+    packed = {name: text(values, "u1") for name, values in bytes_.items()}
+    return {**axes, **packed, "scale": scale, "total": len(cloud)}
 
 
 def maps_table(scene, truth=None, unit: str = WORLD_UNIT) -> str:
@@ -156,7 +166,7 @@ def maps_table(scene, truth=None, unit: str = WORLD_UNIT) -> str:
     rows = map_rows(
         depth=None if scene.depth is None else [d * v for d, v in zip(scene.depth, scene.valid, strict=True)],
         true_depth=None if truth is None or truth.depth is None else list(truth.depth * truth.valid),
-        confidence=None if scene.depth_conf is None else list(scene.depth_conf),
+        confidence=None if scene.depth_conf is None else _without_padding(scene),
         unit=unit,
     )
     heads = "".join(f"<th>{view + 1} · {html.escape(name)}</th>" for view, name in enumerate(scene.names))
@@ -180,9 +190,15 @@ def maps_table(scene, truth=None, unit: str = WORLD_UNIT) -> str:
     return f'<div class="maps"><table>{"".join(lines)}</table></div>'
 
 
+def _without_padding(scene) -> list[np.ndarray]:
+    """The confidence of each view (h, w), NaN where the network's square shows no photograph."""
+    pairs = zip(scene.depth_conf, scene.valid, strict=True)
+    return [np.where(as_array(valid), as_array(confidence), np.nan) for confidence, valid in pairs]
+
+
 def _map_uri(values: np.ndarray, row) -> str:
     picture = Image.fromarray(colorize(thin(values, 256), row.low, row.high))
-    return "data:image/png;base64," + base64.b64encode(small_png(picture)).decode()
+    return "data:image/png;base64," + base64.b64encode(small_png(picture, 256, smooth=True)).decode()
 
 
 def metrics_table(metrics: Mapping[str, object], caption: str = "") -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
+from vggt_lite.viz.style import COLORS, GRID, layout
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 ORDERS = {None: 0, "lowest first": 1, "highest first": -1}
@@ -105,46 +104,3 @@ def draw_intervals(
         fig.update_yaxes(range=[count - 0.4, -0.6], visible=False, row=1, col=column)
     fig.update_layout(layout(height=130 + 38 * count, title_text=title, title_font_size=14, showlegend=False))
     return fig.update_layout(margin={"l": 170, "r": 60, "t": 70, "b": 45})
-
-
-def preview_intervals(
-    panels: Panels, units: Mapping[str, str] | str, *, order: str | None = None, title: str | None = None,
-    number: str = ".3f", width: int = 620,
-) -> bytes:  # fmt: skip
-    """PNG bytes of `draw_intervals`."""
-    placed = rows_of(panels, order)
-    count, font = len(next(iter(placed.values()))), ImageFont.load_default(12)
-    names = [printable(name) for rows in placed.values() for _, name, _ in rows]
-    left, right = 16 + int(max(map(font.getlength, names))), 52
-    top, step, panel = 26 + 20 * (title is not None), 26, width // len(placed)
-    picture = Image.new("RGBA", (width, top + step * count + 34), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(picture)
-    if title:
-        pen.text((width / 2, 12), printable(title), fill=TEXT, font=font, anchor="mm")
-    for column, (name, rows) in enumerate(placed.items()):
-        start, end = column * panel + left, (column + 1) * panel - right
-        every = [x for _, _, score in rows for x in (score.low, score.high, *score.runs)]
-        margin = 0.06 * (max(every) - min(every)) or 0.1
-        low, high = min(every) - margin, max(every) + margin
-
-        def place(value, low=low, high=high, start=start, end=end):
-            return start + (value - low) / (high - low) * (end - start)
-
-        pen.text(((start + end) / 2, top - 12), printable(name), fill=TEXT, font=font, anchor="mm")
-        for tick in np.linspace(low, high, 4)[1:-1]:
-            x = place(tick)
-            pen.line([x, top, x, top + step * count], fill="#CCCCCC")
-            pen.text((x, top + step * count + 8), f"{tick:.3g}", fill=TEXT, font=font, anchor="mm")
-        for line, (index, label, score) in enumerate(rows):
-            y, color = top + step * (line + 0.5), COLORS[index % 4]
-            pen.text((start - 8, y), printable(label), fill=color, font=font, anchor="rm")
-            pen.line([place(score.low), y, place(score.high), y], fill=color, width=3)
-            x = place(score.middle)
-            (pen.ellipse, pen.rectangle)[index % 2]([x - 5, y - 5, x + 5, y + 5], fill=color)
-            for run in score.runs:
-                pen.ellipse([place(run) - 3, y + 5, place(run) + 3, y + 11], outline=color)
-            pen.text((end + 6, y), f"{score.middle:{number}}", fill=TEXT, font=font, anchor="lm")
-        unit = units if isinstance(units, str) else units[name]
-        at = ((start + end) / 2, top + step * count + 24)
-        pen.text(at, printable(unit), fill=TEXT, font=font, anchor="mm")
-    return small_png(picture)

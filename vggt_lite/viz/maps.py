@@ -4,19 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import (
+from vggt_lite.viz.style import (
     SEQUENTIAL,
-    TEXT,
     WORLD_UNIT,
     as_array,
     as_pictures,
-    colorize,
     data_uri,
     layout,
-    small_png,
     thin,
 )
 
@@ -107,42 +103,3 @@ def draw_maps(images, depth=None, true_depth=None, confidence=None, error=None, 
 def _vertical_span(fig: go.Figure, row: int, columns: int) -> tuple[float, float]:
     low, high = fig.layout[f"yaxis{(row - 1) * columns + 1}"].domain
     return high, low
-
-
-def preview_maps(
-    images, depth=None, true_depth=None, confidence=None, error=None, unit=WORLD_UNIT, width: int = 110
-) -> bytes:
-    """PNG bytes of the panels of `draw_maps`, each view `width` pixels wide, colour bars included."""
-    pictures = as_pictures(images)
-    rows = map_rows(depth, true_depth, confidence, error, unit)
-    tile = max(round(width * p.shape[0] / p.shape[1]) for p in pictures)
-    gap, margin, bar = 4, 20, 118
-    size = (len(pictures) * (width + gap) + bar, margin + (len(rows) + 1) * (tile + gap))
-    sheet = Image.new("RGBA", size, CLEAR_RGBA)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for column, picture in enumerate(pictures):
-        left = column * (width + gap)
-        pen.text((left + width / 2, margin / 2), f"view {column + 1}", fill=TEXT, font=font, anchor="mm")
-        colored = [picture] + [colorize(row.maps[column], row.low, row.high) for row in rows]
-        for line, panel in enumerate(colored):
-            height = round(width * panel.shape[0] / panel.shape[1])
-            panel = Image.fromarray(panel).convert("RGBA").resize((width, height), Image.Resampling.NEAREST)
-            sheet.paste(panel, (left, margin + line * (tile + gap)))
-    for line, row in enumerate(rows, start=1):
-        place = (len(pictures) * (width + gap) + 6, margin + line * (tile + gap))
-        _draw_bar(sheet, pen, font, row, place, tile)
-    return small_png(sheet, colors=256)
-
-
-CLEAR_RGBA = (0, 0, 0, 0)
-
-
-def _draw_bar(sheet, pen, font, row: Row, place: tuple[int, int], height: int) -> None:
-    """A colour bar with its two end values, name and unit."""
-    x, y = place
-    ramp = np.linspace(row.high, row.low, height)[:, None].repeat(9, 1)
-    sheet.paste(Image.fromarray(colorize(ramp, row.low, row.high)), (x, y))
-    for value, at, anchor in ((row.high, y, "la"), (row.low, y + height, "ld")):
-        pen.text((x + 14, at), f"{value:.3g}", fill=TEXT, font=font, anchor=anchor)
-    pen.text((x + 14, y + height / 2 - 7), row.name, fill=TEXT, font=font, anchor="lm")
-    pen.text((x + 14, y + height / 2 + 7), f"({row.unit})", fill=TEXT, font=font, anchor="lm")

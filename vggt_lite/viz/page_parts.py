@@ -1,5 +1,9 @@
 """Style and script of the stand-alone page: plain CSS and JavaScript, nothing fetched from anywhere."""
 
+import json
+
+from vggt_lite.viz.style import CONFIG
+
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1120px; margin: 0 auto; padding: 0 16px 48px;
@@ -9,6 +13,7 @@ h3 { font-size: 1rem; margin: .6rem 0 0; }
 p { max-width: 75ch; }
 code, pre { font-family: ui-monospace, monospace; font-size: .92em; }
 pre { padding: .7em 1em; border: 1px solid #757575; border-radius: 6px; overflow-x: auto; }
+.figure { overflow-x: auto; }
 .figures { display: flex; flex-wrap: wrap; gap: 12px; }
 .figures > div { flex: 1 1 440px; min-width: 300px; }
 .plot { height: 440px; border: 1px solid #75757566; border-radius: 6px; }
@@ -27,13 +32,14 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 """
 
 # Each .scene block holds one JSON script: figures (plotly's data and layout, without points) and, for each
-# figure, clouds by source: base64 of x, y, z (float32), color, rank, view (bytes).
-SCRIPT = """
+# figure, clouds by source: base64 of x, y, z (float32), color, rank, view (bytes), and how many points there
+# are in all.
+SCRIPT = f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};" + """
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 const floats = text => new Float32Array(bytes(text).buffer);
 function decode(cloud) {
   return {x: floats(cloud.x), y: floats(cloud.y), z: floats(cloud.z), color: bytes(cloud.color),
-          rank: bytes(cloud.rank), view: bytes(cloud.view), scale: cloud.scale};
+          rank: bytes(cloud.rank), view: bytes(cloud.view), scale: cloud.scale, total: cloud.total};
 }
 function select(cloud, percentile, views) {
   const keep = [];
@@ -55,17 +61,18 @@ function setUp(block) {
     const s = state();  // the truth has one cloud and no doubts
     const cloud = clouds[k][s.source] || Object.values(clouds[k])[0];
     const shown = select(cloud, k ? 0 : s.percentile, s.views);
-    return [shown, cloud.scale];
+    return [shown, cloud.scale, cloud.total];
   }
   data.figures.forEach((figure, k) => {
     const [shown, scale] = points(k), trace = figure.data[0];
     Object.assign(trace, {x: shown.x, y: shown.y, z: shown.z});
     Object.assign(trace.marker, {color: shown.color, colorscale: scale, cmin: 0, cmax: scale.length - 1});
-    Plotly.newPlot(plots[k], figure.data, figure.layout, {responsive: true, displaylogo: false});
+    Plotly.newPlot(plots[k], figure.data, figure.layout, CONFIG);
   });
   function count() {
-    const shown = points(0)[0].x.length.toLocaleString('en');
-    block.querySelector('output').textContent = `${state().percentile} %: ${shown} points shown`;
+    const [shown, , total] = points(0), text = number => number.toLocaleString('en');
+    block.querySelector('output').textContent =
+      `${state().percentile} %: ${text(shown.x.length)} of ${text(total)} points shown`;
   }
   const drawn = plots.map(() => '');
   function redraw() {
@@ -99,7 +106,7 @@ function setUp(block) {
 }
 document.querySelectorAll('.figure').forEach(block => {
   const {data, layout} = JSON.parse(block.querySelector('script').textContent);
-  Plotly.newPlot(block.firstElementChild, data, layout, {responsive: true, displaylogo: false});
+  Plotly.newPlot(block.firstElementChild, data, layout, CONFIG);
 });
 // A figure is built when it comes into sight: each one costs WebGL memory and time.
 const watcher = new IntersectionObserver(entries => entries.forEach(entry => {

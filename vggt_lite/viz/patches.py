@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import TEXT, as_array, as_pictures, data_uri, layout, printable, small_png
+from vggt_lite.viz.style import as_array, as_pictures, data_uri, layout
 
 GRID_LINE = (255, 255, 255, 100)
 HATCH = (117, 117, 117)
@@ -62,32 +61,6 @@ def draw_patches(pictures, patch_size: int, titles, masks=None, scale: float = 1
     fig.update_layout(layout(height=50 + scale * tall, width=20 + scale * sum(wide) * (1 + 0.02 * len(wide))))
     fig.update_annotations(font_size=12)
     return fig
-
-
-def preview_patches(
-    pictures, patch_size: int, titles, masks=None, scale: float = 1.0, colors: int = 64
-) -> bytes:
-    """PNG bytes of `draw_patches`."""
-    pictures, gap, top = as_pictures(pictures), 10, 18
-    masks = [None] * len(pictures) if masks is None else masks
-    font = ImageFont.load_default(11)
-    named = zip(pictures, titles, strict=True)
-    rooms = [max(round(p.shape[1] * scale), int(font.getlength(title))) for p, title in named]
-    tall = max(round(p.shape[0] * scale) for p in pictures)
-    sheet = Image.new("RGBA", (sum(rooms) + gap * len(rooms), top + tall + 1), (0, 0, 0, 0))
-    pen, left = ImageDraw.Draw(sheet), 0
-    for picture, mask, title, room in zip(pictures, masks, titles, rooms, strict=True):
-        pen.text((left, top / 2), printable(title), fill=TEXT, font=font, anchor="lm")
-        size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-        small = Image.fromarray(hatch(picture, mask)).resize(size, Image.Resampling.BOX).convert("RGBA")
-        lines = Image.new("RGBA", size, (0, 0, 0, 0))
-        ink = ImageDraw.Draw(lines)
-        x, y = patch_lines(*picture.shape[:2], patch_size)
-        for k in range(0, len(x), 3):
-            ink.line([v * scale for v in (x[k], y[k], x[k + 1], y[k + 1])], fill=GRID_LINE)
-        sheet.paste(Image.alpha_composite(small, lines), (left, top))
-        left += room + gap
-    return small_png(sheet, colors)
 
 
 def filter_sheet(filters, columns: int = 8) -> np.ndarray:
@@ -154,30 +127,3 @@ def draw_tokens(images, rows: Mapping[str, np.ndarray], titles=None, width: int 
     )
     fig.update_annotations(font_size=12)
     return fig
-
-
-def preview_tokens(
-    images, rows: Mapping[str, np.ndarray], titles=None, width: int = 150, colors: int = 128
-) -> bytes:
-    """PNG bytes of `draw_tokens`."""
-    pictures, gap, top = as_pictures(images), 4, 18
-    titles = titles or [f"view {v}" for v in range(1, len(pictures) + 1)]
-    tall, font = round(width * pictures[0].shape[0] / pictures[0].shape[1]), ImageFont.load_default(11)
-    right = len(pictures) * (width + gap) + 4
-    margin = max(int(font.getlength(name)) for name in ["picture", *rows]) + 8
-    sheet = Image.new("RGBA", (right + margin, top + (1 + len(rows)) * (tall + gap)), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-    named = {"picture": None, **rows}
-    for line, (name, tokens) in enumerate(named.items()):
-        pen.text(
-            (right, top + line * (tall + gap) + tall / 2), printable(name), fill=TEXT, font=font, anchor="lm"
-        )
-        for view, picture in enumerate(pictures):
-            if tokens is not None:
-                picture = (as_array(tokens[view]) * 255).round().astype(np.uint8)
-            rule = Image.Resampling.BOX if tokens is None else Image.Resampling.NEAREST
-            tile = Image.fromarray(picture).resize((width, tall), rule)
-            sheet.paste(tile, (view * (width + gap), top + line * (tall + gap)))
-    for view, title in enumerate(titles):
-        pen.text((view * (width + gap) + width / 2, 9), printable(title), fill=TEXT, font=font, anchor="mm")
-    return small_png(sheet, colors)

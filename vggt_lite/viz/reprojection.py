@@ -2,10 +2,9 @@
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, as_array, as_pictures, data_uri, layout, small_png, thin
+from vggt_lite.viz.style import COLORS, GRID, TEXT, as_array, as_pictures, data_uri, layout, thin
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 LABELS = ("bottom center", "top center", "bottom center", "top center")  # two points may share a pixel
@@ -31,20 +30,6 @@ def picture_row(images, titles, width: int = SHOWN_WIDTH) -> go.Figure:
     fig.update_layout(margin={"t": 60}, showlegend=False)
     fig.update_annotations(font_size=12)
     return fig
-
-
-def picture_sheet(images, titles, width: int, top: int = 34) -> tuple[Image.Image, ImageDraw.ImageDraw, list]:
-    """The still form of `picture_row`: sheet, pen, and for each view (left, top, sheet pixels per pixel)."""
-    pictures, gap = as_pictures(images), 4
-    heights = [round(width * picture.shape[0] / picture.shape[1]) for picture in pictures]
-    sheet = Image.new("RGBA", (len(pictures) * (width + gap), top + max(heights)), (0, 0, 0, 0))
-    pen, font, places = ImageDraw.Draw(sheet), ImageFont.load_default(11), []
-    for view, (picture, height) in enumerate(zip(pictures, heights, strict=True)):
-        left = view * (width + gap)
-        sheet.paste(Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST), (left, top))
-        pen.text((left + width / 2, top - 8), titles[view], fill=TEXT, font=font, anchor="mm")
-        places.append((left, top, width / picture.shape[1]))
-    return sheet, pen, places
 
 
 def draw_residuals(images, observed, projected, visibility, title: str = "", numbers=None) -> go.Figure:
@@ -73,22 +58,6 @@ def draw_residuals(images, observed, projected, visibility, title: str = "", num
         fig.add_trace(rings, 1, view + 1)
     text = residual_title(observed, projected, seen, title)
     return fig.update_layout(title={"text": text, "font": {"size": 14}})
-
-
-def preview_residuals(
-    images, observed, projected, visibility, title: str = "", numbers=None, width: int = 230
-) -> bytes:
-    """PNG bytes of `draw_residuals`; each view `width` pixels wide."""
-    observed, projected, seen = as_array(observed), as_array(projected), as_array(visibility).astype(bool)
-    sheet, pen, places = picture_sheet(images, view_titles(numbers or range(1, len(observed) + 1)), width)
-    for view, (left, top, zoom) in enumerate(places):
-        for a, b in zip(observed[view][seen[view]] * zoom, projected[view][seen[view]] * zoom, strict=True):
-            inside = np.clip(b, 0, [width, sheet.height - top])
-            pen.line([left + a[0], top + a[1], left + inside[0], top + inside[1]], fill=COLORS[1], width=2)
-            box = (left + a[0] - 3, top + a[1] - 3, left + a[0] + 3, top + a[1] + 3)
-            pen.ellipse(box, outline=COLORS[0], width=2)
-    pen.text((2, 2), residual_title(observed, projected, seen, title), fill=TEXT, font_size=12)
-    return small_png(sheet, colors=256)
 
 
 def residual_title(observed: np.ndarray, projected: np.ndarray, seen: np.ndarray, title: str = "") -> str:
@@ -142,40 +111,6 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = "scen
     fig.update_yaxes(title_text="pixels, down", range=[height, 0], scaleanchor="x2", **frame)
     fig.update_layout(layout(height=360, width=820), showlegend=False, margin={"l": 60, "b": 45, "t": 40})
     return fig.update_annotations(font_size=12)
-
-
-def preview_projection(points, intrinsics, size: tuple[int, int], unit: str = "scene units") -> bytes:
-    """PNG bytes of `draw_projection`, with the same two panels."""
-    points, k, pixels = project_for_drawing(points, intrinsics)
-    height, width = size
-    side, gap, top, base = 240, 50, 26, 22
-    sheet = Image.new("RGBA", (2 * side + gap, top + side + base), (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    far = 1.15 * max(points[:, 2].max(), 1.0)
-    zoom = side / max(far, 2.2 * np.abs(points[:, 0]).max())
-
-    def above(x: float, z: float) -> tuple[float, float]:
-        return side / 2 + zoom * x, top + side - 8 - zoom * z
-
-    edges = (np.array([0, width]) - k[0, 2]) / k[0, 0]
-    for edge in edges:
-        pen.line([above(0, 0), above(edge * far, far)], fill="#AAAAAA")
-    pen.line([above(edges[0], 1), above(edges[1], 1)], fill=TEXT, width=3)
-    pen.text((above(edges[1], 1)[0] + 6, above(0, 1)[1]), "z = 1", fill=TEXT, font=font, anchor="lm")
-    left, scale = side + gap, side / max(width, height)
-    pen.rectangle([left, top, left + scale * width - 1, top + scale * height], outline=TEXT)
-    for number, ((x, _, z), (u, v)) in enumerate(zip(points, pixels, strict=True), start=1):
-        color = COLORS[(number - 1) % 4]
-        pen.line([above(0, 0), above(x, z)], fill=color, width=2)
-        radius = 9 - 2 * number  # what coincides stays visible
-        for place, shift in ((above(x, z), 0), ((left + scale * u, top + scale * v), 9 * number - 9)):
-            pen.ellipse([w + r for r in (-radius, radius) for w in place], fill=color)
-            pen.text((place[0] + 9 + shift, place[1] - 8), str(number), fill=color, font=font)
-    pen.text((side / 2, 12), f"from above: x right, z up ({unit})", fill=TEXT, font=font, anchor="mm")
-    pen.text(
-        (left + side / 2, 12), f"the picture, {width} by {height} pixels", fill=TEXT, font=font, anchor="mm"
-    )
-    return small_png(sheet)
 
 
 def project_for_drawing(points, intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

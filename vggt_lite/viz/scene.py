@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.look import CLEAR, COLORS, GRID_3D, TEXT, WORLD_UNIT, layout, max_points
+from vggt_lite.viz.style import CLEAR, COLORS, GRID_3D, TEXT, WORLD_UNIT, layout, max_points
 
 # OpenCV's y points down, so "up" on the screen is −y. The eye sits behind the first camera, to its
 # right and above it; plotly counts in units of the drawn box.
@@ -137,6 +137,8 @@ def draw_scene(
     if true_cameras is not None:
         traces += camera_traces(true_cameras, size, truth=True, numbered=cameras is None)
     note = f"{unit}, first camera's frame"
+    if len(cloud) > max_points():
+        note += f"; a sample of {max_points():,} of {len(cloud):,} points"
     return go.Figure(
         traces,
         layout(

@@ -1,8 +1,13 @@
-"""Put a figure in a notebook so that everyone gets something: live, still, or in words."""
+"""Put a figure into a notebook, with a caption. Still pictures are made later, by `tools/nb.py`."""
 
-import base64
 import json
 import os
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+
+from vggt_lite.viz.style import CONFIG
 
 PLOTLY = "application/vnd.plotly.v1+json"
 
@@ -14,28 +19,88 @@ def require_alt(alt: str) -> str:
     return alt.strip()
 
 
-def show(fig, *, alt: str, preview: bytes | None = None) -> None:
-    """Display `fig` with a caption; live in JupyterLab, as a still picture elsewhere.
+def show(fig: go.Figure, *, alt: str) -> None:
+    """Display `fig` with a caption.
 
     Args:
         fig: A plotly figure.
         alt: What the figure shows and what to notice, one sentence. It is the caption, the
             screen-reader text, and all that a viewer without pictures gets.
-        preview: PNG bytes, shown where plotly cannot run (GitHub, e-mail, print).
 
     Raises:
         ValueError: `alt` is empty.
     """
+    display_bundle(live_form(fig), require_alt(alt))
+
+
+def show_controls(make_box: Callable[[], object], fig: go.Figure, *, alt: str) -> None:
+    """Display widgets with their live figure; where widgets cannot run, the figure alone.
+
+    Args:
+        make_box: Makes the widget that holds the controls and the figure.
+        fig: The figure as it starts. Notebooks are saved with a still picture of it.
+        alt: As for `show`.
+    """
     alt = require_alt(alt)
-    if os.environ.get("PLOTLY_RENDERER"):  # a web build asks for another form of the live figure
-        bundle = dict(fig._repr_mimebundle_())
-    else:
-        bundle = {PLOTLY: json.loads(fig.to_json())}
-    show_bundle(bundle, alt, preview)
+    try:
+        bundle = widget_form(make_box(), fig)
+    except ImportError:  # no ipywidgets or anywidget
+        bundle = live_form(fig)
+    display_bundle(bundle, alt)
 
 
-def show_bundle(bundle: dict, alt: str, preview: bytes | None) -> None:
-    """Display MIME data with a picture, a text and a caption that say the same."""
+def live_form(fig: go.Figure) -> dict:
+    """The figure as MIME data that a notebook draws."""
+    if os.environ.get("PLOTLY_RENDERER"):  # a web build or Colab asks for another form
+        return dict(fig._repr_mimebundle_(config=CONFIG))
+    return {PLOTLY: {**json.loads(fig.to_json()), "config": CONFIG}}
+
+
+def widget_form(widget, fig: go.Figure) -> dict:
+    """A widget as MIME data, and a figure for viewers without widgets. JupyterLab prefers the widget."""
+    parts = {key: value for key, value in widget._repr_mimebundle_().items() if "widget" in key}
+    return {**parts, **live_form(fig)}
+
+
+def live_widget(fig: go.Figure) -> go.FigureWidget:
+    """The figure as a widget that changes in place."""
+    widget = go.FigureWidget(without_nan(fig))
+    widget._config = CONFIG  # plotly has no public way to set a widget's options
+    return widget
+
+
+def redraw(widget: go.FigureWidget, fig: go.Figure) -> None:
+    """Let the widget show `fig`, which has as many traces of the same kinds, and keep the reader's zoom."""
+    with widget.batch_update():  # one message to the browser
+        for old, new in zip(widget.data, without_nan(fig).data, strict=True):
+            changes = new.to_plotly_json()
+            changes.pop("type")
+            old.update(changes, overwrite=True)
+        for part in fig.layout:
+            if part in ("title", "annotations", "shapes") or part.startswith("coloraxis"):
+                widget.layout[part] = fig.layout[part]
+
+
+def without_nan(fig: go.Figure) -> go.Figure:
+    """The same holes in heat maps, said in a way that a widget's messages allow: JSON has no NaN."""
+    for trace in fig.data:
+        values = np.asarray(trace.z, float) if trace.type == "heatmap" else np.zeros(0)
+        if not np.isfinite(values).all():
+            trace.z = np.where(np.isfinite(values), values, None).tolist()
+    return fig
+
+
+def display_bundle(bundle: dict, alt: str, handle=None):
+    """Display MIME data with a caption, or replace what an earlier call displayed.
+
+    Args:
+        bundle: MIME type → data.
+        alt: The caption.
+        handle: What an earlier call returned; None displays anew.
+
+    Returns:
+        A handle, to replace the output later.
+    """
     try:
         from IPython.display import Markdown, display
     except ImportError as error:
@@ -43,10 +108,10 @@ def show_bundle(bundle: dict, alt: str, preview: bytes | None) -> None:
             "figures are shown in notebooks: pip install -e '.[notebook]'. Without one, write a page "
             "with scene.save(folder) and open its index.html."
         ) from error
-    bundle["text/plain"] = alt
-    metadata = {}
-    if preview is not None:
-        bundle["image/png"] = base64.b64encode(preview).decode()
-        metadata = {"image/png": {"alt": alt}}
-    display(bundle, raw=True, metadata=metadata)
+    bundle = {**bundle, "text/plain": alt}
+    if handle is not None:
+        handle.update(bundle, raw=True)
+        return handle
+    handle = display(bundle, raw=True, display_id=True)
     display(Markdown(f"*{alt}*"))
+    return handle

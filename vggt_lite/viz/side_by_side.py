@@ -1,18 +1,15 @@
 """Clouds side by side in one frame, seen from one place: two answers to the same question."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.look import TEXT, layout, max_points, printable, small_png
-from vggt_lite.viz.preview import preview_scene
 from vggt_lite.viz.scene import camera_traces, frame_of, frustum_size, point_trace, scene_layout
+from vggt_lite.viz.style import layout, max_points
 
 Cases = Mapping[str, tuple[Cloud, Cameras | None]]  # title → the points, and the cameras if there are any
 DOT = 1.8  # pixels across: panels are small
@@ -58,16 +55,3 @@ def draw_side_by_side(cases: Cases) -> go.Figure:
     fig.update_layout(layout(height=350, width=30 + 310 * len(cases), showlegend=False))
     fig.update_annotations(font_size=13)
     return fig
-
-
-def preview_side_by_side(cases: Cases, size: tuple[int, int] = (380, 300)) -> bytes:
-    """PNG bytes of `draw_side_by_side`, each panel of this size."""
-    frame, top = common_frame(cases), 18
-    sheet = Image.new("RGBA", (size[0] * len(cases), size[1] + top), (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, (title, (cloud, cameras)) in enumerate(cases.items()):
-        still = Image.open(io.BytesIO(preview_scene(cloud, cameras, frame=frame, size=size)))
-        sheet.paste(still.convert("RGBA"), (column * size[0], top))
-        middle = (column + 0.5) * size[0], top / 2
-        pen.text(middle, printable(title), fill=TEXT, font=font, anchor="mm")
-    return small_png(sheet)

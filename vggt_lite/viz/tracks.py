@@ -2,10 +2,9 @@
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import COLORS, as_array, as_pictures, data_uri, layout, small_png, thin
+from vggt_lite.viz.style import COLORS, as_array, as_pictures, data_uri, layout, thin
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 LONGEST = 512  # pixels of a picture's longer side in a live figure
@@ -61,28 +60,6 @@ def draw_tracks(images, tracks, visibility=None, shown: int = 24, threshold: flo
     fig.update_layout(layout(height=280, width=20 + (230 * aspect + 4) * len(pictures)))
     fig.update_annotations(font_size=12)
     return fig
-
-
-def preview_tracks(
-    images, tracks, visibility=None, shown: int = 24, threshold: float = 0.5, width: int = 140
-) -> bytes:
-    """PNG bytes of `draw_tracks`: discs where visible, rings where hidden; each view `width` pixels wide."""
-    pictures, tracks, visible = _prepare(images, tracks, visibility, shown, threshold)
-    heights = [round(width * p.shape[0] / p.shape[1]) for p in pictures]
-    sheet = Image.new("RGBA", (len(pictures) * (width + 4), max(heights)), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-    for view, (picture, height) in enumerate(zip(pictures, heights, strict=True)):
-        left = view * (width + 4)
-        sheet.paste(Image.fromarray(picture).resize((width, height)), (left, 0))
-        for n, (x, y) in enumerate(tracks[view] * (width / picture.shape[1])):
-            if not (0 <= x < width and 0 <= y < height):
-                continue
-            box, color = (left + x - 4, y - 4, left + x + 4, y + 4), COLORS[n % len(COLORS)]
-            if visible[view, n]:
-                pen.ellipse(box, fill=color, outline="white")
-            else:
-                pen.ellipse(box, outline=color, width=2)
-    return small_png(sheet)
 
 
 def _prepare(images, tracks, visibility, shown: int, threshold: float):

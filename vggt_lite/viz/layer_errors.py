@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.viz.look import COLORS, GRID, TEXT, layout, printable, small_png
+from vggt_lite.viz.style import COLORS, GRID, TEXT, layout
 
 Series = Mapping[str, Mapping[str, float]]  # name of a line → stage → value
 SYMBOLS = ("circle", "x", "diamond", "square")
@@ -59,7 +58,7 @@ def parts_of(stages: list[str]) -> list[tuple[str, int, int]]:
     return runs
 
 
-def draw_stages(series: Series, ylabel: str, limit: float | None = None) -> go.Figure:
+def draw_layer_errors(series: Series, ylabel: str, limit: float | None = None) -> go.Figure:
     """A line a series over the stages; where a `limit` is given, a dashed line that none should cross.
 
     Args:
@@ -89,64 +88,3 @@ def draw_stages(series: Series, ylabel: str, limit: float | None = None) -> go.F
     legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
     fig.update_layout(showlegend=len(series) > 1, legend=legend, margin={"l": 70, "b": 60})
     return fig
-
-
-def preview_stages(series: Series, ylabel: str, limit: float | None = None, size=(640, 300)) -> bytes:
-    """PNG bytes of `draw_stages`."""
-    stages, values = prepare(series)
-    logs = {name: np.log10(line) for name, line in values.items()}
-    every = np.concatenate([*logs.values(), [] if limit is None else [np.log10(limit)]])
-    low, high = np.floor(np.nanmin(every)), np.ceil(np.nanmax(every)) + 1e-9
-    left, top, right, bottom = 46, 38, size[0] - 8, size[1] - 34
-    picture = Image.new("RGBA", size, (0, 0, 0, 0))
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(11)
-
-    def x_of(index):
-        return left + 6 + (right - left - 12) * np.asarray(index) / max(len(stages) - 1, 1)
-
-    def y_of(log):
-        return bottom - (bottom - top) * (np.asarray(log) - low) / max(high - low, 1e-9)
-
-    for decade in range(int(low), int(high) + 1, max(1, round((high - low) / 6))):
-        pen.line([left, y_of(decade), right, y_of(decade)], fill="#CCCCCC")
-        pen.text((left - 5, y_of(decade)), f"1e{decade}", fill=TEXT, font=font, anchor="rm")
-    for label, first, last in parts_of(stages):
-        if first:
-            pen.line([x_of(first - 0.5), top, x_of(first - 0.5), bottom], fill="#CCCCCC")
-        if (room := x_of(last + 0.5) - x_of(first - 0.5)) < font.getlength(label):
-            label = label[: max(1, int(len(label) * room / font.getlength(label)) - 1)] + "."
-        pen.text((x_of((first + last) / 2), bottom + 9), label, fill=TEXT, font=font, anchor="mm")
-    if limit is not None:
-        y = float(y_of(np.log10(limit)))
-        for x in range(left, right, 10):
-            pen.line([x, y, x + 5, y], fill=TEXT, width=2)
-    x_legend = left
-    for index, (name, line) in enumerate(logs.items()):
-        known = np.isfinite(line)
-        path = np.stack([x_of(np.arange(len(stages))), y_of(line)], 1)[known]
-        pen.line(path.ravel().tolist(), fill=COLORS[index])
-        for x, y in path:
-            _mark(pen, x, y, index)
-        if len(series) > 1:
-            _mark(pen, x_legend + 4, 26, index)
-            pen.text((x_legend + 12, 26), printable(name), fill=TEXT, font=font, anchor="lm")
-            x_legend += 26 + int(font.getlength(name))
-    pen.text((4, 4), printable(ylabel), fill=TEXT, font=font)
-    pen.text(
-        ((left + right) / 2, size[1] - 10), "stages, in the order they run", fill=TEXT, font=font, anchor="mm"
-    )
-    return small_png(picture)
-
-
-def _mark(pen: ImageDraw.ImageDraw, x: float, y: float, index: int, r: float = 2.5) -> None:
-    """A disc, cross, diamond or square, as in the live figure."""
-    color = COLORS[index]
-    if index == 0:
-        pen.ellipse([x - r, y - r, x + r, y + r], fill=color)
-    elif index == 1:
-        pen.line([x - r, y - r, x + r, y + r], fill=color, width=2)
-        pen.line([x - r, y + r, x + r, y - r], fill=color, width=2)
-    elif index == 2:
-        pen.polygon([(x, y - r - 1), (x + r + 1, y), (x, y + r + 1), (x - r - 1, y)], fill=color)
-    else:
-        pen.rectangle([x - r, y - r, x + r, y + r], fill=color)

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from vggt_lite.utils.files import atomic_write
-from vggt_lite.viz.look import TEXT, as_array, as_pictures, colorize
+from vggt_lite.viz.style import TEXT, as_array, as_pictures, colorize
 
 
 def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) -> Path:

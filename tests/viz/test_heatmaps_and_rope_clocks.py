@@ -1,15 +1,12 @@
-"""Grids, dials and sliders: shared colours, readable numbers, marks in place, figures that change."""
-
-import io
+"""Heat maps, clocks and sliders: shared colours, readable numbers, marks in place, figures that change."""
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from vggt_lite.viz import Sliders, draw_dials, draw_grids, preview_dials, preview_grids
-from vggt_lite.viz.dials import hands
-from vggt_lite.viz.grids import color_grid, limits_of
+from vggt_lite.viz import Sliders, draw_heatmaps, draw_rope_clocks
+from vggt_lite.viz.heatmaps import limits_of
+from vggt_lite.viz.rope_clocks import hands
 
 GRIDS = {"head 1": torch.tensor([[0.5, 0.5], [0.1, 0.9]]), "head 2": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
 
@@ -19,22 +16,22 @@ def heats(figure):
 
 
 def test_panels_share_one_range_of_colours_and_small_ones_show_numbers():
-    figure = draw_grids(GRIDS, "share", axes=("reader", "read from"))
+    figure = draw_heatmaps(GRIDS, "share", axes=("reader", "read from"))
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
     assert all(heat.coloraxis == "coloraxis" and heat.texttemplate for heat in heats(figure))
     assert [note.text for note in figure.layout.annotations] == ["head 1", "head 2"]
     assert figure.layout.xaxis.title.text == "read from" and figure.layout.yaxis.title.text == "reader"
-    assert not heats(draw_grids({"a": torch.rand(20, 20)}, "share"))[0].texttemplate
+    assert not heats(draw_heatmaps({"a": torch.rand(20, 20)}, "share"))[0].texttemplate
 
 
 def test_signed_colours_have_zero_in_the_middle():
     assert limits_of({"a": np.array([[-1.0, 3.0]], np.float32)}, signed=True) == (-3, 3)
-    grey, blue = color_grid(np.array([[0.0, -3.0]]), -3, 3, signed=True)[0, :, :3]
-    assert len(set(grey)) == 1 and blue[2] > blue[0]
+    colors = draw_heatmaps({"a": [[-1.0, 3.0]]}, "x", signed=True).layout.coloraxis
+    assert (colors.cmin, colors.cmax, colors.colorscale[1]) == (-3, 3, (0.5, "#C8C8C8"))
 
 
 def test_the_mark_stands_in_its_cell_in_every_panel_and_under_the_picture():
-    figure = draw_grids(GRIDS, "share", mark=(1, 0), picture=torch.rand(3, 8, 8))
+    figure = draw_heatmaps(GRIDS, "share", mark=(1, 0), picture=torch.rand(3, 8, 8))
     marks = [trace for trace in figure.data if trace.type == "scatter"]
     assert [(mark.x[0], mark.y[0]) for mark in marks] == [(0, 1)] * 3
     picture = figure.data[0]  # 8 pixels over 2 cells, the first from -0.5 to 0.5
@@ -43,38 +40,22 @@ def test_the_mark_stands_in_its_cell_in_every_panel_and_under_the_picture():
 
 def test_grids_that_cannot_be_compared_are_refused():
     with pytest.raises(ValueError, match="empty"):
-        draw_grids({}, "share")
+        draw_heatmaps({}, "share")
     with pytest.raises(ValueError, match="one shape"):
-        preview_grids({"a": torch.rand(2, 2), "b": torch.rand(2, 3)}, "share")
-    draw_grids({"a": torch.full((2, 2), torch.nan)}, "share")  # nothing known is not an error
+        draw_heatmaps({"a": torch.rand(2, 2), "b": torch.rand(2, 3)}, "share")
+    draw_heatmaps({"a": torch.full((2, 2), torch.nan)}, "share")  # nothing known is not an error
 
 
 def test_hands_point_where_their_angles_say_and_crowds_are_numbered_at_their_ends():
     tips, numbered = hands(torch.tensor([[0.0, 0.0], [1.0, 0.1], [2.0, 0.2]]))
     np.testing.assert_allclose(tips[1, 0], [np.cos(1), np.sin(1)], atol=1e-6)
     assert numbered == [[0, 1, 2], [0, 2]]
-    with pytest.raises(ValueError, match="positions, dials"):
-        draw_dials(torch.zeros(3), ["a"])
-
-
-def test_stills_are_small_and_differ_with_what_they_show():
-    stills = [
-        preview_grids(GRIDS, "share"),
-        preview_grids(
-            GRIDS, "share", mark=(0, 1), picture=torch.rand(3, 8, 8), labels=(["a", "b"], ["c", "d"])
-        ),
-        preview_grids(GRIDS, "share", signed=True),
-        preview_dials(torch.rand(4, 3), ["a", "b", "c"]),
-    ]
-    for still in stills:
-        image = Image.open(io.BytesIO(still))
-        assert image.format == "PNG" and min(image.size) > 80 and len(still) < 40_000
-    assert len(set(stills)) == len(stills)
-    assert len(draw_dials(torch.rand(4, 3), ["a", "b", "c"]).data) == 3
+    with pytest.raises(ValueError, match="positions, clocks"):
+        draw_rope_clocks(torch.zeros(3), ["a"])
 
 
 def test_figures_are_readable_in_light_and_dark():
-    for figure in (draw_grids(GRIDS, "share"), draw_dials(torch.rand(4, 2), ["a", "b"])):
+    for figure in (draw_heatmaps(GRIDS, "share"), draw_rope_clocks(torch.rand(4, 2), ["a", "b"])):
         assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
 
 
@@ -83,7 +64,7 @@ def test_a_slider_changes_the_figure_in_place():
 
     def draw(scale, row):
         calls.append((scale, row))
-        return draw_grids({f"times {scale}": scale * torch.ones(3, 3)}, "x", mark=(row, 0))
+        return draw_heatmaps({f"times {scale}": scale * torch.ones(3, 3)}, "x", mark=(row, 0))
 
     sliders = Sliders(draw, {"scale": [1, 2], "row": [("top", 0), ("bottom", 2)]}, start={"scale": 2})
     figure = sliders.figure
@@ -97,7 +78,7 @@ def test_a_slider_changes_the_figure_in_place():
 
 def test_holes_of_a_sliding_figure_can_be_sent_to_a_browser():
     def draw(hole):
-        return draw_grids({"a": [[1.0, float("nan") if hole else 2.0]]}, "x")
+        return draw_heatmaps({"a": [[1.0, float("nan") if hole else 2.0]]}, "x")
 
     sliders = Sliders(draw, {"hole": [True, False]})
     assert list(sliders.figure.data[0].z[0]) == [1.0, None]

@@ -13,7 +13,7 @@ from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.readers.views import sample
 from vggt_lite.data.scene_check import Readings
 from vggt_lite.geometry import project_points, unproject_depth
-from vggt_lite.viz.look import COLORS
+from vggt_lite.viz.style import COLORS
 
 LONGEST = 192  # pixels of a picture's longer side
 WRONG = tuple(int(COLORS[1][i : i + 2], 16) for i in (1, 3, 5))

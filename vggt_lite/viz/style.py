@@ -17,6 +17,8 @@ GRID_3D = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
 CLEAR = "rgba(0,0,0,0)"
 SEQUENTIAL = "Cividis"
 WORLD_UNIT = "scene units"
+# Options of plotly's own buttons: no logo, and no button that uploads the figure to plotly's servers.
+CONFIG = {"showSendToCloud": False, "displaylogo": False}
 
 
 def max_points() -> int:
@@ -76,15 +78,26 @@ def colorize(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def small_png(image: Image.Image, colors: int = 128) -> bytes:
-    """PNG bytes of a picture, few enough colours to be committed; what is half clear becomes clear."""
-    buffer = io.BytesIO()
-    clear = np.asarray(image.convert("RGBA"))[..., 3] < 128
-    image = image.convert("RGB").quantize(colors - 1, method=Image.Quantize.MEDIANCUT)
-    index = np.where(clear, colors - 1, np.asarray(image)).astype(np.uint8)
-    paletted = Image.fromarray(index, "P")
-    palette = (image.getpalette() + 3 * colors * [0])[: 3 * (colors - 1)]  # Pillow drops unused colours
-    paletted.putpalette(palette + [255, 255, 255])
-    paletted.save(buffer, "PNG", optimize=True, transparency=colors - 1)
+    """PNG bytes of a picture in few colours, with transparency: soft edges of text and lines stay soft.
+
+    Of Pillow's two methods one is fine but ignores transparency, the other sees it but is coarse. Opaque
+    pixels get three quarters of the palette by the first, all others the rest by the second.
+    """
+    pixels = np.array(image.convert("RGBA"))
+    pixels[pixels[..., 3] == 0] = 0  # what is clear has no colour
+    opaque = pixels[..., 3] == 255
+    index, palette = np.zeros(opaque.shape, np.uint8), np.zeros((0, 4), np.uint8)
+    fine = {"colors": 3 * colors // 4, "method": Image.Quantize.MAXCOVERAGE, "kmeans": 1}
+    coarse = {"colors": colors // 4, "method": Image.Quantize.FASTOCTREE}
+    for part, channels, how in ((opaque, 3, fine), (~opaque, 4, coarse)):
+        if part.any():
+            row = Image.fromarray(pixels[part][None, :, :channels]).quantize(**how)  # (1, N, channels)
+            index[part] = np.asarray(row)[0] + len(palette)
+            found = np.array(row.getpalette("RGBA"), np.uint8).reshape(-1, 4)
+            palette = np.concatenate([palette, found])
+    small, buffer = Image.fromarray(index), io.BytesIO()
+    small.putpalette(palette[:, :3].tobytes())
+    small.save(buffer, "PNG", optimize=True, transparency=palette[:, 3].tobytes())
     return buffer.getvalue()
 
 
@@ -93,8 +106,3 @@ def data_uri(picture: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def printable(text: str) -> str:
-    """Text for a still picture: Pillow's own font lacks some signs, and draws a box for each."""
-    return text.translate(str.maketrans({"÷": "/", "×": "x", "−": "-", "…": "..."}))

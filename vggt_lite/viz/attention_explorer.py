@@ -4,11 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.grids import color_grid, cross
-from vggt_lite.viz.look import COLORS, SEQUENTIAL, TEXT, as_array, as_pictures, data_uri, layout, small_png
+from vggt_lite.viz.style import COLORS, SEQUENTIAL, as_array, as_pictures, data_uri, layout
 
 UNIT = "share of reading"
 SIDE = 200  # pixels of a view in a live figure
@@ -41,7 +39,9 @@ def reading_titles(whole: np.ndarray, special: np.ndarray) -> list[str]:
     ]
 
 
-def draw_explorer(images, shares, grid: tuple[int, int], query: Sequence[int], spots=None) -> go.Figure:
+def draw_attention_explorer(
+    images, shares, grid: tuple[int, int], query: Sequence[int], spots=None
+) -> go.Figure:
     """Above, the views with the patch that asks (cross); below, how much it reads from each of their patches.
 
     Colours run from zero to the largest share of any patch. Special tokens may get more, so they are
@@ -95,41 +95,3 @@ def _sign(symbol: str, size: int, place, name: str) -> go.Scatter:
     if symbol.endswith("open"):  # an open sign is drawn by its line
         marker |= {"color": COLORS[1], "line": {"color": COLORS[1], "width": 3}}
     return go.Scatter(x=[column], y=[row], mode="markers", marker=marker, name=name, hoverinfo="name")
-
-
-def preview_explorer(
-    images, shares, grid: tuple[int, int], query: Sequence[int], spots=None, width: int = 150
-) -> bytes:
-    """PNG bytes of `draw_explorer`, each view `width` pixels wide; the colour bar stands at the right."""
-    pictures = as_pictures(images)
-    patches, special, whole = split_reading(shares, grid)
-    most = float(np.nanmax(patches, initial=1e-12))
-    spots = np.full((len(pictures), 2), np.nan) if spots is None else as_array(spots)
-    height, gap, line, font = round(width * grid[0] / grid[1]), 6, 20, ImageFont.load_default(11)
-    sheet = Image.new("RGBA", (len(pictures) * (width + gap) + 84, 2 * (line + height)), (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-    titles = [f"view {view + 1}" for view in range(len(pictures))], reading_titles(whole, special)
-    for view, picture in enumerate(pictures):
-        tiles = Image.fromarray(picture), Image.fromarray(color_grid(patches[view], 0, most, signed=False))
-        for row, tile in enumerate(tiles):
-            x, y = view * (width + gap), row * (line + height) + line
-            rule = Image.Resampling.NEAREST if row else Image.Resampling.BILINEAR
-            sheet.paste(tile.convert("RGBA").resize((width, height), rule), (x, y))
-            pen.text((x + width / 2, y - line / 2), titles[row][view], fill=TEXT, font=font, anchor="mm")
-            step = height / grid[0]
-            if not np.isnan(spots[view]).any():
-                _ring(pen, x + (spots[view][1] + 0.5) * step, y + (spots[view][0] + 0.5) * step)
-            if view == query[0]:
-                cross(pen, x + (query[2] + 0.5) * step, y + (query[1] + 0.5) * step, r=5)
-    x, y = sheet.width - 78, 2 * line + height
-    ramp = np.linspace(most, 0, height)[:, None].repeat(9, 1)
-    sheet.paste(Image.fromarray(color_grid(ramp, 0, most, signed=False)), (x, y))
-    pen.text((x + 14, y), f"{most:.0%}", fill=TEXT, font=font, anchor="la")
-    pen.text((x + 14, y + height), "0", fill=TEXT, font=font, anchor="ld")
-    pen.multiline_text((x + 14, y + height / 2), UNIT.replace(" ", "\n"), fill=TEXT, font=font, anchor="lm")
-    return small_png(sheet, colors=256)
-
-
-def _ring(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 8) -> None:
-    pen.ellipse([x - r - 1, y - r - 1, x + r + 1, y + r + 1], outline="black", width=4)
-    pen.ellipse([x - r, y - r, x + r, y + r], outline=COLORS[1], width=2)

@@ -4,19 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image, ImageDraw, ImageFont
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.look import (
+from vggt_lite.viz.style import (
     COLORS,
     SEQUENTIAL,
-    TEXT,
     as_array,
     as_pictures,
-    colorize,
     data_uri,
     layout,
-    small_png,
 )
 
 PANEL = 190  # pixels of a panel's side in a live figure
@@ -50,7 +46,7 @@ def limits_of(panels: Mapping[str, np.ndarray], signed: bool) -> tuple[float, fl
     return min(0.0, float(values.min())), float(values.max())
 
 
-def draw_grids(
+def draw_heatmaps(
     grids: Mapping[str, object],
     unit: str,
     *,
@@ -128,89 +124,3 @@ def _mark(x, y) -> go.Scatter:
 
 def _step(count: int) -> int:
     return 1 if count <= MOST_NUMBERS else count // 6
-
-
-def preview_grids(
-    grids: Mapping[str, object],
-    unit: str,
-    *,
-    axes: tuple[str, str] = ("row", "column"),
-    labels: tuple[Sequence[str], Sequence[str]] | None = None,
-    mark: tuple[int, int] | None = None,
-    picture=None,
-    signed: bool = False,
-    limits: tuple[float, float] | None = None,
-    width: int = 130,
-) -> bytes:
-    """PNG bytes of `draw_grids`, each panel `width` pixels wide; the colour bar stands at the right."""
-    panels = panels_of(grids)
-    rows, columns = next(iter(panels.values())).shape
-    low, high = limits or limits_of(panels, signed)
-    pictures = [] if picture is None else as_pictures([picture])
-    titles = ["picture"] * len(pictures) + list(panels)
-    font = ImageFont.load_default(11)
-    names = labels or ([str(i) for i in range(rows)], [str(i) for i in range(columns)])
-    left, top, gap = 24 + int(max(map(font.getlength, names[0]))), 22, 12
-    height = max(30, round(width * rows / columns))
-    size = (left + len(titles) * (width + gap) + 84, top + height + 34)
-    sheet = Image.new("RGBA", size, (0, 0, 0, 0))
-    pen = ImageDraw.Draw(sheet)
-    for index, title in enumerate(titles):
-        x = left + index * (width + gap)
-        values = None if index < len(pictures) else panels[title]
-        tile = Image.fromarray(pictures[index] if values is None else color_grid(values, low, high, signed))
-        sheet.paste(tile.convert("RGBA").resize((width, height), Image.Resampling.NEAREST), (x, top))
-        pen.text((x + width / 2, top / 2), title, fill=TEXT, font=font, anchor="mm")
-        pen.text((x + width / 2, size[1] - 8), axes[1], fill=TEXT, font=font, anchor="mm")
-        here = (names[0] if not index else [], names[1])  # rows are named once
-        _label(pen, font, here, (x, top, width, height), values, (low, high))
-        if mark is not None:
-            cross(pen, x + (mark[1] + 0.5) * width / columns, top + (mark[0] + 0.5) * height / rows)
-    turned = Image.new("RGBA", (height, 14), (0, 0, 0, 0))
-    ImageDraw.Draw(turned).text((height / 2, 7), axes[0], fill=TEXT, font=font, anchor="mm")
-    sheet.paste(turned.rotate(90, expand=True), (0, top))
-    _bar(sheet, pen, font, (size[0] - 80, top, height), (low, high), unit, signed)
-    return small_png(sheet, colors=256)
-
-
-def color_grid(values: np.ndarray, low: float, high: float, signed: bool) -> np.ndarray:
-    """Values (R, C) → RGBA uint8 (R, C, 4); NaN becomes transparent."""
-    if not signed:
-        return colorize(values, low, high)
-    stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for _, color in SIGNED])
-    share = np.clip((np.nan_to_num(values) - low) / max(high - low, 1e-12), 0, 1)
-    rgb = np.stack([np.interp(share, [0, 0.5, 1], stops[:, channel]) for channel in range(3)], -1)
-    return np.dstack([rgb, np.isfinite(values) * 255.0]).round().astype(np.uint8)
-
-
-def _label(pen, font, names, box, values, limits) -> None:
-    """Names along the sides, and the numbers where there are few."""
-    x, y, width, height = box
-    for axis, (step, start) in enumerate(((height, y), (width, x))):
-        count = len(names[axis])
-        for index in range(0, count, _step(max(count, 1))):
-            at = start + (index + 0.5) * step / count
-            place, anchor = ((x - 4, at), "rm") if axis == 0 else ((at, y + height + 8), "mm")
-            pen.text(place, str(names[axis][index]), fill=TEXT, font=font, anchor=anchor)
-    if values is None or max(values.shape) > MOST_NUMBERS // 2:
-        return
-    middle = sum(limits) / 2
-    for (row, column), value in np.ndenumerate(values):
-        place = (x + (column + 0.5) * width / values.shape[1], y + (row + 0.5) * height / values.shape[0])
-        pen.text(place, f"{value:.2f}", fill="black" if value > middle else "white", font=font, anchor="mm")
-
-
-def cross(pen: ImageDraw.ImageDraw, x: float, y: float, r: float = 4) -> None:
-    """A white cross with a dark rim, on a still picture."""
-    for color, thick in (("black", 4), ("white", 2)):
-        pen.line([x - r, y - r, x + r, y + r], fill=color, width=thick)
-        pen.line([x - r, y + r, x + r, y - r], fill=color, width=thick)
-
-
-def _bar(sheet, pen, font, place, limits, unit: str, signed: bool) -> None:
-    x, y, height = place
-    ramp = np.linspace(limits[1], limits[0], height)[:, None].repeat(9, 1)
-    sheet.paste(Image.fromarray(color_grid(ramp, *limits, signed)), (x, y))
-    pen.text((x + 14, y), f"{limits[1]:.2g}", fill=TEXT, font=font, anchor="la")
-    pen.text((x + 14, y + height), f"{limits[0]:.2g}", fill=TEXT, font=font, anchor="ld")
-    pen.multiline_text((x + 14, y + height / 2), unit.replace(" ", "\n"), fill=TEXT, font=font, anchor="lm")

@@ -1,14 +1,11 @@
 """The attention explorer: shares sorted by view, marks in their places, a step that needs no new traces."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from vggt_lite.viz import Sliders, draw_explorer, preview_explorer
-from vggt_lite.viz.explorer import reading_titles, split_reading
+from vggt_lite.viz import Sliders, draw_attention_explorer
+from vggt_lite.viz.attention_explorer import reading_titles, split_reading
 
 GRID = (2, 3)
 PICTURES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -44,7 +41,7 @@ def test_shares_that_do_not_fit_are_refused():
 
 def test_the_cross_stands_in_its_view_and_a_ring_wherever_the_place_is_seen():
     spots = torch.tensor([[torch.nan, torch.nan], [0.5, 1.5]])
-    figure = draw_explorer(PICTURES, shares_of_view(), GRID, (0, 1, 2), spots)
+    figure = draw_attention_explorer(PICTURES, shares_of_view(), GRID, (0, 1, 2), spots)
     crosses = [t for t in traces(figure, "scatter") if t.marker.symbol == "x"]
     rings = [t for t in traces(figure, "scatter") if t.marker.symbol == "circle-open"]
     assert [(t.x[0], t.y[0]) for t in crosses] == [(2, 1), (2, 1), (None, None), (None, None)]
@@ -56,21 +53,22 @@ def test_the_cross_stands_in_its_view_and_a_ring_wherever_the_place_is_seen():
 def test_all_views_share_one_range_of_colours_and_special_tokens_do_not_set_it():
     shares = shares_of_view()
     shares[0, 0] = 0.9  # a special token that is read a lot
-    heats = traces(draw_explorer(PICTURES, shares, GRID, (0, 0, 0)), "heatmap")
+    heats = traces(draw_attention_explorer(PICTURES, shares, GRID, (0, 0, 0)), "heatmap")
     assert [heat.zmin for heat in heats] == [0, 0]
     assert [heat.zmax for heat in heats] == pytest.approx([15 / 120, 15 / 120])
     assert [heat.showscale for heat in heats] == [True, False]
 
 
 def test_frame_attention_leaves_the_other_views_empty():
-    figure = draw_explorer(PICTURES, shares_of_view(1), GRID, (1, 0, 0))
+    figure = draw_attention_explorer(PICTURES, shares_of_view(1), GRID, (1, 0, 0))
     assert np.isnan(traces(figure, "heatmap")[0].z).all()
     assert "view 1: not read" in [note.text for note in figure.layout.annotations]
 
 
 def test_a_slider_from_global_to_frame_keeps_the_traces():
     def draw(view, kind):
-        return draw_explorer(PICTURES, shares_of_view(view if kind == "frame" else None), GRID, (view, 0, 0))
+        shares = shares_of_view(view if kind == "frame" else None)
+        return draw_attention_explorer(PICTURES, shares, GRID, (view, 0, 0))
 
     sliders = Sliders(draw, {"view": [0, 1], "kind": ["global", "frame"]})
     figure = sliders.figure
@@ -79,18 +77,6 @@ def test_a_slider_from_global_to_frame_keeps_the_traces():
     assert [note.text for note in figure.layout.annotations][2] == "view 1: not read"
 
 
-def test_the_still_picture_changes_with_what_is_asked():
-    stills = [
-        preview_explorer(PICTURES, shares_of_view(), GRID, (0, 0, 0)),
-        preview_explorer(PICTURES, shares_of_view(), GRID, (1, 0, 0)),
-        preview_explorer(PICTURES, shares_of_view(0), GRID, (0, 0, 0), torch.ones(2, 2)),
-    ]
-    assert len(set(stills)) == 3
-    for still in stills:
-        image = Image.open(io.BytesIO(still))
-        assert image.format == "PNG" and min(image.size) > 80 and len(still) < 60_000
-
-
 def test_it_is_readable_in_light_and_dark():
-    figure = draw_explorer(PICTURES, shares_of_view(), GRID, (0, 0, 0))
+    figure = draw_attention_explorer(PICTURES, shares_of_view(), GRID, (0, 0, 0))
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"

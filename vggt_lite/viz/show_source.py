@@ -9,7 +9,7 @@ import vggt_lite
 ROOT = Path(vggt_lite.__file__).resolve().parents[1]
 
 
-def source(*objects) -> None:
+def show_source(*objects) -> None:
     """Show the source of functions, classes, methods or modules in a notebook, as code with its file's name.
 
     Raises:
@@ -19,7 +19,7 @@ def source(*objects) -> None:
         from IPython.display import display
     except ImportError as error:
         raise ImportError(
-            "source is shown in notebooks: pip install -e '.[notebook]'. Elsewhere: inspect.getsource."
+            "show_source shows code in notebooks: pip install -e '.[notebook]'. Elsewhere: inspect.getsource."
         ) from error
     for thing in objects:
         text, file = source_of(thing)
@@ -35,6 +35,6 @@ def source_of(thing) -> tuple[str, str]:
     except (TypeError, OSError) as error:
         raise TypeError(
             f"there is no source for {type(thing).__name__} {thing!r:.60}; give a function, class, method or "
-            "module, for example source(vggt_lite.layers.Attention)."
+            "module, for example show_source(vggt_lite.model.Attention)."
         ) from error
     return text, path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name

@@ -1,0 +1,87 @@
+"""Still pictures of plotly figures, drawn by the browser and the plotly.js that draw the live ones.
+
+Nothing is fetched: plotly.js comes with the Python package. Needs playwright and a Chromium; CHROMIUM=/path
+names a binary.
+"""
+
+import base64
+import importlib.util
+import io
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from vggt_lite.viz.style import small_png
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+# Software WebGL (SwiftShader), and none of the background traffic of a desktop browser.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
+WIDTH, HEIGHT = 700, 450  # pixels of a figure that takes the size of its page: a column of text
+MOST_COLORS, FEWEST_COLORS = 256, 32
+DRAW = "([figure, size]) => Plotly.toImage(figure, {format: 'png', scale: 1, ...size})"
+
+
+def missing() -> str | None:
+    """Why nothing can be drawn here, or None."""
+    if not CHROMIUM:
+        return "no Chromium found: apt-get install chromium, or set CHROMIUM=/path/to/chrome"
+    if not importlib.util.find_spec("playwright"):
+        return "playwright is not installed: pip install -e '.[browser]'"
+    return None
+
+
+def draw(figures: Sequence[Mapping]) -> list[Image.Image]:
+    """A picture of each figure, as large as the live one and as transparent.
+
+    Args:
+        figures: plotly's JSON: dictionaries with `data` and `layout`.
+
+    Raises:
+        RuntimeError: no Chromium, or no playwright.
+    """
+    if reason := missing():
+        raise RuntimeError(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
+        page = browser.new_context(offline=True).new_page()
+        page.add_script_tag(content=get_plotlyjs())
+        pictures = [_draw_one(page, figure) for figure in figures]
+        browser.close()
+    return pictures
+
+
+def _draw_one(page, figure: Mapping) -> Image.Image:
+    layout = figure["layout"]
+    size = {"width": layout.get("width", WIDTH), "height": layout.get("height", HEIGHT)}
+    content = {"data": figure["data"], "layout": layout}
+    uri = page.evaluate(DRAW, [content, size])
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+
+
+def as_pngs(pictures: Sequence[Image.Image], room: int) -> list[bytes]:
+    """PNGs that take at most `room` bytes together, if they can: the largest give up colours first."""
+    colors = [MOST_COLORS] * len(pictures)
+    pngs = [small_png(picture, MOST_COLORS) for picture in pictures]
+    while sum(map(len, pngs)) > room and max(colors) > FEWEST_COLORS:
+        candidates = [index for index, count in enumerate(colors) if count > FEWEST_COLORS]
+        largest = max(candidates, key=lambda index: len(pngs[index]))
+        colors[largest] //= 2
+        pngs[largest] = small_png(pictures[largest], colors[largest])
+    return pngs
