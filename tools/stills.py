@@ -32,7 +32,8 @@ FLAGS = [
     "--ignore-gpu-blocklist",
 ]
 WIDTH, HEIGHT = 700, 450  # pixels of a figure that takes the size of its page: a column of text
-MOST_COLORS, FEWEST_COLORS = 256, 32
+# Ways to make PNGs small, from fine to coarse: the number of colours, and whether ramps are smooth.
+PALETTES = ((256, True), (256, False), (128, False), (64, False), (32, False))
 DRAW = "([figure, size]) => Plotly.toImage(figure, {format: 'png', scale: 1, ...size})"
 
 
@@ -77,11 +78,10 @@ def _draw_one(page, figure: Mapping) -> Image.Image:
 
 def as_pngs(pictures: Sequence[Image.Image], room: int) -> list[bytes]:
     """PNGs that take at most `room` bytes together, if they can: the largest give up colours first."""
-    colors = [MOST_COLORS] * len(pictures)
-    pngs = [small_png(picture, MOST_COLORS) for picture in pictures]
-    while sum(map(len, pngs)) > room and max(colors) > FEWEST_COLORS:
-        candidates = [index for index, count in enumerate(colors) if count > FEWEST_COLORS]
-        largest = max(candidates, key=lambda index: len(pngs[index]))
-        colors[largest] //= 2
-        pngs[largest] = small_png(pictures[largest], colors[largest])
+    pngs, steps = [small_png(picture, *PALETTES[0]) for picture in pictures], [0] * len(pictures)
+    while sum(map(len, pngs)) > room and min(steps) < len(PALETTES) - 1:
+        left = [index for index, step in enumerate(steps) if step < len(PALETTES) - 1]
+        largest = max(left, key=lambda index: len(pngs[index]))
+        steps[largest] += 1
+        pngs[largest] = small_png(pictures[largest], *PALETTES[steps[largest]])
     return pngs

@@ -25,7 +25,7 @@ def test_what_the_log_holds_is_drawn_and_what_it_lacks_is_left_out():
     drawn = {trace.name: (tuple(trace.x), tuple(np.round(trace.y, 3))) for trace in figure.data if trace.name}
     assert drawn["camera"] == ((1, 2), (0.4, 0.2)) and drawn["depth error"][0] == (1, 2)
     assert drawn["point"] == ((), ())
-    named = [trace.name for trace in figure.data if trace.showlegend]
+    named = [trace.name for trace in figure.data if trace.type == "scatter" and trace.showlegend]
     assert named == ["camera", "norm/aggregator", "depth error"]
 
 

@@ -107,9 +107,14 @@ def draw_heatmaps(
     fig.update_layout({"yaxis.title.text": axes[0]})
     for number in range(1, len(titles) + 1):
         fig.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}", "showticklabels": number == 1}})
-    width = 150 + (PANEL + 30) * len(titles)
-    fig.update_layout(layout(coloraxis=colors, width=width, height=110 + round(PANEL * rows / columns)))
-    fig.update_layout(showlegend=False, margin={"l": 60, "b": 50})
+    # Names need room, about 7 pixels a letter. Those of columns lie aslant if they are wider than a cell.
+    row_names, column_names = (7 * max(len(str(name)) for name in names) for names in (y, x))
+    aslant = column_names > PANEL / min(columns, MOST_NUMBERS)
+    left, bottom = max(60, 45 + row_names), 50 + aslant * 0.65 * column_names
+    size = {"width": 90 + left + (PANEL + 30) * len(titles)}
+    size["height"] = 60 + bottom + round(PANEL * rows / columns)
+    fig.update_layout(layout(coloraxis=colors, **size), showlegend=False, margin={"l": left, "b": bottom})
+    fig.update_xaxes(tickangle=-40 if aslant else 0)
     fig.update_xaxes(title_font_size=12)
     fig.update_yaxes(title_font_size=12)
     fig.update_annotations(font_size=12)

@@ -77,17 +77,24 @@ def colorize(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.dstack([rgb, alpha]).round().astype(np.uint8)
 
 
-def small_png(image: Image.Image, colors: int = 128) -> bytes:
+def small_png(image: Image.Image, colors: int = 128, smooth: bool = False) -> bytes:
     """PNG bytes of a picture in few colours, with transparency: soft edges of text and lines stay soft.
 
-    Of Pillow's two methods one is fine but ignores transparency, the other sees it but is coarse. Opaque
-    pixels get three quarters of the palette by the first, all others the rest by the second.
+    Pillow's finer methods ignore transparency, and the one that sees it is coarse. Opaque pixels get three
+    quarters of the palette by a fine one, all others the rest by the coarse one.
+
+    Args:
+        image: The picture.
+        colors: At most so many.
+        smooth: More of them for what is common, so that ramps have no steps: for a large palette, and larger
+            files. Otherwise rare colours are kept.
     """
     pixels = np.array(image.convert("RGBA"))
     pixels[pixels[..., 3] == 0] = 0  # what is clear has no colour
     opaque = pixels[..., 3] == 255
     index, palette = np.zeros(opaque.shape, np.uint8), np.zeros((0, 4), np.uint8)
-    fine = {"colors": 3 * colors // 4, "method": Image.Quantize.MAXCOVERAGE, "kmeans": 1}
+    method = Image.Quantize.MEDIANCUT if smooth else Image.Quantize.MAXCOVERAGE
+    fine = {"colors": 3 * colors // 4, "method": method, "kmeans": 1}
     coarse = {"colors": colors // 4, "method": Image.Quantize.FASTOCTREE}
     for part, channels, how in ((opaque, 3, fine), (~opaque, 4, coarse)):
         if part.any():
