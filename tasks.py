@@ -112,7 +112,7 @@ def configure_jupyter():
 
 def demo(*arguments):
     setup()
-    run(PYTHON, "-m", "vggt_lite.cli.demo", *arguments)
+    run(PYTHON, "-m", "vggt_lite.cli", "demo", *arguments)
 
 
 def lab(*arguments):

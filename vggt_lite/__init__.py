@@ -9,9 +9,12 @@ if TYPE_CHECKING:  # for editors; see __getattr__
     from vggt_lite.data import load_images
     from vggt_lite.inference import Reconstruction
     from vggt_lite.model import VGGT
+    from vggt_lite.synthetic import generate_scenes
 
 __version__ = "0.1.0"
-__all__ = ["NANO", "TINY", "VGGT", "VGGT_1B", "ModelConfig", "Reconstruction", "load_images"]
+__all__ = [
+    "NANO", "TINY", "VGGT", "VGGT_1B", "ModelConfig", "Reconstruction", "generate_scenes", "load_images",
+]  # fmt: skip
 
 _HOME = {
     "VGGT": "model",

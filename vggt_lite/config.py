@@ -7,6 +7,11 @@ a configuration in use can never change under a model that was built from it.
 
 from dataclasses import asdict, dataclass, replace
 
+# What `reconstruct`, `load_images`, the command line and the demo take where nothing is said.
+DEFAULT_WEIGHTS = "tiny"
+MODES = ("crop", "pad", "square")  # how photographs reach the network's size: data/images.py
+DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photographs
+
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:

@@ -5,17 +5,18 @@ import math
 import re
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from tests.golden.loader import FOLDER, metadata
+from tests.golden.loader import metadata
 from vggt_lite.data import PixelMap, load_images
 from vggt_lite.data.sources import find_photos
 
-PNG = FOLDER / "png"
+PNG = Path(__file__).parents[1] / "golden" / "png"
 GOLDEN = metadata("functions")["preprocess"]
 CASES = [key for key in GOLDEN if key != "batch_crop"]
 MODES = {"crop": ("crop", 518), "pad": ("pad", 518), "square224": ("square", 224)}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.parity.stand_in import forget, install
-from vggt_lite import NANO, VGGT
+from vggt_lite import NANO, VGGT, VGGT_1B
 from vggt_lite.cli.main import main
 from vggt_lite.evaluation.examples import ALIGNED, Example
 from vggt_lite.parity import deterministic_model
@@ -14,7 +14,7 @@ from vggt_lite.parity import verify as verify_module
 from vggt_lite.parity.checks import verify_golden
 from vggt_lite.parity.golden import GOLDEN_TINY
 from vggt_lite.parity.table import Row, Table
-from vggt_lite.parity.verify import lacking_memory, pictures, verify
+from vggt_lite.parity.verify import Verification, lacking_memory, measure, pictures, verify
 from vggt_lite.pretrained import save_weights
 
 SMALL = NANO.with_(vit_depth=1, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1)
@@ -84,11 +84,11 @@ def test_released_weights_that_see_no_depth_are_a_fault(monkeypatch):
 
     monkeypatch.setattr(verify_module, "motorcycle", blind)
     monkeypatch.setattr(verify_module, "held_out_scene", blind)
-    for dim, fault in ((NANO.dim, None), (verify.VGGT_1B.dim, "off by 40 %, no better than a constant")):
-        done = verify.Verification(torch.device("cpu"))
+    for dim, fault in ((NANO.dim, None), (VGGT_1B.dim, "off by 40 %, no better than a constant")):
+        done = Verification(torch.device("cpu"))
         model = VGGT(SMALL)
         model.config = SMALL.with_(dim=dim)
-        verify.measure(model, done, lambda _: None, lambda _: None)
+        measure(model, done, lambda _: None, lambda _: None)
         assert done.first_failure is None if fault is None else fault in done.first_failure
 
 
@@ -159,5 +159,5 @@ def test_photographs_of_a_folder_are_taken_but_not_too_many(tmp_path):
 
 def test_full_size_needs_room(monkeypatch):
     monkeypatch.setattr(verify_module, "available_memory", lambda device: 12 * 10**9)
-    assert lacking_memory(verify.VGGT_1B, torch.device("cpu")) is None
-    assert "15.1 GB" in lacking_memory(verify.VGGT_1B, torch.device("cpu"), times=3)
+    assert lacking_memory(VGGT_1B, torch.device("cpu")) is None
+    assert "15.1 GB" in lacking_memory(VGGT_1B, torch.device("cpu"), times=3)

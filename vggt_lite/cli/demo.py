@@ -1,24 +1,24 @@
-"""What `make demo` runs: notebook 00 from top to bottom, and a page with both examples.
+"""`vggt-lite demo`: two examples whose truth is known, in a web page; in a checkout also notebook 00.
 
 outputs/demo/index.html             open it in any browser; needs no network
-outputs/demo/00_quickstart.ipynb    the notebook with its outputs
+outputs/demo/00_quickstart.ipynb    the notebook, run from top to bottom
 """
 
 import argparse
 import html
-import sys
 import time
 from pathlib import Path
 
+from vggt_lite.cli.options import add_device, add_weights
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain
 from vggt_lite.model import VGGT
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.runtime import pick_device
 from vggt_lite.viz import metrics_table, scene_section, write_page
 
-ROOT = Path(__file__).parents[1]
-NOTEBOOK = ROOT / "notebooks" / "00_quickstart.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_quickstart.ipynb"  # of a checkout
 SEED = 1_000_003  # of the held-out scene, chosen for showing well how the camera moves
 
 HELD_OUT = """<h2>A scene that nobody trained on</h2>
@@ -39,12 +39,19 @@ non-commercial licence, about 8 GB of memory) the same command becomes useful on
 <pre>vggt-lite reconstruct FOLDER --out DIR --weights facebook/VGGT-1B</pre>"""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Write the page and run the notebook; the exit code is 0 if both succeeded."""
-    args = parse(arguments)
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument("--out", default="outputs/demo", metavar="DIR", help="default: outputs/demo")
+    add_weights(sub)
+    add_device(sub)
+    sub.add_argument("--skip-notebook", action="store_true", help="only write the page")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page, and run the notebook where there is one."""
     started = time.monotonic()
-    out = Path(args.out)
-    model = VGGT.from_pretrained(args.weights)
+    out = Path(args.out).expanduser()
+    model = VGGT.from_pretrained(args.weights).to(pick_device(args.device))
     kind, _ = EVAL_DOMAINS[eval_domain(model.config)]
     scene, photographs = held_out_scene(model, SEED, scenes=kind), motorcycle(model)
     average = usual(bundled_report(args.weights)) if args.weights in EVAL_DOMAINS else ""
@@ -56,19 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
     page = write_page(out / "index.html", "vggt_lite: photographs in, a 3-D scene out", parts)
     print(f"\nheld-out scene\n{scene.table()}\n{average}")
     print(f"\nMotorcycle photographs\n{photographs.table()}\n{verdict(photographs)}")
-    if not args.skip_notebook:
+    if NOTEBOOK.is_file() and not args.skip_notebook:
         run_notebook(NOTEBOOK, out / NOTEBOOK.name)
         print(f"\n{NOTEBOOK.name} ran from top to bottom")
     print(f"\nopen {page.resolve()} ({time.monotonic() - started:.0f} s)")
-    return 0
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m vggt_lite.cli.demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", default=str(ROOT / "outputs" / "demo"), metavar="DIR")
-    parser.add_argument("--weights", default="tiny", help="as for VGGT.from_pretrained")
-    parser.add_argument("--skip-notebook", action="store_true", help="only write the page")
-    return parser.parse_args(arguments)
 
 
 def section(example: Example) -> str:
@@ -91,7 +89,3 @@ def run_notebook(source: Path, target: Path) -> None:
     client.execute()
     with atomic_write(target) as temporary:
         nbformat.write(notebook, temporary)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

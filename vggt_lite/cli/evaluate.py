@@ -1,15 +1,16 @@
-"""`vggt-lite evaluate` and `vggt-lite report`: their options, and what they do."""
+"""`vggt-lite evaluate`: scores on scenes kept out of training, on a data set, or on photographs."""
 
 import argparse
 from pathlib import Path
 
-from vggt_lite.data.images import MODES
+from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.config import DEFAULT_MODE, MODES
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
-from vggt_lite.evaluation.report import Report
+from vggt_lite.evaluation.report_page import write_report_page
 from vggt_lite.metrics.tracks import MODES as QUERY_MODES
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
@@ -20,9 +21,9 @@ from vggt_lite.utils.runtime import pick_device
 NUM_VIEWS = 4  # of a generated scene
 
 
-def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
-    """Add the options of `vggt-lite evaluate`; `weights` explains what a name of weights may be."""
-    sub.add_argument("--weights", default="nano", help=weights)
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add_weights(sub)
     what = sub.add_mutually_exclusive_group()
     what.add_argument(
         "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
@@ -44,7 +45,9 @@ def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
     )
     sub.add_argument("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
     sub.add_argument("--seed", type=int, default=0, help="for the choice of a data set's frames")
-    sub.add_argument("--mode", choices=MODES, help="fit pictures to that size; default: crop (pairs: pad)")
+    sub.add_argument(
+        "--mode", default=DEFAULT_MODE, choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}"
+    )
     sub.add_argument("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
     sub.add_argument(
         "--icp", type=float, metavar="DISTANCE",
@@ -52,10 +55,11 @@ def evaluate_options(sub: argparse.ArgumentParser, weights: str) -> None:
     )  # fmt: skip
     sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
     sub.add_argument("--page", metavar="FILE", help="also draw it, as an HTML page")
+    add_device(sub)
 
 
-def run_evaluate(args: argparse.Namespace) -> None:
-    """`vggt-lite evaluate`.
+def run(args: argparse.Namespace) -> None:
+    """Score, write, then print.
 
     Raises:
         ValueError: options that do not go together.
@@ -65,16 +69,15 @@ def run_evaluate(args: argparse.Namespace) -> None:
     refuse_icp(args)
     views = NUM_VIEWS if args.views is None else args.views
     check_counts(args.scenes, views)
-    model, device = VGGT.from_pretrained(args.weights), pick_device()
+    model, device = VGGT.from_pretrained(args.weights), pick_device(args.device)
     size = model.config.image_size if args.size is None else args.size
     check_size(size, model.config.patch_size)
-    options = Options(args.views, args.seed, args.mode or "crop", args.size, args.queries, args.icp)
+    options = Options(args.views, args.seed, args.mode, args.size, args.queries, args.icp)
     if args.data == OWN:
         report = evaluate_own(model, args.root, args.scenes, views, size, args.seed, device, args.icp)
     elif args.data:
         report = evaluate_data(model, args.data, args.root, options, args.scenes, device)
     elif args.photographs:
-        options = Options(mode=args.mode or "pad", size=args.size)
         report = evaluate_photographs(model.to(device), options, args.root)
     else:
         domain, number = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
@@ -84,13 +87,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
             icp_distance=args.icp,
         )  # fmt: skip
     report.protocol["weights"] = weights_used(args.weights)
-    print(report)
+    written = []
     if args.out:
-        print(f"written: {report.save(args.out)}")
+        written.append(report.save(args.out))
     if args.page:
-        from vggt_lite.evaluation.report_page import write_report_page
-
-        print(f"written: {write_report_page({report.protocol['weights']['name']: report}, args.page)}")
+        written.append(write_report_page({args.weights: report}, args.page))
+    print(report, *(f"written: {path}" for path in written), sep="\n")
 
 
 def refuse_icp(args: argparse.Namespace) -> None:
@@ -104,26 +106,6 @@ def refuse_icp(args: argparse.Namespace) -> None:
             "--icp is for points of eth3d, of your own and of generated scenes; dtu's protocol has an ICP "
             "of its own, and the others compare no points."
         )
-
-
-def report_options(sub: argparse.ArgumentParser) -> None:
-    """Add the options of `vggt-lite report`."""
-    sub.add_argument("reports", nargs="+", metavar="FILE", help="reports that `evaluate --out` wrote")
-    sub.add_argument("--out", required=True, metavar="PAGE", help="the HTML page to write")
-
-
-def run_report(args: argparse.Namespace) -> None:
-    """`vggt-lite report`: one page from several reports, side by side."""
-    from vggt_lite.evaluation.report_page import write_report_page
-
-    reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
-    print(f"written: {write_report_page(reports, args.out)}")
-
-
-def name_of(file: str, among: list[str]) -> str:
-    """The file's name without its suffix, or its whole path if another has the same name."""
-    stems = [Path(other).stem for other in among]
-    return Path(file).stem if stems.count(Path(file).stem) == 1 else str(file)
 
 
 def weights_used(name: str) -> dict[str, str]:

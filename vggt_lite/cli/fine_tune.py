@@ -1,16 +1,18 @@
-"""`vggt-lite fine-tune`: options, the memory it will take, the run, and what it changed."""
+"""`vggt-lite fine-tune`: the memory it will take, the run, and what it changed."""
 
 import argparse
 import warnings
 
+from vggt_lite.cli.options import add_device, add_weights
 
-def fine_tune_options(sub: argparse.ArgumentParser, weights: str) -> None:
-    """What `vggt-lite fine-tune` takes; `weights` explains that option."""
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     sub.add_argument(
         "folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes"
     )
     sub.add_argument("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
-    sub.add_argument("--weights", default="nano", help=weights)
+    add_weights(sub)
     sub.add_argument("--adapters", type=int, default=0, metavar="RANK", help="8, say; the aggregator freezes")
     sub.add_argument(
         "--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …"
@@ -36,13 +38,15 @@ def fine_tune_options(sub: argparse.ArgumentParser, weights: str) -> None:
     sub.add_argument("--half", action="store_true", help="hold the frozen aggregator's matrices in bfloat16")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    add_device(sub)
 
 
-def run_fine_tune(args) -> None:
-    """`vggt-lite fine-tune`."""
+def run(args: argparse.Namespace) -> None:
+    """Fine-tune, or go on; scenes named by `--held-out` are scored before and after."""
     import torch
 
     from vggt_lite.model import VGGT
+    from vggt_lite.pretrained.loading import TrainedOn
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, held_out, scores_of
     from vggt_lite.research.training_memory import estimate_training
     from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
@@ -61,7 +65,7 @@ def run_fine_tune(args) -> None:
         gradient_checkpointing=args.checkpointing,
         learning_rate=args.learning_rate or RATES["adapters" if args.adapters else "weights"],
     )  # fmt: skip
-    device, stored = pick_device(), torch.bfloat16 if args.half else torch.float32
+    device, stored = pick_device(args.device), torch.bfloat16 if args.half else torch.float32
     model = VGGT.from_pretrained(args.weights, heads=args.heads, dtype=stored if args.half else None)
     size, patch = args.size or model.config.image_size, model.config.patch_size
     scored = held_out(args.held_out, size, patch, args.views[1]) if args.held_out else []
@@ -76,7 +80,7 @@ def run_fine_tune(args) -> None:
     print(f"memory, about: {needs}")
     if needs.total > available_memory(device):
         warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
-    model.to(device)
+    model.to(device).trained_on = TrainedOn((size, size), config.views)
     before = scores_of(model, scored) if scored else {}
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     result = fine_tune(

@@ -6,30 +6,30 @@ from pathlib import Path
 import torch
 
 from vggt_lite.model import VGGT
-from vggt_lite.pretrained.loading import load_into, save_weights
+from vggt_lite.pretrained.loading import TrainedOn, load_into, save_weights
 from vggt_lite.research import distributed
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
 from vggt_lite.training.checkpoint import load_checkpoint
 
 
-def train_options(command: argparse.ArgumentParser) -> None:
-    """The options of `vggt-lite train`."""
-    command.add_argument(
-        "preset", nargs="?", default="nano", help='recipe, as in training/presets.py: "nano", "tiny"'
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument(
+        "preset", nargs="?", default="nano", help='recipe, as in research/presets.py: "nano", "tiny"'
     )
-    command.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
-    command.add_argument("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
-    command.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
-    command.add_argument(
+    sub.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
+    sub.add_argument("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
+    sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    sub.add_argument(
         "--weights-out", metavar="FILE", help="write the finished model to this .safetensors file"
     )
-    command.add_argument(
+    sub.add_argument(
         "--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)"
     )
 
 
-def run_train(args: argparse.Namespace) -> None:
-    """`vggt-lite train`: train or go on; of several processes the first says what happened."""
+def run(args: argparse.Namespace) -> None:
+    """Train or go on; of several processes the first says what happened."""
     out = Path(args.out or f"runs/{args.preset}")
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     with distributed.init(args.shard):
@@ -49,6 +49,9 @@ def export(checkpoint: Path, preset: str, path: str) -> str:
     state = load_checkpoint(checkpoint)
     model = VGGT(PRESETS[preset].model)
     load_into(model, {**state["model"], **state["average"]}, str(checkpoint))
+    stages = PRESETS[preset].stages.values()
+    sizes, views = [stage.size for stage in stages], [n for stage in stages for n in stage.config.views]
+    model.trained_on = TrainedOn((min(sizes), max(sizes)), (min(views), max(views)))
     training = f"vggt-lite train {preset}, {state['step']} steps in the last stage"
     save_weights(model, path, torch.float16, training=training)
     return path

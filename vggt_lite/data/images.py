@@ -2,7 +2,7 @@
 
 The network takes views of one common size, in whole patches. Three rules get there:
 
-    crop    scale to `size` wide; keep the middle `size` rows if that is too high (the default)
+    crop    scale to `size` wide; keep the middle `size` rows if that is too high
     pad     scale the longer side to `size`; fill up to a square with white
     square  fill up to a square with black, then scale to `size` × `size`
 
@@ -20,10 +20,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vggt_lite.config import DEFAULT_MODE, MODES
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.sources import Photo, find_photos
 
-MODES = ("crop", "pad", "square")
+DISPLAY_SIDE = 1024  # pixels; larger photographs are kept at this size for drawing
 MAX_CROPPED = 20  # crop mode refuses a picture of which it would keep less than 1/20
 MAX_CANVAS = 13_000  # pixels; square mode works on a canvas as large as the longer side
 
@@ -35,6 +36,7 @@ class ImageBatch:
     images: Tensor  # (S, 3, H, W) float32 in [0, 1]
     pixel_maps: list[PixelMap]
     photos: list[Photo]
+    pictures: list[Tensor]  # each (H, W, 3) uint8: the upright photograph, at most DISPLAY_SIDE pixels a side
 
     @property
     def names(self) -> list[str]:
@@ -57,13 +59,13 @@ class ImageBatch:
         return f"ImageBatch({len(self)} views of {height}×{width}: {names})"
 
 
-def load_images(source, mode: str = "crop", size: int = 518, patch_size: int = 14) -> ImageBatch:
+def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: int = 14) -> ImageBatch:
     """Read photographs and bring them to one size in whole patches.
 
     Args:
         source: a folder, a file, a PIL image, an array (H, W, 3), a tensor (3, H, W), or a list that
             mixes them; see `find_photos` and `to_rgb` for what each may be.
-        mode: "crop", "pad" or "square", see above.
+        mode: one of `MODES`, see above.
         size: width (crop) or longer side (pad, square) of the network's input, pixels.
         patch_size: pixels per patch side; not used by "square".
 
@@ -84,10 +86,15 @@ def load_images(source, mode: str = "crop", size: int = 518, patch_size: int = 1
             f"{below or patch_size} and {below + patch_size}."
         )
     photos = find_photos(source)
-    fits = [_fit(photo.open(), mode, size, patch_size, photo.label) for photo in photos]
-    pictures, pixel_maps = _to_common_size(fits)
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()  # (S, 3, H, W)
-    return ImageBatch(images.float() / 255, list(pixel_maps), photos)
+    fits, pictures = [], []
+    for photo in photos:  # opened once: a file that changes meanwhile cannot give two different pictures
+        image = photo.open()
+        fits.append(_fit(image, mode, size, patch_size, photo.label))
+        image.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BICUBIC)
+        pictures.append(torch.from_numpy(np.array(image)))
+    inputs, pixel_maps = _to_common_size(fits)
+    images = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2).contiguous()  # (S, 3, H, W)
+    return ImageBatch(images.float() / 255, list(pixel_maps), photos, pictures)
 
 
 def scaled_size(width: int, height: int, mode: str, size: int, patch_size: int) -> tuple[int, int]:

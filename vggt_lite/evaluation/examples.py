@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import DEFAULT_MODE, SceneConfig
 from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import unproject_depth
@@ -80,7 +80,7 @@ def held_out_scene(
     return example
 
 
-def motorcycle(model, mode: str = "crop") -> Example:
+def motorcycle(model, mode: str = DEFAULT_MODE) -> Example:
     """Two real photographs: the Middlebury Motorcycle pair, with true depth of the left one.
 
     Scharstein et al., GCPR 2014, quarter size, as scikit-image carries it. The pair is rectified: the

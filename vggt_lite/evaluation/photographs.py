@@ -67,7 +67,7 @@ def evaluate_photographs(model, options: Options | None = None, opencv: Path | s
         ImportError: scikit-image, which carries the Motorcycle, is not installed.
         FileNotFoundError: a picture is not in `opencv`. A mean over fewer pairs would be another figure.
     """
-    options = options or Options(mode="pad")
+    options = options or Options()
     about = {"data": "photographs", "text": TEXT, "unit": UNIT, "device": device_of(model)}
     return report_of(pairs(opencv), lambda pair: score(model, pair, options), options, **about)
 

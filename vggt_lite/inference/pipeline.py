@@ -7,12 +7,13 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.images import load_images
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.inference.memory_check import MemoryCheck, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
-from vggt_lite.utils.runtime import pick_dtype
+from vggt_lite.utils.runtime import pick_device, pick_dtype
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -22,7 +23,7 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 def reconstruct(
     model,
     source,
-    mode: str = "pad",
+    mode: str = DEFAULT_MODE,
     size: int | None = None,
     query_points=None,
     device: torch.device | str | None = None,
@@ -33,7 +34,8 @@ def reconstruct(
     Args:
         model: a `VGGT`.
         source: a folder, files, pictures or arrays, as `load_images` takes them; the first is the world.
-        mode: how they are brought to one size: "pad" loses nothing, "crop" cuts tall pictures, "square".
+        mode: how they are brought to one size: "crop" cuts pictures that are taller than wide; "pad" and
+            "square" fill them up to a square with white or black.
         size: width (crop) or longer side (pad, square) of the network's input, pixels; None takes the size
             the model was made for.
         query_points: (N, 2) points (x, y) to track, in pixels of the first original photograph.
@@ -43,20 +45,22 @@ def reconstruct(
             on a GPU that has it, else float32.
 
     Warns:
-        UserWarning: the scene is not likely to fit into memory; says how many views would.
+        UserWarning: the size or the number of views lies outside what the weights were trained on; or the
+            scene is not likely to fit into memory, then it says how many views would.
 
     Raises:
         MemoryError: it did not fit; the same advice, with the allocator's own error as its cause.
-        ValueError: a source, size, query point or type that cannot be used.
+        ValueError: a source, size, query point, device or type that cannot be used.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
-    batch = load_images(source, mode, size or model.config.image_size, model.config.patch_size)
+    size = model.config.image_size if size is None else size
+    batch = load_images(source, mode, size, model.config.patch_size)
     pixel_center = model.config.pixel_center
     if query_points is not None:
         query_points = _to_query(query_points, batch.pixel_maps[0]) - (0.5 - pixel_center)
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
-    device = home if device is None else torch.device(device)
+    device = home if device is None else pick_device(device)
     context, products = _number_format(model, device, dtype)
 
     fit = MemoryCheck.of(
@@ -64,6 +68,9 @@ def reconstruct(
     )
     if not fit.ok:
         warnings.warn(fit.advice(), stacklevel=2)
+    trained_on = getattr(model, "trained_on", None)
+    if trained_on and (note := trained_on.note(batch.images)):
+        warnings.warn(note, stacklevel=2)
     was_training = model.training
     try:
         model.to(device)

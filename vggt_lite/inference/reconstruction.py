@@ -4,14 +4,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.geometry import unproject_depth
+from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 
@@ -20,7 +18,6 @@ PREDICTED = (
     "track_visibility", "track_conf",
 )  # fmt: skip
 TRUE = ("cam_from_world", "intrinsics", "depth", "point_map", "tracks", "track_visibility")
-DISPLAY_SIDE = 1024  # pixels; larger photographs are kept at this size for drawing
 
 
 @dataclass
@@ -29,14 +26,13 @@ class Reconstruction:
 
     Cameras and tracks are in pixels of the *original*, upright photographs, whose sizes may differ from
     view to view. Dense maps stay on the network's pixels, where they are exact; `pixel_maps` leads from
-    one to the other, and `depth_at_original` resamples. Pixel (0, 0) covers [0, 1)². Of a prediction, the
-    world is the first camera's frame and the unit is the network's own. A part that is None was not
-    predicted.
+    one to the other, and `depth_at_original` resamples. Pixel (0, 0) covers [0, 1)². The world is the first
+    camera's frame; of a prediction the unit is the network's own. A part that is None was not predicted.
     """
 
     names: list[str]
     pixel_maps: list[PixelMap]
-    images: list[Tensor]  # each (H, W, 3) uint8, the photograph, at most DISPLAY_SIDE pixels a side
+    images: list[Tensor]  # each (H, W, 3) uint8, the photograph, as `ImageBatch.pictures`
     colors: Tensor  # (S, h, w, 3) uint8: the network's input
     valid: Tensor  # (S, h, w) bool: shows the photograph (not padding), and has a depth
     cam_from_world: Tensor | None = None  # (S, 3, 4)
@@ -53,7 +49,10 @@ class Reconstruction:
     def from_predictions(
         cls, pred: Predictions, batch: ImageBatch | None = None, index: int = 0, pixel_center: float = 0.5
     ) -> "Reconstruction":
-        """Scene `index` of a forward pass, carried to original pixels.
+        """Scene `index` of a forward pass, in original pixels and in the frame of its first camera.
+
+        The network's own first camera is turned and shifted a little against the world it answers in; here
+        cameras and point map are expressed in that camera's frame.
 
         Args:
             pred: the network's output.
@@ -68,6 +67,7 @@ class Reconstruction:
         if scene.intrinsics is not None:
             scene.intrinsics = scene._each(PixelMap.intrinsics_to_original, scene.intrinsics)
         scene._set_aside_unusable()
+        scene._make_first_camera_the_world()
         return scene
 
     @classmethod
@@ -79,6 +79,7 @@ class Reconstruction:
         result = cls(**_views(_take(scene.images, index), None), **parts)
         result.valid = scene.valid[index].cpu()
         result.names = names or result.names
+        result._make_first_camera_the_world()
         return result
 
     @property
@@ -103,11 +104,14 @@ class Reconstruction:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where `points` can come from: "point_map", "depth" (unprojected by the cameras), or both."""
+        """Where `points` can come from: "depth" (unprojected by the cameras), "point_map", or both.
+
+        Depth comes first: its points are the more accurate ones, in the paper and for the bundled models.
+        """
         with_depth = (
             self.depth is not None and self.cam_from_world is not None and self.intrinsics is not None
         )
-        return ("point_map",) * (self.point_map is not None) + ("depth",) * with_depth
+        return ("depth",) * with_depth + ("point_map",) * (self.point_map is not None)
 
     def points(
         self, source: str | None = None, confidence_percentile: float = 0.0
@@ -147,11 +151,17 @@ class Reconstruction:
 
         return show_reconstruction(self)
 
-    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Write arrays, photographs, points.ply and index.html into a folder, whole or not at all."""
+    def save(
+        self,
+        folder: str | Path,
+        overwrite: bool = False,
+        source: str | None = None,
+        confidence_percentile: int = 0,
+    ) -> Path:
+        """Write arrays, photographs, points.ply and index.html into a folder; see `save_reconstruction`."""
         from vggt_lite.inference.saving import save_reconstruction
 
-        return save_reconstruction(self, folder, overwrite)
+        return save_reconstruction(self, folder, overwrite, source, confidence_percentile)
 
     @staticmethod
     def load(folder: str | Path) -> "Reconstruction":
@@ -208,6 +218,17 @@ class Reconstruction:
         if self.depth is not None:
             self.depth = self.depth.nan_to_num(0.0, 0.0, 0.0)
 
+    def _make_first_camera_the_world(self) -> None:
+        """Express cameras and point map in the first camera's frame; left as they are if it is not finite."""
+        if self.cam_from_world is None or not self.cam_from_world[0].isfinite().all():
+            return
+        first_from_world = self.cam_from_world[0]
+        self.cam_from_world = compose(self.cam_from_world, invert_rigid(first_from_world))
+        self.cam_from_world[0] = torch.eye(3, 4)  # exactly
+        if self.point_map is not None:
+            points = self.point_map.flatten(0, 2)  # (S · h · w, 3)
+            self.point_map = transform_points(first_from_world, points).view_as(self.point_map)
+
 
 def _take(value: Tensor | None, index: int) -> Tensor | None:
     return None if value is None else value[index].detach().float().cpu()
@@ -217,10 +238,9 @@ def _views(images: Tensor, batch: ImageBatch | None) -> dict:
     """The fields of a `Reconstruction` that describe its S views, from the network's input (S, 3, h, w)."""
     colors = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).byte().contiguous()  # (S, h, w, 3)
     if batch is not None:
-        pictures = [_thumbnail(photo.open()) for photo in batch.photos]
         return {
-            "names": batch.names, "pixel_maps": batch.pixel_maps, "images": pictures, "colors": colors,
-            "valid": batch.valid_mask(),
+            "names": batch.names, "pixel_maps": batch.pixel_maps, "images": batch.pictures,
+            "colors": colors, "valid": batch.valid_mask(),
         }  # fmt: skip
     size = tuple(colors.shape[1:3])
     return {
@@ -232,6 +252,3 @@ def _views(images: Tensor, batch: ImageBatch | None) -> dict:
     }
 
 
-def _thumbnail(image: Image.Image) -> Tensor:
-    image.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(image))

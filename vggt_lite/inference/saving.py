@@ -3,7 +3,7 @@
 scene.json    names, pixel maps, conventions
 arrays.npz    cameras, depth, points, confidence, tracks (each as in `Reconstruction`)
 images/       the photographs, at display size, and the network's input colours
-points.ply    the coloured cloud
+points.ply    the coloured points that the page shows when it is opened: a sample where there are many
 index.html    the scene to turn around, in any browser
 """
 
@@ -16,11 +16,16 @@ from PIL import Image
 
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_ply
-from vggt_lite.inference.reconstruction import PREDICTED, Reconstruction
+from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.utils.files import atomic_folder, folder_kind
 
 KIND = "vggt_lite.reconstruction"
-ARRAYS = ("colors", "valid", *PREDICTED)
+SHAPES = {  # of what arrays.npz holds
+    "colors": "S h w 3", "valid": "S h w", "cam_from_world": "S 3 4", "intrinsics": "S 3 3", "depth": "S h w",
+    "depth_conf": "S h w", "point_map": "S h w 3", "point_conf": "S h w", "tracks": "S N 2",
+    "track_visibility": "S N", "track_conf": "S N",
+}  # fmt: skip
+MOST_HIDDEN = 95  # per cent of the points: where the page's slider ends
 ABOUT = (
     "OpenCV axes (x right, y down, z forward); cam_from_world: p_cam = R p_world + t; intrinsics and tracks "
     "in original pixels, pixel (0, 0) covers [0, 1)²; dense maps on network pixels, network = scale * "
@@ -28,35 +33,62 @@ ABOUT = (
 )
 
 
-def save_reconstruction(scene: Reconstruction, folder: str | Path, overwrite: bool = False) -> Path:
-    """Write the folder whole or not at all; returns its path.
+def save_reconstruction(
+    scene: Reconstruction,
+    folder: str | Path,
+    overwrite: bool = False,
+    source: str | None = None,
+    confidence_percentile: int = 0,
+) -> Path:
+    """Write the folder whole or not at all; points.ply and page are left out if there is no point.
+
+    Args:
+        scene: What to write.
+        folder: Where; it may be empty.
+        overwrite: Replace an earlier result.
+        source: Whose points the page shows first and points.ply holds, one of `Reconstruction.sources`;
+            None takes the first that has points.
+        confidence_percentile: Leave this percentage of the points out of points.ply, the least trusted
+            first; the page's slider starts there.
+
+    Returns:
+        The folder's path.
 
     Raises:
         FileExistsError: the folder holds something else, or an earlier result and overwrite is False.
+        ValueError: no such source, or a percentage outside 0 … 95.
     """
-    from vggt_lite.viz import write_html
+    from vggt_lite.viz import Cloud, write_html
 
+    if source is not None and source not in scene.sources:
+        raise ValueError(f"no points from source={source!r}; this reconstruction has {scene.sources}.")
+    if not 0 <= confidence_percentile <= MOST_HIDDEN:
+        raise ValueError(f"confidence_percentile={confidence_percentile} must lie in 0 … {MOST_HIDDEN}.")
+    folder = Path(folder).expanduser()
     with atomic_folder(folder, KIND, overwrite) as temporary:
-        arrays = {name: getattr(scene, name) for name in ARRAYS}
+        arrays = {name: getattr(scene, name) for name in SHAPES}
         np.savez_compressed(
             temporary / "arrays.npz", **{k: v.numpy() for k, v in arrays.items() if v is not None}
         )
         (temporary / "images").mkdir()
         for view, image in enumerate(scene.images):
-            Image.fromarray(image.numpy()).save(temporary / "images" / f"{view:03d}.png")
+            Image.fromarray(image.numpy()).save(temporary / _image_name(view))
         views = [
-            {"name": name, "image": f"images/{view:03d}.png", "pixel_map": pixel_map.to_dict()}
+            {"name": name, "image": _image_name(view), "pixel_map": pixel_map.to_dict()}
             for view, (name, pixel_map) in enumerate(zip(scene.names, scene.pixel_maps, strict=True))
         ]
         contents = {"format": KIND, "version": 1, "about": ABOUT, "views": views}
         text = json.dumps(contents, indent=1, ensure_ascii=False)
         (temporary / "scene.json").write_text(text, encoding="utf-8")
-        if scene.sources:
-            xyz, rgb, _, _ = scene.points()
-            write_ply(temporary / "points.ply", xyz, rgb)
-            if len(xyz):
-                write_html(scene, temporary / "index.html")
-    return Path(folder)
+        sources = scene.sources if source is None else (source, *scene.sources)
+        clouds = (Cloud.of(scene, name) for name in sources)
+        if cloud := next((cloud for cloud in clouds if len(cloud)), None):
+            shown = cloud.select()  # the page's sample, then what its slider leaves of it
+            shown = shown[cloud.rank[shown] >= confidence_percentile]
+            write_ply(temporary / "points.ply", cloud.points[shown], cloud.colors[shown])
+            page = temporary / "index.html"
+            write_html(scene, page, source=source, confidence_percentile=confidence_percentile)
+    return folder
 
 
 def load_reconstruction(folder: str | Path) -> Reconstruction:
@@ -74,15 +106,31 @@ def load_reconstruction(folder: str | Path) -> Reconstruction:
     try:
         contents = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(file[name]) for name in file.files if name in ARRAYS}
+            arrays = {name: torch.from_numpy(file[name]) for name in file.files if name in SHAPES}
+        _check_shapes(arrays, len(contents["views"]))
         return Reconstruction(
             names=[view["name"] for view in contents["views"]],
             pixel_maps=[PixelMap.from_dict(view["pixel_map"]) for view in contents["views"]],
-            images=[_read_image(folder / view["image"]) for view in contents["views"]],
+            images=[_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
             **arrays,
         )
     except Exception as error:  # missing members, broken zip files, wrong types: one answer to all
         raise ValueError(f"{folder} is damaged ({error}): save the reconstruction again.") from error
+
+
+def _image_name(view: int) -> str:
+    return f"images/{view:03d}.png"
+
+
+def _check_shapes(arrays: dict[str, torch.Tensor], views: int) -> None:
+    """Raises: ValueError: an array that does not fit the others, or is of another type."""
+    known = {"S": views}
+    for name, value in arrays.items():
+        letters, dtype = SHAPES[name].split(), {"colors": torch.uint8, "valid": torch.bool}.get(name)
+        sizes = zip(letters, value.shape, strict=False)
+        fits = all(size == (int(x) if x.isdigit() else known.setdefault(x, size)) for x, size in sizes)
+        if not fits or len(letters) != value.ndim or value.dtype != (dtype or torch.float32):
+            raise ValueError(f"{name} is {value.dtype} {tuple(value.shape)}; its shape is {SHAPES[name]}")
 
 
 def _read_image(path: Path) -> torch.Tensor:

@@ -6,6 +6,7 @@ A loaded model's parameters are the file, mapped into memory: see `weight_files.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +23,34 @@ from vggt_lite.utils.files import atomic_write
 BUNDLED = Path(__file__).parent / "bundled"
 CONFIGS = {"nano": NANO, "tiny": TINY}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What pictures weights were trained on; beyond it results get worse. `model.trained_on` where known."""
+
+    sizes: tuple[int, int]  # smallest and largest longer side, pixels
+    views: tuple[int, int]  # fewest and most
+
+    @staticmethod
+    def from_dict(values: dict) -> "TrainedOn":
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        return TrainedOn(**{key: tuple(pair) for key, pair in values.items()})
+
+    def note(self, images: Tensor) -> str:
+        """What of images (S, 3, H, W) lies outside, in a sentence; "" if nothing does."""
+        count, _, height, width = images.shape
+        (small, large), (few, many) = self.sizes, self.views
+        if few <= count <= many and small <= max(height, width) <= large:
+            return ""
+        return (
+            f"{count} view{'s' * (count != 1)} of {width}×{height} pixels: these weights were trained on "
+            f"{few} to {many} views whose longer side has {small} to {large} pixels. Expect worse results."
+        )
+
+
+# The two files were written before files could say it; research/presets.py has the stages.
+BUNDLED_TRAINED_ON = {"nano": TrainedOn((48, 64), (1, 4)), "tiny": TrainedOn((84, 112), (1, 6))}
 
 
 def from_official(state_dict: Mapping[str, Tensor], source: str = "the state dict") -> dict[str, Tensor]:
@@ -104,7 +133,7 @@ def linear_modules(model: VGGT) -> list[nn.Module]:
 
 
 def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float32, **notes: str) -> None:
-    """Write a model to one `.safetensors` file, its configuration inside; never half a file.
+    """Write a model to one `.safetensors` file, its configuration and `trained_on` inside; never half a file.
 
     Args:
         model: Any `VGGT`.
@@ -114,8 +143,11 @@ def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float
         notes: Texts kept in the file's metadata (training command, seed, licence).
     """
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
+    notes["config"] = json.dumps(model.config.to_dict())
+    if trained_on := getattr(model, "trained_on", None):
+        notes["trained_on"] = json.dumps(asdict(trained_on))
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
+        save_file(tensors, temporary, metadata=notes)
 
 
 def load_file(
@@ -132,7 +164,7 @@ def load_file(
     official = "config" not in metadata
     theirs = {key: key for key in tensors}  # from our name to the file's
     theirs = from_official(theirs, str(path)) if official else theirs
-    config = config or (VGGT_1B if official else _config_inside(path, metadata["config"]))
+    config = config or (VGGT_1B if official else _stated(path, metadata["config"], ModelConfig.from_dict))
     if heads is not None:
         config = _with_heads(config, heads)
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
@@ -154,13 +186,16 @@ def load_file(
     model.load_state_dict(
         {key: converted.get(theirs[key], value) for key, value in state_dict.items()}, assign=True
     )
+    if "trained_on" in metadata:
+        model.trained_on = _stated(path, metadata["trained_on"], TrainedOn.from_dict)
     return model.eval()
 
 
-def _config_inside(path: Path, text: str) -> ModelConfig:
+def _stated(path: Path, text: str, read: Callable):
+    """What `read` makes of JSON in a file's metadata."""
     try:
-        return ModelConfig.from_dict(json.loads(text))
-    except (TypeError, ValueError, AttributeError) as error:
+        return read(json.loads(text))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{path} states a configuration that this version cannot read ({error}); pass config=…"
         ) from error
@@ -224,7 +259,10 @@ def load_pretrained(
                 '"owner/name".'
             )
         return _load_from_hub(text, config, revision, cache, heads, dtype)
-    return load_file(path, config, heads, dtype)
+    model = load_file(path, config, heads, dtype)
+    if text in BUNDLED_TRAINED_ON:
+        model.trained_on = BUNDLED_TRAINED_ON[text]
+    return model
 
 
 def _load_from_hub(repository: str, config, revision, cache, heads, dtype) -> VGGT:

@@ -37,7 +37,7 @@ def atomic_folder(folder: str | Path, kind: str, overwrite: bool = False) -> Ite
         FileExistsError: something else is there, or an earlier result and overwrite is False.
     """
     folder = Path(folder).expanduser()
-    _check_target(folder, kind, overwrite)
+    check_target(folder, kind, overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
@@ -65,7 +65,8 @@ def file_sha256(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def _check_target(folder: Path, kind: str, overwrite: bool) -> None:
+def check_target(folder: Path, kind: str, overwrite: bool) -> None:
+    """Raise what `atomic_folder` would raise, before the work begins."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():

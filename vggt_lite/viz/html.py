@@ -43,6 +43,8 @@ def write_html(
     metrics: Mapping[str, object] | None = None,
     title: str = "Reconstruction",
     unit: str = WORLD_UNIT,
+    source: str | None = None,
+    confidence_percentile: int = 0,
 ) -> Path:
     """Write one page about one reconstruction; whole or not at all.
 
@@ -53,8 +55,11 @@ def write_html(
         metrics: {what: value} or {what: {column: value}}, shown as a small table.
         title: Heading of the page.
         unit: What 1.0 means.
+        source: Whose points are shown first, one of `Reconstruction.sources`; None takes the first.
+        confidence_percentile: Where the slider starts that hides the least trusted points, 0 … 95.
     """
-    parts = [scene_section(reconstruction, truth, unit), metrics_table(metrics or {})]
+    scene = scene_section(reconstruction, truth, unit, source, confidence_percentile)
+    parts = [scene, metrics_table(metrics or {})]
     return write_page(path, title, parts)
 
 
@@ -87,9 +92,13 @@ def figure_block(figure, text: str) -> Markup:
     return Markup(template.render(figure=json.loads(figure.to_json()), text=text))
 
 
-def scene_section(scene, truth=None, unit: str = WORLD_UNIT) -> str:
-    """Figures with their controls, then pictures and maps, as HTML."""
+def scene_section(
+    scene, truth=None, unit: str = WORLD_UNIT, source: str | None = None, confidence_percentile: int = 0
+) -> str:
+    """Figures with their controls, then pictures and maps, as HTML; arguments as for `write_html`."""
     clouds, cameras = Cloud.each(scene), Cameras.of(scene)
+    if source in clouds:
+        clouds = {source: clouds[source], **clouds}
     first = next(iter(clouds.values()))
     if truth is None:
         figures = [("Reconstruction", describe(scene), clouds, draw_scene(first, cameras, unit=unit))]
@@ -100,10 +109,13 @@ def scene_section(scene, truth=None, unit: str = WORLD_UNIT) -> str:
         theirs = draw_scene(true_cloud, None, true_cameras, unit=unit, frame=frame)
         figures = [("Reconstruction", describe(scene), clouds, ours),
                    ("Truth", TRUTH_NOTE, {"": true_cloud}, theirs)]  # fmt: skip
-    return figures_block(figures, range(1, len(scene) + 1)) + maps_table(scene, truth, unit)
+    block = figures_block(figures, range(1, len(scene) + 1), percentile=confidence_percentile)
+    return block + maps_table(scene, truth, unit)
 
 
-def figures_block(figures: list[tuple], numbers: Iterable[int], trust: bool = True) -> str:
+def figures_block(
+    figures: list[tuple], numbers: Iterable[int], trust: bool = True, percentile: int = 0
+) -> str:
     """3-D figures that turn together, below their controls.
 
     Args:
@@ -111,6 +123,7 @@ def figures_block(figures: list[tuple], numbers: Iterable[int], trust: bool = Tr
             plotly figure, whose first trace holds the points.
         numbers: What the views of the clouds are called.
         trust: Whether there is a slider that hides the least trusted points.
+        percentile: Where it starts.
     """
     plots = "".join(
         f'<div><h3>{name}</h3><div class="plot" role="img" aria-label="{text}"></div>'
@@ -118,14 +131,15 @@ def figures_block(figures: list[tuple], numbers: Iterable[int], trust: bool = Tr
         for name, text in ((html.escape(name), html.escape(text)) for name, text, _, _ in figures)
     )
     drawn = [_figure(clouds, figure) for _, _, clouds, figure in figures]
+    controls = _controls(figures[0][2], numbers, trust, percentile)
     content = json.dumps({"figures": drawn}).replace("</", "<\\/")  # a script element ends at </
     return (
-        f'<div class="scene">{_controls(figures[0][2], numbers, trust)}<div class="figures">{plots}</div>'
+        f'<div class="scene">{controls}<div class="figures">{plots}</div>'
         f'<script type="application/json">{content}</script></div>'
     )
 
 
-def _controls(clouds: Mapping[str, Cloud], numbers: Iterable[int], trust: bool) -> str:
+def _controls(clouds: Mapping[str, Cloud], numbers: Iterable[int], trust: bool, percentile: int) -> str:
     sources = "".join(f'<option value="{s}">{SOURCE_NAMES.get(s, s)}</option>' for s in clouds)
     views = "".join(
         f'<label><input type="checkbox" value="{view}" checked> {number}</label> '
@@ -134,7 +148,7 @@ def _controls(clouds: Mapping[str, Cloud], numbers: Iterable[int], trust: bool) 
     hidden = "" if trust else " hidden"
     return (
         f'<div class="controls"><label{hidden}>hide the least trusted '
-        '<input type="range" min="0" max="95" step="1" value="0"> <output></output></label>'
+        f'<input type="range" min="0" max="95" step="1" value="{percentile}"> <output></output></label>'
         f"<label{hidden}>points from <select>{sources}</select></label><span>views {views}</span></div>"
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.readers.views import Views
 from vggt_lite.evaluation.metric_groups import path_figures
@@ -21,7 +22,7 @@ class Options:
 
     num_views: int | None = None  # frames of a scene; None: what the protocol takes
     seed: int = 0  # for the choice of frames
-    mode: str = "crop"  # how photographs reach the network's size; the release's loader crops
+    mode: str = DEFAULT_MODE  # how photographs reach the network's size; the release's loader crops
     size: int | None = None  # of the network's input, pixels; None: what the model was made for
     query_mode: str = "first"  # TAP-Vid
     icp: float | None = None  # refine points by ICP within this distance, unit of the truth

@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save
 
-from tests.hub_stand_in import COMMITS, GOOD_TOKEN, POOR_TOKEN, HubStandIn
+from tests.pretrained.hub_stand_in import COMMITS, GOOD_TOKEN, POOR_TOKEN, HubStandIn
 from vggt_lite import NANO, VGGT
 from vggt_lite.config import VGGT_1B
 from vggt_lite.pretrained import hub, load_pretrained, save_weights, to_official

@@ -3,6 +3,8 @@
 import ast
 import importlib
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +18,15 @@ import vggt_lite
 from tests.data.foreign import write_nerfstudio
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli.main import main
-from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.config import DEFAULT_WEIGHTS, SceneConfig, TrainConfig
 from vggt_lite.data import read_scene
+from vggt_lite.export.ply import read_ply
+from vggt_lite.inference import Reconstruction
 from vggt_lite.pretrained import save_weights
+from vggt_lite.pretrained.loading import TrainedOn
 from vggt_lite.research import presets
 
+ROOT = Path(__file__).parents[2]
 SMALL = NANO.with_(vit_depth=1, depth=4, dim=32, dense_dims=(8, 8, 8, 8), dense_dim=8, track_depth=1)
 
 
@@ -78,6 +84,77 @@ def test_a_missing_folder_and_missing_weights_are_one_clear_line(photographs, we
     assert not out.exists()
 
 
+def test_a_result_that_cannot_be_written_is_refused_before_the_network_runs(photographs, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    arguments = ["reconstruct", photographs, "--out", tmp_path / "mine", "--weights", "no such weights"]
+    assert "mine holds other files" in fails_in_one_line(capsys, *arguments)
+
+
+def test_the_options_of_reconstruct_reach_the_result(photographs, weights, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", photographs, "--out", out, "--weights", weights, "--mode", "square"]
+    arguments += ["--size", "48", "--query", "10,20", "45.5,30", "--device", "cpu", "--dtype", "bfloat16"]
+    arguments += ["--points-from", "point_map", "--confidence", "40"]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert "2 tracked points), 48×48 network pixels" in capsys.readouterr().out
+    scene = Reconstruction.load(out)
+    torch.testing.assert_close(scene.tracks[0], torch.tensor([[10.0, 20.0], [45.5, 30.0]]))
+    assert not scene.valid.all()  # black bars
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r'<option value="(\w+)"', page) == ["point_map", "depth"] and 'value="40"' in page
+    count = int(scene.points("point_map", 40)[0].shape[0])
+    assert abs(len(read_ply(out / "points.ply")) - count) <= 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--size", "50", "size=50"), ("--device", "banana", "device='banana'"), ("--query", "5", "--query"),
+     ("--query", "900,5", "query_points [0]"), ("--mode", "stretch", "--mode"), ("--dtype", "int8", "--dtype"),
+     ("--confidence", "96", "--confidence"), ("--points-from", "lidar", "--points-from")],
+)  # fmt: skip
+def test_an_option_that_cannot_be_is_named(photographs, weights, tmp_path, capsys, option, value, said):
+    arguments = ["reconstruct", str(photographs), "--out", str(tmp_path / "out"), "--weights", weights]
+    try:
+        code = main([*arguments, option, value])
+    except SystemExit as stopped:  # the parser's own refusal
+        code = stopped.code
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2 and said in last and not (tmp_path / "out").exists()
+
+
+def test_a_terminal_that_lacks_our_signs_gets_question_marks(photographs, weights, tmp_path):
+    """And the result all the same: Windows prints in cp1252, a bare container in ASCII."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "vggt_lite.cli", "reconstruct", str(photographs), "--out", str(out)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*command, "--weights", weights], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "90?60" in done.stdout and (out / "index.html").is_file()
+
+
+def test_demo_writes_a_page_and_its_figures(weights, tmp_path, capsys):
+    pytest.importorskip("skimage")
+    arguments = ["demo", "--out", str(tmp_path), "--weights", weights, "--skip-notebook", "--device", "cpu"]
+    assert main(arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert "Motorcycle photographs" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0 and capsys.readouterr().out == f"vggt-lite {vggt_lite.__version__}\n"
+
+
+def test_one_name_of_weights_is_the_default_everywhere(capsys):
+    for command in ("reconstruct", "demo", "evaluate", "fine-tune"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"facebook/VGGT-1B; default: {DEFAULT_WEIGHTS} " in said, command
+
+
 def test_scenes_can_be_seen_written_checked_and_rendered_ahead(tmp_path, capsys):
     sheet, folders, ahead = tmp_path / "sheet.png", tmp_path / "folders", tmp_path / "ahead"
     few = ["--count", "2", "--views", "3", "--size", "16"]
@@ -119,13 +196,14 @@ def test_train_follows_a_recipe_and_writes_a_model_that_loads(tmp_path, capsys, 
     command = ["train", "two-steps", "--out", str(tmp_path / "run"), "--weights-out", str(file)]
     assert main(command) == 0
     assert "finished" in capsys.readouterr().out
-    assert VGGT.from_pretrained(file).config == SMALL
+    model = VGGT.from_pretrained(file)
+    assert model.config == SMALL and model.trained_on == TrainedOn(sizes=(32, 32), views=(2, 2))
     assert "two-steps" in fails_in_one_line(capsys, "train", "no-such-recipe", "--out", tmp_path / "other")
 
 
 OPTIONS = {
-    "reconstruct": "--overwrite", "train": "--weights-out", "fine-tune": "--adapters",
-    "evaluate": "--queries", "report": "--out", "verify": "--full",
+    "reconstruct": "--overwrite", "demo": "--skip-notebook", "train": "--weights-out",
+    "fine-tune": "--adapters", "evaluate": "--queries", "report": "--out", "verify": "--full",
     "scenes": "--varied", "import": "--size", "check-data": "COLMAP",
 }  # fmt: skip
 

@@ -265,7 +265,7 @@ def test_a_large_file_is_loaded_without_a_second_copy(tmp_path):
     size = Path(paths[0]).stat().st_size
     assert size > 250e6
     command = [sys.executable, "-c", LOADING, json.dumps(config.to_dict()), *paths]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     for (peak, parameters, slow), case in zip(rows, 2 * ("all", "depth", "bfloat16"), strict=True):

@@ -1,0 +1,133 @@
+"""A reconstruction in a folder: whole or not at all, the same when read, one cloud in page and file."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vggt_lite.viz
+from tests.inference.oracle import Oracle, pictures
+from vggt_lite.export.ply import read_ply
+from vggt_lite.inference import Reconstruction, reconstruct
+
+pytestmark = pytest.mark.filterwarnings("ignore:the views differ in size")
+
+
+def test_a_saved_reconstruction_comes_back_the_same(scene, page, tmp_path):
+    assert scene.save(tmp_path / "out") == tmp_path / "out"
+    back = Reconstruction.load(tmp_path / "out")
+    assert back.names == scene.names and back.pixel_maps == scene.pixel_maps
+    for name, value in vars(scene).items():
+        got = getattr(back, name)
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(got, value) and got.dtype == value.dtype, name
+    assert all(torch.equal(a, b) for a, b in zip(back.images, scene.images, strict=True))
+    assert repr(back) == repr(scene)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "arrays.npz",
+        "images",
+        "index.html",
+        "points.ply",
+        "scene.json",
+    ]
+
+
+def test_saving_replaces_only_on_request_and_only_its_own(scene, page, tmp_path, monkeypatch):
+    scene.save(tmp_path / "out")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        scene.save(tmp_path / "out")
+    scene.names[0] = "renamed"
+    scene.save(tmp_path / "out", overwrite=True)
+    assert Reconstruction.load(tmp_path / "out").names[0] == "renamed"
+
+    def fail(scene, path, **_):
+        raise RuntimeError("disk full")
+
+    monkeypatch.setattr(vggt_lite.viz, "write_html", fail)
+    scene.names[0] = "half"
+    with pytest.raises(RuntimeError, match="disk full"):
+        scene.save(tmp_path / "out", overwrite=True)
+    assert Reconstruction.load(tmp_path / "out").names[0] == "renamed"  # the earlier result is whole
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"1")
+    with pytest.raises(FileExistsError, match="photos holds other files"):
+        scene.save(tmp_path / "photos", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "photos"]
+
+
+def test_loading_something_else_says_so(scene, page, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
+        Reconstruction.load(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="holds no saved reconstruction"):
+        Reconstruction.load(tmp_path)
+    scene.save(tmp_path / "out")
+    (tmp_path / "out" / "arrays.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="out is damaged.*save the reconstruction again"):
+        Reconstruction.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("colors", np.zeros((3, 64, 64, 3))), ("depth", np.zeros((3, 8, 8), np.float32)),
+     ("tracks", np.zeros((3, 2), np.float32)), ("intrinsics", np.zeros((2, 3, 3), np.float32))],
+)  # fmt: skip
+def test_arrays_that_do_not_fit_are_refused_when_they_are_loaded(scene, page, tmp_path, name, wrong):
+    scene.save(tmp_path / "out")
+    with np.load(tmp_path / "out" / "arrays.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "out" / "arrays.npz", **{**arrays, name: wrong})
+    with pytest.raises(ValueError, match=f"out is damaged .{name} is torch"):
+        Reconstruction.load(tmp_path / "out")
+
+
+def test_a_folder_reads_no_picture_outside_itself(scene, page, tmp_path):
+    scene.save(tmp_path / "out")
+    Image.new("RGB", (90, 60), "red").save(tmp_path / "secret.png")
+    contents = tmp_path / "out" / "scene.json"
+    contents.write_bytes(contents.read_bytes().replace(b"images/000.png", b"../secret.png"))
+    assert torch.equal(Reconstruction.load(tmp_path / "out").images[0], scene.images[0])
+
+
+def test_a_tilde_means_the_home_folder(scene, page, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert scene.save("~/out") == tmp_path / "out" and (tmp_path / "out" / "points.ply").is_file()
+
+
+# --- one cloud in page and file ---------------------------------------------------------------------
+
+
+def shown_by_the_page(folder) -> tuple[np.ndarray, str]:
+    """(M, 3) points that index.html draws when it is opened, found as its script does, and their source."""
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    start = int(re.search(r'type="range"[^>]* value="(\d+)"', text)[1])
+    source = re.search(r'<option value="(\w+)"', text)[1]
+    block = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)[1]
+    cloud = json.loads(block)["figures"][0]["clouds"][source]
+    axes = [np.frombuffer(base64.b64decode(cloud[axis]), "<f4") for axis in "xyz"]
+    rank = np.frombuffer(base64.b64decode(cloud["rank"]), "u1")
+    return np.stack(axes, axis=1)[rank >= start], source
+
+
+@pytest.mark.parametrize("source", [None, "depth", "point_map"])
+@pytest.mark.parametrize("percentile", [0, 30])
+def test_the_point_file_holds_what_the_page_shows(tmp_path, monkeypatch, source, percentile):
+    monkeypatch.setenv("VGGT_LITE_MAX_POINTS", "500")  # of 8,000: both draw the same sample
+    points = torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    scene = reconstruct(Oracle(point_map=points), pictures())
+    scene.save(tmp_path / "out", source=source, confidence_percentile=percentile)
+    shown, shown_source = shown_by_the_page(tmp_path / "out")
+    assert shown_source == (source or "depth") and 0 < len(shown) <= 500
+    np.testing.assert_array_equal(read_ply(tmp_path / "out" / "points.ply"), shown)
+
+
+def test_a_source_or_a_share_that_cannot_be_is_refused(scene, page, tmp_path):
+    with pytest.raises(ValueError, match="source='lidar'.*'depth', 'point_map'"):
+        scene.save(tmp_path / "out", source="lidar")
+    with pytest.raises(ValueError, match="confidence_percentile=96 must lie in 0 … 95"):
+        scene.save(tmp_path / "out", confidence_percentile=96)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,41 @@
+"""`vggt-lite check-data`: what is wrong with scenes, and how to mend it."""
+
+import argparse
+
+from vggt_lite.cli.options import FORMATS
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument("folder", metavar="FOLDER", help=f"a scene folder, a folder of scenes, or {FORMATS}")
+    sub.add_argument("--out", metavar="PAGE", help="also draw the scenes, as a page such as check.html")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 1 if anything is wrong; what could not be told is no fault."""
+    from vggt_lite.data.readers import MAX_CHECKED, find_scenes, is_known, open_scene, readings_of_views
+    from vggt_lite.data.scene_check import Readings, examine
+    from vggt_lite.viz.check_page import MOST_SCENES, Checked, check_name, write_check_page
+
+    found, kept = find_scenes(args.folder), []
+    if args.out:
+        check_name(args.out)
+    problems, notes, said = [], [], f"{len(found)} scene{'s' * (len(found) != 1)}"
+    for folder in found:
+        if is_known(folder):
+            views = open_scene(folder)
+            readings = readings_of_views(views)
+            looked = f"; looked at {MAX_CHECKED} of them" if len(views) > MAX_CHECKED else ""
+            said = f"{views}{looked}" if len(found) == 1 else said
+        else:
+            readings = Readings.of_folder(folder)
+        wrong, untold = examine(readings)
+        problems, notes = problems + wrong, notes + [f"note: {note}" for note in untold]
+        if args.out and (wrong or len(kept) < MOST_SCENES):  # maps of all would not fit into memory
+            kept.append(Checked(folder, readings, wrong, untold))
+            kept = sorted(kept, key=lambda one: not one.problems)[:MOST_SCENES]
+    nothing = f"nothing wrong with {said}" + (", as far as it could be told:" if notes else ".")
+    print("\n".join((problems or [nothing]) + notes))
+    if args.out:
+        print(f"written: {write_check_page(args.out, kept, len(found))} (open it in a browser)")
+    return int(bool(problems))

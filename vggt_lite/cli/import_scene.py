@@ -1,0 +1,40 @@
+"""`vggt-lite import`: a scene of another program, written as a scene folder."""
+
+import argparse
+
+from vggt_lite.cli.options import FORMATS
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument(
+        "source", metavar="SOURCE", help=f"the folder of one scene of {FORMATS}, or a transforms.json"
+    )
+    sub.add_argument("--out", required=True, metavar="FOLDER", help="folder for the scene")
+    sub.add_argument("--overwrite", action="store_true", help="replace an earlier scene in FOLDER")
+    sub.add_argument("--size", type=pixels, metavar="HxW", help="224, or 168x224; default: as they are")
+    sub.add_argument(
+        "--views", type=which, metavar="N", help="how many, evenly spaced, or FIRST:END[:STEP]; default: all"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read and write."""
+    from vggt_lite.data.readers import import_scene
+
+    out = import_scene(args.source, args.out, args.size, args.views, args.overwrite)
+    print(f"written: {out} (vggt-lite check-data {out} looks at it closely)")
+
+
+def pixels(text: str) -> int | tuple[int, int]:
+    """224 → 224, 168x224 → (168, 224): a square's side, or height and width."""
+    sides = [int(side) for side in text.lower().split("x")]
+    if len(sides) > 2 or min(sides) < 1:
+        raise ValueError(text)
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def which(text: str) -> int | slice:
+    """8 → 8, 0:40:5 → slice(0, 40, 5)."""
+    parts = [int(part) if part else None for part in text.split(":")]
+    return parts[0] if len(parts) == 1 else slice(*parts)

@@ -1,0 +1,77 @@
+"""`vggt-lite reconstruct`: photographs in; cameras, depth, a point cloud and a web page out."""
+
+import argparse
+from pathlib import Path
+
+from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.config import DEFAULT_MODE, MODES
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder for the result")
+    sub.add_argument("--overwrite", action="store_true", help="replace an earlier result in DIR")
+    add_weights(sub)
+    sub.add_argument(
+        "--mode", default=DEFAULT_MODE, choices=MODES,
+        help="how photographs are fitted to the network's size: crop cuts what is taller than wide, pad and "
+        f"square fill up to a square with white or black; default: {DEFAULT_MODE}",
+    )  # fmt: skip
+    sub.add_argument(
+        "--size", type=int, metavar="PIXELS",
+        help="width (crop) or longer side of the network's input; default: what the weights were made for",
+    )  # fmt: skip
+    sub.add_argument(
+        "--query", type=point, nargs="+", metavar="X,Y", help="track these pixels of the first photograph"
+    )
+    sub.add_argument(
+        "--points-from", choices=("depth", "point_map"),
+        help="whose points points.ply holds and the page shows first; default: depth with the cameras",
+    )  # fmt: skip
+    sub.add_argument(
+        "--confidence", type=percentage, default=0, metavar="PERCENT",
+        help="leave this share of the points out of points.ply and hide it in the page, the least trusted "
+        "first: 0 to 95; default: 0",
+    )  # fmt: skip
+    add_device(sub)
+    sub.add_argument(
+        "--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reconstruct and save. A folder that cannot be written is refused before the network runs."""
+    import torch
+
+    from vggt_lite.inference.saving import KIND
+    from vggt_lite.model import VGGT
+    from vggt_lite.utils.files import check_target
+    from vggt_lite.utils.runtime import pick_device
+
+    check_target(Path(args.out).expanduser(), KIND, args.overwrite)
+    device = pick_device(args.device)
+    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
+    scene = VGGT.from_pretrained(args.weights).reconstruct(
+        source, mode=args.mode, size=args.size, query_points=args.query, device=device,
+        dtype=args.dtype and getattr(torch, args.dtype),
+    )  # fmt: skip
+    out = scene.save(args.out, args.overwrite, args.points_from, args.confidence)
+    print(scene)
+    page = out / "index.html"
+    print(f"written: {f'{page} (open it in a browser)' if page.is_file() else f'{out}, no point to draw'}")
+
+
+def point(text: str) -> tuple[float, float]:
+    """ "120,80" → (120.0, 80.0)."""
+    x, y = text.split(",")
+    return float(x), float(y)
+
+
+def percentage(text: str) -> int:
+    """A whole number from 0 to 95: where the page's slider ends."""
+    if int(text) not in range(96):
+        raise ValueError(text)
+    return int(text)

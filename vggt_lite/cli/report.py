@@ -1,0 +1,25 @@
+"""`vggt-lite report`: one page from several reports, side by side."""
+
+import argparse
+from pathlib import Path
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument("reports", nargs="+", metavar="FILE", help="reports that `evaluate --out` wrote")
+    sub.add_argument("--out", required=True, metavar="PAGE", help="the HTML page to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, draw and write."""
+    from vggt_lite.evaluation.report import Report
+    from vggt_lite.evaluation.report_page import write_report_page
+
+    reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
+    print(f"written: {write_report_page(reports, args.out)}")
+
+
+def name_of(file: str, among: list[str]) -> str:
+    """The file's name without its suffix, or its whole path if another has the same name."""
+    stems = [Path(other).stem for other in among]
+    return Path(file).stem if stems.count(Path(file).stem) == 1 else str(file)

@@ -1,0 +1,46 @@
+"""`vggt-lite scenes`: generated scenes as one picture, as scene folders, or as data for training."""
+
+import argparse
+from pathlib import Path
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    sub.add_argument(
+        "what", choices=("sheet", "folders", "ahead"),
+        help="sheet: one picture of all scenes; folders: a scene folder each; ahead: shards for training",
+    )  # fmt: skip
+    sub.add_argument("--out", required=True, metavar="PATH", help="a .png (sheet) or a folder")
+    sub.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
+    sub.add_argument("--count", type=int, default=4, metavar="N", help="number of scenes; default: 4")
+    sub.add_argument("--views", type=int, default=4, metavar="S", help="of a scene; default: 4")
+    sub.add_argument("--size", type=int, default=64, metavar="PIXELS", help="of a view's sides; default: 64")
+    sub.add_argument(
+        "--varied", action="store_true",
+        help="TINY's kind of scene, not NANO's: more lenses, paths and shapes; moving objects in sheets only",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> None:
+    """Generate and write."""
+    from vggt_lite.config import VARIED_SCENES, SceneConfig
+    from vggt_lite.data import write_scene
+    from vggt_lite.synthetic import generate_scenes
+    from vggt_lite.synthetic.prerender import render_ahead
+    from vggt_lite.viz.contact_sheet import write_sheet
+
+    config = VARIED_SCENES if args.varied else SceneConfig()
+    if args.what != "sheet":  # training makes the tracks of stored scenes from depth, as if nothing moved
+        config = config.with_(moving_objects=0)
+    if args.what == "ahead":
+        render_ahead(args.out, config, args.count, args.views, args.size, args.seed)
+    elif args.what == "sheet":
+        batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
+        write_sheet(batch, args.out, first_seed=args.seed)
+    else:
+        for seed in range(args.seed, args.seed + args.count):
+            batch = generate_scenes(seed, 1, args.views, args.size, args.size, num_tracks=64, config=config)
+            source = f"vggt_lite.synthetic.generate_scenes(seed={seed}, …)"
+            folder = Path(args.out) / f"scene_{seed:07d}"
+            write_scene(folder, batch, units="metres", source=source, license="CC0-1.0")
+    print(f"written: {args.out}")
