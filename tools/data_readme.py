@@ -1,10 +1,10 @@
-"""Keep the table of data/README.md in step with the files.
+"""Keep the tables of data files and of bundled weights, in the README.md beside them, in step with the files.
 
     python tools/data_readme.py update     write sizes and sha256 anew; new files get "?" for a person to fill
     python tools/data_readme.py check      say what is out of step; exit code 1 if anything is
 
-Origin and licence are written by hand and kept. Every file under data/ has a row, except README.md files
-and data/ahead (scenes rendered ahead, never committed).
+Origin and licence are written by hand and kept. Every file under these folders has a row, except README.md
+files and data/ahead (scenes rendered ahead, never committed).
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from pathlib import Path
 from vggt_lite.utils.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = (ROOT / "data", ROOT / "vggt_lite" / "pretrained" / "bundled")
 BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
 HEADS = ("file", "bytes", "sha256", "origin", "licence")
 
@@ -41,7 +42,7 @@ def table(data: Path, known: dict[str, tuple[str, str]]) -> str:
 
 
 def updated(data: Path) -> str:
-    """The text data/README.md should have."""
+    """The text that the folder's README.md should have."""
     readme = (data / "README.md").read_text(encoding="utf-8")
     before, after = readme.split(BEGIN)[0], readme.split(END)[1]
     return f"{before}{BEGIN}\n{table(data, hand_written(readme))}\n{END}{after}"
@@ -50,9 +51,9 @@ def updated(data: Path) -> str:
 def problems(data: Path) -> list[str]:
     found, text = [], updated(data)
     if text != (data / "README.md").read_text(encoding="utf-8"):
-        found.append("data/README.md does not match the files: python tools/data_readme.py update")
+        found.append(f"{data.name}/README.md does not match the files: python tools/data_readme.py update")
     unknown = [name for name, row in hand_written(text).items() if "?" in row]
-    return found + [f"data/README.md: write origin and licence of {name}" for name in unknown]
+    return found + [f"{data.name}/README.md: write origin and licence of {name}" for name in unknown]
 
 
 def main(arguments: list[str]) -> int:
@@ -60,9 +61,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 2
     if arguments == ["update"]:
-        (ROOT / "data" / "README.md").write_text(updated(ROOT / "data"), encoding="utf-8", newline="\n")
-    found = problems(ROOT / "data")
-    print("\n".join(found) or "data/README.md is in step")
+        for folder in FOLDERS:
+            (folder / "README.md").write_text(updated(folder), encoding="utf-8", newline="\n")
+    found = [problem for folder in FOLDERS for problem in problems(folder)]
+    print("\n".join(found) or "the tables of files are in step")
     return int(bool(found))
 
 

@@ -110,7 +110,7 @@ def test_the_options_of_reconstruct_reach_the_result(photographs, weights, tmp_p
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [("--size", "50", "size=50"), ("--device", "banana", "device='banana'"), ("--query", "5", "--query"),
-     ("--query", "900,5", "query_points [0]"), ("--mode", "stretch", "--mode"), ("--dtype", "int8", "--dtype"),
+     ("--query", "900,5", "query_points [0]"), ("--mode", "stretch", "--mode"), ("--dtype", "int8", "--dt"),
      ("--confidence", "96", "--confidence"), ("--points-from", "lidar", "--points-from")],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_named(photographs, weights, tmp_path, capsys, option, value, said):

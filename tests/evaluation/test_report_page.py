@@ -69,7 +69,7 @@ def test_the_committed_report_is_still_read_and_drawn(tmp_path):
 
 def test_the_command_writes_report_and_page_and_draws_several_side_by_side(tmp_path, capsys):
     json_file, page = tmp_path / "a.json", tmp_path / "a.html"
-    command = ["evaluate", "--scenes", "3", "--views", "2", "--size", "64", "--out", str(json_file)]
+    command = ["evaluate", "--weights", "nano", "--scenes", "3", "--views", "2", "--out", str(json_file)]
     assert main([*command, "--page", str(page)]) == 0
     content = json.loads(json_file.read_text(encoding="utf-8"))
     assert len(content["scenes"]) == 3 and sum(content["histograms"]["larger"]) == 3

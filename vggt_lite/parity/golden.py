@@ -40,16 +40,15 @@ CONFIGS = {"tiny": GOLDEN_TINY, "full": VGGT_1B}
 
 
 def path_of(name: str) -> Path:
-    """The file `tests/golden/<name>.safetensors`.
+    """The file of a golden network, "tiny" or "full", or of "functions".
 
     Raises:
-        FileNotFoundError: the package was installed without the repository.
+        FileNotFoundError: the package was installed without its data.
     """
     path = FOLDER / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing: the golden numbers are part of the repository, not of the installed "
-            "package. Clone it and install it from there: pip install -e ."
+            f"{path} is missing: the golden numbers are part of the package. Install it again."
         )
     return path
 

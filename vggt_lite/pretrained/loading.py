@@ -245,7 +245,7 @@ def load_pretrained(
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing: clone the whole repository, or train it: vggt-lite train."
+                f"{path} is missing: install the package again, or train it: vggt-lite train."
             )
     elif path.is_dir():
         found = [path / file for file in WEIGHT_FILES if (path / file).is_file()]
