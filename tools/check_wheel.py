@@ -1,7 +1,7 @@
 """Build the wheel, look into it, and use it outside the checkout: `python tools/check_wheel.py`.
 
-The wheel is unpacked into an empty folder and put before everything else on Python's path; torch and the other
-dependencies are those of the Python that runs this. Needs a network for setuptools (pip's build isolation).
+The wheel is installed into an empty folder that comes first on Python's path; torch and other dependencies
+are those of the Python that runs this. Needs a network for setuptools (the build happens in isolation).
 """
 
 import os
@@ -63,14 +63,15 @@ def build(folder: Path) -> Path:
 
 
 def use(wheel: Path, folder: Path) -> None:
-    """Unpack the wheel and run what a user would, in an empty folder.
+    """Install the wheel and run what a user would, in an empty folder.
 
     Raises:
         SystemExit: something failed, or another copy of the package was used.
     """
     installed, here = folder / "installed", folder / "here"
     here.mkdir()
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", installed, wheel)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    run(*pip, "--target", installed, wheel)
     env = {**os.environ, "PYTHONPATH": str(installed), "VGGT_LITE_QUIET": "1"}
     where = run(sys.executable, "-c", USE, cwd=here, env=env, quiet=True).strip()
     if Path(where) != installed.resolve():
@@ -79,8 +80,8 @@ def use(wheel: Path, folder: Path) -> None:
     command = [script] if script.is_file() else [sys.executable, "-m", "vggt_lite.cli"]  # Windows: an .exe
     run(*command, "reconstruct", "photographs", "--out", "out", cwd=here, env=env)
     run(*command, "verify", "--device", "cpu", cwd=here, env=env)
-    if missing := {"index.html", "points.ply", "arrays.npz"} - {path.name for path in (here / "out").iterdir()}:
-        sys.exit(f"reconstruct wrote no {', '.join(sorted(missing))}")
+    if missing := [name for name in ("index.html", "points.ply") if not (here / "out" / name).is_file()]:
+        sys.exit(f"reconstruct wrote no {' and no '.join(missing)}")
 
 
 def run(*command, quiet: bool = False, **options) -> str:

@@ -331,7 +331,7 @@ def test_environment_variables_choose_hub_and_cache(site, tmp_path):
         "HF_HOME": str(tmp_path / "home"),
         "HF_HUB_OFFLINE": "0",
     }
-    environment["PYTHONPATH"] = str(Path(hub.__file__).parents[1])
+    environment["PYTHONPATH"] = str(Path(hub.__file__).parents[2])
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert done.stdout.split()[-1] == "32", done.stderr

@@ -10,6 +10,8 @@ from torch import Tensor
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
+from vggt_lite.inference.saving import load_parts, save_reconstruction
+from vggt_lite.inference.summary import as_html, as_text
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 
@@ -159,28 +161,20 @@ class Reconstruction:
         confidence_percentile: int = 0,
     ) -> Path:
         """Write arrays, photographs, points.ply and index.html into a folder; see `save_reconstruction`."""
-        from vggt_lite.inference.saving import save_reconstruction
-
         return save_reconstruction(self, folder, overwrite, source, confidence_percentile)
 
     @staticmethod
     def load(folder: str | Path) -> "Reconstruction":
-        """What `save` wrote."""
-        from vggt_lite.inference.saving import load_reconstruction
-
-        return load_reconstruction(folder)
+        """What `save` wrote; raises as `load_parts`."""
+        return Reconstruction(**load_parts(folder))
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __repr__(self) -> str:
-        from vggt_lite.inference.summary import as_text
-
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from vggt_lite.inference.summary import as_html
-
         return as_html(self)
 
     def _each(self, carry, values: Tensor) -> Tensor:

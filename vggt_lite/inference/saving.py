@@ -1,4 +1,4 @@
-"""A `Reconstruction` in a folder, and back.
+"""A `Reconstruction` in a folder, and its parts back: what `Reconstruction.save` and `load` do.
 
 scene.json    names, pixel maps, conventions
 arrays.npz    cameras, depth, points, confidence, tracks (each as in `Reconstruction`)
@@ -16,7 +16,6 @@ from PIL import Image
 
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_ply
-from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.utils.files import atomic_folder, folder_kind
 
 KIND = "vggt_lite.reconstruction"
@@ -34,7 +33,7 @@ ABOUT = (
 
 
 def save_reconstruction(
-    scene: Reconstruction,
+    scene,
     folder: str | Path,
     overwrite: bool = False,
     source: str | None = None,
@@ -43,7 +42,7 @@ def save_reconstruction(
     """Write the folder whole or not at all; points.ply and page are left out if there is no point.
 
     Args:
-        scene: What to write.
+        scene: A `Reconstruction`.
         folder: Where; it may be empty.
         overwrite: Replace an earlier result.
         source: Whose points the page shows first and points.ply holds, one of `Reconstruction.sources`;
@@ -91,8 +90,8 @@ def save_reconstruction(
     return folder
 
 
-def load_reconstruction(folder: str | Path) -> Reconstruction:
-    """What `save_reconstruction` wrote.
+def load_parts(folder: str | Path) -> dict:
+    """The fields of the `Reconstruction` that `save_reconstruction` wrote.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -108,12 +107,12 @@ def load_reconstruction(folder: str | Path) -> Reconstruction:
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: torch.from_numpy(file[name]) for name in file.files if name in SHAPES}
         _check_shapes(arrays, len(contents["views"]))
-        return Reconstruction(
-            names=[view["name"] for view in contents["views"]],
-            pixel_maps=[PixelMap.from_dict(view["pixel_map"]) for view in contents["views"]],
-            images=[_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
+        return {
+            "names": [view["name"] for view in contents["views"]],
+            "pixel_maps": [PixelMap.from_dict(view["pixel_map"]) for view in contents["views"]],
+            "images": [_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
             **arrays,
-        )
+        }
     except Exception as error:  # missing members, broken zip files, wrong types: one answer to all
         raise ValueError(f"{folder} is damaged ({error}): save the reconstruction again.") from error
 
