@@ -319,7 +319,7 @@ class SceneConfig(Config):
     walls: str = "random"
     shapes: tuple[str, ...] = ("ellipsoid", "box", "cylinder")  # in turn; also "cone", "octahedron"
     num_objects: int = 9  # places on the table, 0 to 12; about one in ten stays empty
-    heightfield: bool = False  # put a small relief landscape among them
+    heightfield: bool = False  # put a small landscape of hills among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
     paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
@@ -351,7 +351,7 @@ class SceneConfig(Config):
             raise ValueError(f"num_objects={self.num_objects}: the table has 12 places; choose 0 to 12.")
         if self.heightfield and self.num_objects > 10:
             raise ValueError(
-                f"num_objects={self.num_objects} with heightfield=True: the relief takes two of the "
+                f"num_objects={self.num_objects} with heightfield=True: it takes two of the "
                 "12 places; choose at most 10."
             )
         if not 0 <= self.moving_objects <= self.num_objects:
@@ -372,7 +372,7 @@ class SceneConfig(Config):
         check_range("roll_deg", (0.0, self.roll_deg), 0.0, 180.0)
 
 
-# Lenses from tele to wide, every path, more shapes and patterns, relief, something that flies past, all of
+# Lenses from tele to wide, every path, more shapes and patterns, hills, something that flies past, all of
 # it photographed: what TINY learns from.
 VARIED_SCENES = SceneConfig(
     texture="varied",

@@ -23,8 +23,8 @@ DERIVED = {
     "08": """losses.camera losses.dense losses.surface losses.track losses.matching losses.multitask
         losses.masked synthetic.corruptions metrics.consistency""",
     "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.shapes
-        synthetic.heightfield synthetic.materials synthetic.textures
-        synthetic.raycaster synthetic.render synthetic.cameras synthetic.tracks_raycast data.tracks_from_depth losses.scene_batch data.normalize
+        synthetic.materials synthetic.textures
+        synthetic.raycaster synthetic.render synthetic.cameras data.tracks_from_depth losses.scene_batch data.normalize
         data.augment data.batches data.folder data.scene_check data.consistency_check
         training.grad_accumulation training.ema training.clipping training.loop training.schedule""",
     "10": """model.vggt pretrained.loading pretrained.names inference.memory_estimate

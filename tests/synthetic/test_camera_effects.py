@@ -8,7 +8,7 @@ from PIL import Image
 
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.synthetic import generate_scenes
-from vggt_lite.synthetic.camera_effects import PER_VIEW, jpeg, photograph, soften
+from vggt_lite.synthetic.camera_effects import PER_VIEW, apply_camera_effects, gaussian_blur, jpeg
 
 CLEAN = VARIED_SCENES.with_(photographic=False)
 
@@ -18,16 +18,16 @@ def rendered(views: int = 2, size: int = 64) -> torch.Tensor:
 
 
 def taken(**numbers) -> torch.Tensor:
-    """One picture with neutral settings, but for the numbers given by their place in the dice."""
+    """One picture with neutral settings, but for the numbers given by their place in the draws."""
     names = ("exposure", "red", "blue", "focus", "out_of_focus", "grain", "quality", "contrast")
-    dice = torch.tensor([[0.5, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0, 0.5]])
+    draws = torch.tensor([[0.5, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0, 0.5]])
     for name, value in numbers.items():
-        dice[0, names.index(name)] = value
-    assert dice.shape == (1, PER_VIEW)
+        draws[0, names.index(name)] = value
+    assert draws.shape == (1, PER_VIEW)
     image = torch.full((1, 3, 32, 32), 0.4)
     image[..., 16:] = 0.6
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
-    return photograph(image, dice, noise)[0]
+    return apply_camera_effects(image, draws, noise)[0]
 
 
 def test_neutral_settings_change_next_to_nothing():
@@ -57,11 +57,11 @@ def test_soft_views_have_weaker_edges_in_the_same_place():
 
 def test_blur_keeps_the_mean_and_each_view_has_its_own():
     images = rendered()
-    blurred = soften(images, torch.tensor([0.05, 1.2]))
+    blurred = gaussian_blur(images, torch.tensor([0.05, 1.2]))
     torch.testing.assert_close(blurred[0], images[0], atol=1e-4, rtol=0)
     assert (blurred[1] - images[1]).abs().mean() > 0.01
     flat = torch.full((1, 3, 20, 20), 0.3)
-    torch.testing.assert_close(soften(flat, torch.tensor([1.0])), flat)
+    torch.testing.assert_close(gaussian_blur(flat, torch.tensor([1.0])), flat)
 
 
 def test_jpeg_loses_what_a_real_encoder_loses():

@@ -1,11 +1,12 @@
-"""Troubled scenes: the same room, the trouble that was asked for, and a truth that still holds."""
+"""Corrupted scenes: the same room, the corruption that was asked for, and a truth that still holds."""
 
 import pytest
 import torch
 
 from vggt_lite.geometry import rotation_angle, unproject_depth
-from vggt_lite.synthetic import Corruptions, corrupted_scenes, generate_scenes, seen_from_first
-from vggt_lite.synthetic.corruptions import SHUFFLED, blur
+from vggt_lite.synthetic import Corruptions, corrupted_scenes, generate_scenes, overlap_with_first
+from vggt_lite.synthetic.camera_effects import gaussian_blur
+from vggt_lite.synthetic.corruptions import SHUFFLED
 
 SEED = 1_000_003
 CALM = corrupted_scenes(SEED, 2, Corruptions(), size=32)
@@ -31,7 +32,7 @@ def test_depth_and_cameras_still_give_the_point_map(name):
     assert not torch.equal(scenes.images, CALM.images)
 
 
-def test_without_trouble_it_is_a_generated_scene():
+def test_without_corruptions_it_is_a_generated_scene():
     same = generate_scenes(SEED, 2, 4, 32, 32, config=Corruptions().scene_config)
     assert torch.equal(CALM.images, same.images)
 
@@ -61,15 +62,18 @@ def test_shuffled_views_are_the_same_views():
 def test_a_blur_keeps_the_light_and_spreads_a_point_as_wide_as_asked():
     point = torch.zeros(1, 3, 33, 33)
     point[..., 16, 16] = 1
-    spread = blur(point, 2.0)[0, 0]
+    spread = gaussian_blur(point, torch.tensor([2.0]), reach=6)[0, 0]
     away = torch.arange(33.0) - 16
     assert spread.sum() == pytest.approx(1, abs=1e-5)
     assert (spread.sum(0) * away**2).sum().sqrt() == pytest.approx(2, rel=0.02)
-    torch.testing.assert_close(blur(torch.full((2, 3, 8, 8), 0.25), 5.0), torch.full((2, 3, 8, 8), 0.25))
+    flat = torch.full((2, 3, 8, 8), 0.25)
+    torch.testing.assert_close(gaussian_blur(flat, torch.full((2,), 5.0), reach=15), flat)
 
 
 def test_overlap_is_all_for_the_first_view_and_shrinks_with_the_turn():
-    near, far = (seen_from_first(corrupted_scenes(SEED, 4, Corruptions(turn_deg=a), 32)) for a in (8.0, 60.0))
+    near, far = (
+        overlap_with_first(corrupted_scenes(SEED, 4, Corruptions(turn_deg=a), 32)) for a in (8.0, 60.0)
+    )
     assert near[:, 0].min() > 0.99
     assert (near[:, 1] > near[:, 3]).all()
     assert far[:, 3].mean() < 0.5 * near[:, 3].mean()

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from vggt_lite.synthetic import heightfield, shapes
-from vggt_lite.synthetic.layout import BOX, ELLIPSOID, SHAPES, Layout
+from vggt_lite.synthetic import shapes
+from vggt_lite.synthetic.layout import Layout
 from vggt_lite.synthetic.materials import COLUMNS
-from vggt_lite.synthetic.raycaster import World, along, cast, light_up, look_at_surface
-from vggt_lite.synthetic.tracks_raycast import follow
+from vggt_lite.synthetic.raycaster import World, along, cast
+from vggt_lite.synthetic.render import normal_and_albedo, raycast_tracks, shade
+from vggt_lite.synthetic.shapes import BOX, ELLIPSOID, SHAPES
 
 DOWN = -50.0  # where shapes are parked that a test does not need
 
@@ -97,7 +98,7 @@ def test_slanted_normals_are_those_of_the_surface(name):
     spots = torch.stack(point, -1)[0]
     expected = torch.linalg.cross(spots[1] - spots[0], spots[2] - spots[0])
     expected = -expected / expected.norm() * torch.sign(expected[0])  # towards the camera in the west
-    normal, _ = look_at_surface(world, surface, point, torch.full_like(depth, 0.01))
+    normal, _ = normal_and_albedo(world, surface, point, torch.full_like(depth, 0.01))
     torch.testing.assert_close(torch.stack(normal, -1)[0, 0], expected, atol=0.02, rtol=0)
 
 
@@ -135,18 +136,18 @@ def test_the_integer_minimum_equals_torch_min():
     torch.testing.assert_close(depth, depths.gather(1, index[:, None])[:, 0], rtol=0, atol=0)
 
 
-def test_the_relief_is_met_on_its_hills():
-    world = room_with(relief={"center": (0, 0, 1), "half": (1, 1, 0.5)})
+def test_the_heightfield_is_met_on_its_hills():
+    world = room_with(heightfield={"center": (0, 0, 1), "half": (1, 1, 0.5)})
     x, y = (0.9 * (2 * torch.rand(2, 1, 200) - 1)).unbind(0)
     origin = (x, y, torch.full_like(x, 2.5))
     depth, surface = cast(world, origin, (torch.zeros_like(x), torch.zeros_like(x), -torch.ones_like(x)))
     assert (surface == 3).all()
-    ground = 1 + 0.5 * heightfield.height(x, y, torch.zeros(1, 1, 3))
+    ground = 1 + 0.5 * shapes.hill_height(x, y, torch.zeros(1, 1, 3))
     torch.testing.assert_close(2.5 - depth, ground, rtol=0, atol=1e-4)
 
 
-def test_a_ray_into_the_side_of_the_relief_stops_there():
-    world = room_with(relief={"center": (0, 0, 1), "half": (1, 1, 0.5)})
+def test_a_ray_into_the_side_of_the_heightfield_stops_there():
+    world = room_with(heightfield={"center": (0, 0, 1), "half": (1, 1, 0.5)})
     depth, surface = met(world, (-2, 0, 0.55), (1, 0, 0))
     assert surface == 3 and depth == pytest.approx(1.0, abs=1e-4)
 
@@ -156,7 +157,7 @@ def test_normals_have_length_one_face_the_ray_and_agree_with_neighbouring_points
         ellipsoid={"center": (-1, 0, 1), "half": (0.5, 0.4, 0.3), "yaw": 0.4},
         box={"center": (1, 0, 1), "half": (0.5, 0.4, 0.3), "yaw": 0.7},
         cylinder={"center": (0, 1.5, 1), "half": (0.5, 0.3, 0.4), "yaw": -0.5},
-        relief={"center": (0, -1.5, 1), "half": (0.9, 0.6, 0.3), "yaw": 0.3},
+        heightfield={"center": (0, -1.5, 1), "half": (0.9, 0.6, 0.3), "yaw": 0.3},
     )
     count = 4000
     origin = tuple(torch.tensor([[x]]) for x in (0.2, 0.1, 2.6))
@@ -164,7 +165,7 @@ def test_normals_have_length_one_face_the_ray_and_agree_with_neighbouring_points
     depth, surface = cast(world, origin, direction)
     assert set(surface.unique().tolist()) >= {0, 1, 2, 3, 9}  # all four shapes and the floor
     point = along(origin, direction, depth)
-    normal = torch.stack(look_at_surface(world, surface, point, depth)[0])
+    normal = torch.stack(normal_and_albedo(world, surface, point, depth)[0])
     torch.testing.assert_close(normal.norm(dim=0), torch.ones(1, count), rtol=0, atol=1e-5)
     assert ((normal * torch.stack(direction)).sum(0) < 1e-3).all()
 
@@ -182,8 +183,8 @@ def test_what_stands_under_a_ball_lies_in_its_shadow():
     floor = (torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2), torch.zeros(1, 2))  # under the ball, aside
     up = (torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2))
     albedo = torch.full((1, 3, 2), 0.5)
-    bright = light_up(world, floor, up, albedo, shadows=False)[0, 0]
-    shaded = light_up(world, floor, up, albedo, shadows=True)[0, 0]
+    bright = shade(world, floor, up, albedo, shadows=False)[0, 0]
+    shaded = shade(world, floor, up, albedo, shadows=True)[0, 0]
     assert shaded[0] < 0.8 * bright[0]
     assert shaded[1] == bright[1]
 
@@ -197,6 +198,6 @@ def test_a_track_behind_a_wall_of_cardboard_is_hidden_and_beside_it_visible():
     intrinsics = torch.tensor([[50.0, 0, 50], [0, 50, 50], [0, 0, 1]]).expand(1, 2, 3, 3)
     # Wall points at y = 1 (its line of sight from camera 1 crosses the board) and y = -1 (it does not).
     queries = torch.tensor([[[50 - 50 * 1.5 / 5, 50.0], [50 + 50 * 0.5 / 5, 50.0]]])
-    tracks, visible = follow(world, cam_from_world, intrinsics, queries, 100, 100)
+    tracks, visible = raycast_tracks(world, cam_from_world, intrinsics, queries, 100, 100)
     torch.testing.assert_close(tracks[0, 1], torch.tensor([[50.0, 50.0], [70.0, 50.0]]), rtol=0, atol=1e-3)
     assert visible.tolist() == [[[True, True], [False, True]]]

@@ -80,7 +80,7 @@ def test_a_wider_gaze_looks_farther_from_the_table():
     assert (narrow - wide)[..., :3].abs().mean() > 0.02
 
 
-def test_objects_relief_and_shadows_show():
+def test_objects_heightfield_and_shadows_show():
     plain = SceneConfig(num_objects=0, texture="none")
     empty, full, hilly, dark = (
         generate_scenes(0, 6, 1, 48, 48, config=plain.with_(**change))

@@ -1,7 +1,7 @@
 """What a camera does to a picture: exposure, white balance, focus, sensor noise, JPEG.
 
-A rendered image is too clean. Each view is passed through a small model of a photograph, in the order in
-which a camera works; every step keeps all pixels where they are, so the truth stays true.
+A rendered image is too clean. Each view is passed through a small model of a camera, in the order in which
+a camera works; every step keeps all pixels where they are, so the truth stays true.
 """
 
 import math
@@ -28,38 +28,41 @@ CHROMINANCE = (
 YCBCR_FROM_RGB = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
-def photograph(images: Tensor, dice: Tensor, noise: Tensor) -> Tensor:
+def apply_camera_effects(images: Tensor, draws: Tensor, noise: Tensor) -> Tensor:
     """Take pictures of what was rendered.
 
     Args:
         images: (V, 3, H, W) in [0, 1].
-        dice: (V, PER_VIEW) uniform in [0, 1): exposure, two of white balance, focus (two), sensor noise, JPEG
-            quality, contrast.
+        draws: (V, PER_VIEW) uniform in [0, 1): exposure, two of white balance, focus (two), sensor noise,
+            JPEG quality, contrast.
         noise: (V, 3, H, W) standard normal.
 
     Returns:
         (V, 3, H, W) in [0, 1].
     """
-    exposure, red, blue, focus, out_of_focus, grain, quality, contrast = dice.unbind(-1)
+    exposure, red, blue, focus, out_of_focus, grain, quality, contrast = draws.unbind(-1)
     one = torch.ones_like(red)
     gain = torch.exp2(0.9 * (exposure - 0.5))  # ± 0.45 stops
     balance = torch.stack([1 + 0.3 * (red - 0.5), one, 1 + 0.3 * (blue - 0.5)], dim=-1)  # (V, 3)
     curve = (0.85 + 0.3 * contrast)[:, None, None, None]
     images = images.clamp_min(1e-4) ** curve * (gain[:, None] * balance)[..., None, None]
     sigma = torch.where(out_of_focus < 0.3, 0.4 + 0.8 * focus, 0.3)  # pixels; three views in ten are soft
-    images = soften(images, sigma)
+    images = gaussian_blur(images, sigma)
     read, shot = 0.004 + 0.016 * grain, 0.03 * grain  # noise of the dark, and of the light itself
     spread = (read[:, None, None, None] ** 2 + shot[:, None, None, None] ** 2 * images.clamp(0, 1)).sqrt()
     images = (images + spread * noise).clamp(0, 1)
     return jpeg(images, 50 + 45 * quality)
 
 
-def soften(images: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of (V, 3, H, W), each view by its own standard deviation (V,), pixels; edges repeated."""
-    offsets = torch.arange(-3, 4, device=images.device)
+def gaussian_blur(images: Tensor, sigma: Tensor, reach: int = 3) -> Tensor:
+    """Blur (V, 3, H, W), each view by its own standard deviation (V,), pixels; edges repeated.
+
+    The Gaussian is cut off `reach` pixels from its middle.
+    """
+    offsets = torch.arange(-reach, reach + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
-    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(3, 0)  # (3V, 7)
-    flat = F.pad(images.flatten(0, 1)[None], (3, 3, 3, 3), mode="replicate")  # (1, 3V, H + 6, W + 6)
+    weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(3, 0)  # (3V, 2 · reach + 1)
+    flat = F.pad(images.flatten(0, 1)[None], (reach,) * 4, mode="replicate")  # (1, 3V, H + …, W + …)
     flat = F.conv2d(flat, weights[:, None, None, :], groups=len(weights))
     return F.conv2d(flat, weights[:, None, :, None], groups=len(weights))[0].view_as(images)
 

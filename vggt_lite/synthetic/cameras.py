@@ -38,13 +38,13 @@ def look_at(position: Tensor, target: Tensor, roll: Tensor) -> Tensor:
     return torch.cat([rotation, translation], dim=-1)
 
 
-def wave(dice: BatchRNG, step: Tensor, slowest: float, fastest: float) -> Tensor:
+def wave(rng: BatchRNG, step: Tensor, slowest: float, fastest: float) -> Tensor:
     """(B, S) a smooth wandering in [-1, 1], with its own phase and speed (radians per view) per scene."""
-    return torch.sin(dice.uniform(0, 2 * math.pi, 1) + dice.uniform(slowest, fastest, 1) * step)
+    return torch.sin(rng.uniform(0, 2 * math.pi, 1) + rng.uniform(slowest, fastest, 1) * step)
 
 
 def sample_cameras(
-    dice: BatchRNG, num_views: int, center: Tensor, config: SceneConfig
+    rng: BatchRNG, num_views: int, center: Tensor, config: SceneConfig
 ) -> tuple[Tensor, Tensor]:
     """Draw one path per scene.
 
@@ -55,32 +55,32 @@ def sample_cameras(
         cam_from_world (B, S, 3, 4), and the field of view of the longer side (B,) in radians.
     """
     step = torch.arange(num_views, dtype=torch.float32)
-    kind = dice.choice([PATHS.index(name) for name in config.paths], 1)  # (B, 1)
+    kind = rng.choice([PATHS.index(name) for name in config.paths], 1)  # (B, 1)
     is_walk, is_forward = (kind == PATHS.index("walk")).float(), kind == PATHS.index("forward")
 
-    turn = dice.uniform(*(math.radians(a) for a in config.turn_deg), 1) * dice.choice([-1, 1], 1)
-    start = dice.uniform(*(math.radians(a - 90) for a in config.start_deg), 1)  # from the south
-    uneven = is_walk * 0.3 * wave(dice, step, 1.0, 2.0)  # a walker's steps differ in length
+    turn = rng.uniform(*(math.radians(a) for a in config.turn_deg), 1) * rng.choice([-1, 1], 1)
+    start = rng.uniform(*(math.radians(a - 90) for a in config.start_deg), 1)  # from the south
+    uneven = is_walk * 0.3 * wave(rng, step, 1.0, 2.0)  # a walker's steps differ in length
     azimuth = start + turn * torch.where(is_forward, 0.15 * step, step + uneven)  # (B, S)
 
     low, high = config.camera_distance
     swing = (0.15 + 0.35 * is_walk) * (high - low)
-    distance = dice.uniform(low, high, 1) + swing * wave(dice, step, 0.2, 0.6)
-    approach = low + (high - low) * torch.exp(-dice.uniform(0.1, 0.3, 1) * step)
+    distance = rng.uniform(low, high, 1) + swing * wave(rng, step, 0.2, 0.6)
+    approach = low + (high - low) * torch.exp(-rng.uniform(0.1, 0.3, 1) * step)
     distance = torch.where(is_forward, approach, distance).clamp(low, high)
 
     low, high = config.camera_height
-    height = dice.uniform(low, high, 1) + 0.15 * (high - low) * wave(dice, step, 0.2, 0.8)
+    height = rng.uniform(low, high, 1) + 0.15 * (high - low) * wave(rng, step, 0.2, 0.8)
     height = height.clamp(low, high)
 
     position = torch.stack([distance * azimuth.cos(), distance * azimuth.sin(), height], dim=-1)
     position[..., :2] += center[:, None, :2]
-    wander = torch.stack([wave(dice, step, 0.3, 1.0) for _ in range(3)], dim=-1)  # (B, S, 3)
-    stray = 0.7 * dice.uniform(-1, 1, 1, 3) + 0.3 * wander
+    wander = torch.stack([wave(rng, step, 0.3, 1.0) for _ in range(3)], dim=-1)  # (B, S, 3)
+    stray = 0.7 * rng.uniform(-1, 1, 1, 3) + 0.3 * wander
     target = center[:, None] + config.gaze_jitter * stray
-    roll = math.radians(config.roll_deg) * (0.7 * dice.uniform(-1, 1, 1) + 0.3 * wave(dice, step, 0.3, 1.0))
+    roll = math.radians(config.roll_deg) * (0.7 * rng.uniform(-1, 1, 1) + 0.3 * wave(rng, step, 0.3, 1.0))
 
-    fov_rad = dice.uniform(*(math.radians(a) for a in config.fov_deg))
+    fov_rad = rng.uniform(*(math.radians(a) for a in config.fov_deg))
     return look_at(position, target, roll), fov_rad
 
 

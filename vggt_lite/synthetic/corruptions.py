@@ -1,14 +1,14 @@
-"""The same rooms, made difficult: what is known to lead networks like this one astray, to be switched on."""
+"""Generated scenes with optional corruptions that are known failure cases of networks like this one."""
 
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
 from vggt_lite.geometry import project_points
 from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.synthetic.camera_effects import gaussian_blur
 from vggt_lite.synthetic.generate import generate_scenes
 
 SHUFFLED = (2, 0, 3, 1)  # no two neighbours of the path stay neighbours
@@ -27,53 +27,50 @@ class Corruptions:
 
     @property
     def scene_config(self) -> SceneConfig:
-        """What of it is a matter of drawing the scene."""
+        """Those corruptions that are a matter of drawing the scene."""
         turn = (self.turn_deg, self.turn_deg)
         return SceneConfig(texture=self.texture, turn_deg=turn, moving_objects=self.moving_objects)
 
 
-def corrupted_scenes(seed: int, num_scenes: int, trouble: Corruptions, size: int = 64) -> SceneBatch:
-    """Four views of each of `num_scenes` generated rooms, with this trouble and exact truth.
+def corrupted_scenes(seed: int, num_scenes: int, corruptions: Corruptions, size: int = 64) -> SceneBatch:
+    """Four views of each of `num_scenes` generated rooms, corrupted, with exact truth.
 
     Args:
         seed: Of the first scene, as for `generate_scenes`.
         size: Of the square images, pixels.
     """
-    scenes = generate_scenes(seed, num_scenes, len(SHUFFLED), size, size, config=trouble.scene_config)
-    if trouble.blur:
-        scenes.images = blur(scenes.images, trouble.blur)
-    if trouble.quarter_turns:
-        scenes = replace(scenes, **rolled(scenes, trouble.quarter_turns))
-    return scenes.views(list(SHUFFLED)) if trouble.shuffled else scenes
+    scenes = generate_scenes(seed, num_scenes, len(SHUFFLED), size, size, config=corruptions.scene_config)
+    if corruptions.blur:
+        images = scenes.images.flatten(0, 1)  # (V, 3, H, W)
+        sigma = torch.full((len(images),), corruptions.blur)
+        reach = max(1, round(3 * corruptions.blur))
+        scenes.images = gaussian_blur(images, sigma, reach).view_as(scenes.images)
+    if corruptions.quarter_turns:
+        scenes = roll_cameras(scenes, corruptions.quarter_turns)
+    return scenes.views(list(SHUFFLED)) if corruptions.shuffled else scenes
 
 
-def rolled(scenes: SceneBatch, quarter_turns: int) -> dict[str, Tensor]:
-    """What changes when the cameras of all views but the first hold their (square) sensor turned.
+def roll_cameras(scenes: SceneBatch, quarter_turns: int) -> SceneBatch:
+    """The cameras of all views but the first hold their (square) sensor turned.
 
     Each quarter turn moves the picture's content counter-clockwise: (x, y) from its middle becomes (y, −x).
     """
     turn = torch.tensor([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]], device=scenes.images.device)
-    turn = torch.linalg.matrix_power(turn, quarter_turns)
-    pixels = {"images": (-2, -1), "depth": (-2, -1), "valid": (-2, -1), "point_map": (-3, -2)}
-    changed = {name: torch.rot90(vars(scenes)[name], quarter_turns, dims) for name, dims in pixels.items()}
-    changed["cam_from_world"] = turn @ scenes.cam_from_world
-    first = {name: vars(scenes)[name][:, :1] for name in changed}
-    return {name: torch.cat([first[name], value[:, 1:]], dim=1) for name, value in changed.items()}
+    rolled = {"cam_from_world": torch.linalg.matrix_power(turn, quarter_turns) @ scenes.cam_from_world}
+    for name, dims in (
+        ("images", (-2, -1)),
+        ("depth", (-2, -1)),
+        ("valid", (-2, -1)),
+        ("point_map", (-3, -2)),
+    ):
+        rolled[name] = torch.rot90(getattr(scenes, name), quarter_turns, dims)
+    for name, value in rolled.items():
+        value[:, :1] = getattr(scenes, name)[:, :1]
+    return replace(scenes, **rolled)
 
 
-def blur(images: Tensor, sigma: float) -> Tensor:
-    """Images (…, 3, H, W) out of focus: a Gaussian of standard deviation `sigma` pixels, edges repeated."""
-    reach = max(1, round(3 * sigma))
-    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
-    weights = weights / weights.sum()
-    flat = images.flatten(0, -3)[:, None]  # (… · 3, 1, H, W)
-    flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), mode="replicate"), weights.view(1, 1, 1, -1))
-    flat = F.conv2d(F.pad(flat, (0, 0, reach, reach), mode="replicate"), weights.view(1, 1, -1, 1))
-    return flat.view(images.shape)
-
-
-def seen_from_first(scenes: SceneBatch, tolerance: float = 0.03) -> Tensor:
-    """Share of each view's pixels that the first view sees as well, (B, S): the overlap.
+def overlap_with_first(scenes: SceneBatch, tolerance: float = 0.03) -> Tensor:
+    """Share of each view's pixels that the first view sees as well, (B, S).
 
     Args:
         tolerance: how far, as a share of the depth, a point may lie behind what the first view sees there.

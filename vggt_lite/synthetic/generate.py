@@ -6,13 +6,12 @@ from torch import Tensor
 from vggt_lite.config import SceneConfig
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.batch_rng import BatchRNG
-from vggt_lite.synthetic.camera_effects import PER_VIEW, photograph
+from vggt_lite.synthetic.camera_effects import PER_VIEW, apply_camera_effects
 from vggt_lite.synthetic.cameras import sample_cameras, square_pixel_intrinsics
 from vggt_lite.synthetic.layout import sample_layout
 from vggt_lite.synthetic.materials import sample_materials
 from vggt_lite.synthetic.raycaster import World
-from vggt_lite.synthetic.render import render
-from vggt_lite.synthetic.tracks_raycast import follow
+from vggt_lite.synthetic.render import raycast_tracks, render
 
 FIRST_EVALUATION_SEED = 1_000_000
 MOST_VIEWS = 16  # of a path
@@ -55,28 +54,28 @@ def generate_scenes(
     device = torch.device(device)
     check_request(seed, num_scenes, num_views, height, width, num_tracks)
 
-    dice = BatchRNG(seed, num_scenes)
-    layout = sample_layout(dice, num_views, config)
-    materials = sample_materials(dice, layout, config)
+    rng = BatchRNG(seed, num_scenes)
+    layout = sample_layout(rng, num_views, config)
+    materials = sample_materials(rng, layout, config)
     gaze = layout.table_center + torch.tensor([0.0, 0.0, ABOVE_TABLE])
-    cam_from_world, fov_rad = sample_cameras(dice, num_views, gaze, config)
+    cam_from_world, fov_rad = sample_cameras(rng, num_views, gaze, config)
     # Last of all draws, one view after the other: the first views do not depend on how many follow.
-    per_view = dice.uniform(0, 1, num_views, 1 + PER_VIEW)
+    per_view = rng.uniform(0, 1, num_views, 1 + PER_VIEW)
     intrinsics = square_pixel_intrinsics(fov_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
     intrinsics[..., :2, :2] *= 1 + (config.zoom - 1) * per_view[..., :1, None]
     if views is None:
         views = torch.arange(num_views).expand(num_scenes, -1)
     rows = torch.arange(num_scenes)[:, None]
-    layout.center = layout.center[rows, views % layout.center.shape[1]]  # one for all unless objects move
+    layout.center = layout.center[rows, views]
     cam_from_world, intrinsics, per_view = (x[rows, views] for x in (cam_from_world, intrinsics, per_view))
 
     cam_from_world, intrinsics = cam_from_world.to(device), intrinsics.to(device)
-    world = World.from_layout(layout.to(device), materials.to(device))
+    world = World.from_layout(layout, materials).apply(lambda x: x.to(device))
     cameras = cam_from_world.flatten(0, 1), intrinsics.flatten(0, 1)  # V = B · S of them
     images, depth, point_map = render(world, *cameras, height, width, config)
     if config.photographic:
         noise = sensor_noise(seed, views, height, width).to(device)
-        images = photograph(images, per_view[..., 1:].flatten(0, 1).to(device), noise)
+        images = apply_camera_effects(images, per_view[..., 1:].flatten(0, 1).to(device), noise)
     images, depth, point_map = (x.unflatten(0, views.shape) for x in (images, depth, point_map))
     batch = SceneBatch(
         images=images,
@@ -87,8 +86,8 @@ def generate_scenes(
         valid=torch.ones_like(depth, dtype=torch.bool),  # inside a room every ray ends somewhere
     )
     if num_tracks:
-        queries = dice.per_scene(num_tracks, 2) * torch.tensor([width, height])  # (B, N, 2)
-        batch.tracks, batch.track_visibility = follow(
+        queries = rng.per_scene(num_tracks, 2) * torch.tensor([width, height])  # (B, N, 2)
+        batch.tracks, batch.track_visibility = raycast_tracks(
             world, cam_from_world, intrinsics, queries.to(device), height, width
         )
     return batch
@@ -105,12 +104,10 @@ def check_request(
     seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int
 ) -> None:
     """Refuse sizes that make no sense, with words."""
-    if seed < 0:
-        raise ValueError(f"seed={seed} must be 0 or more.")
-    for name, value in (("num_scenes", num_scenes), ("height", height), ("width", width)):
-        if value < 1:
-            raise ValueError(f"{name}={value} must be at least 1.")
+    sizes = (("num_scenes", num_scenes), ("height", height), ("width", width))
+    for least, named in ((1, sizes), (0, (("seed", seed), ("num_tracks", num_tracks)))):
+        for name, value in named:
+            if value < least:
+                raise ValueError(f"{name}={value} must be at least {least}.")
     if not 1 <= num_views <= MOST_VIEWS:
-        raise ValueError(f"num_views={num_views}: a camera path has 1 to 16 views.")
-    if num_tracks < 0:
-        raise ValueError(f"num_tracks={num_tracks} must be 0 (no tracks) or more.")
+        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")

@@ -25,41 +25,41 @@ def rgb_from_hsv(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     return value[..., None] * (1 - saturation[..., None] * (1 - pure))
 
 
-def object_colours(dice: BatchRNG, count: int) -> Tensor:
+def object_colours(rng: BatchRNG, count: int) -> Tensor:
     """(B, count, 3, 3): bright, and hues spread evenly over the shapes of a scene, in random order."""
-    hue = (dice.permutation(count) + dice.uniform(0, 1, 1)) / count
-    base = rgb_from_hsv(hue, dice.uniform(0.55, 0.95, count), dice.uniform(0.75, 1.0, count))
+    hue = (rng.permutation(count) + rng.uniform(0, 1, 1)) / count
+    base = rgb_from_hsv(hue, rng.uniform(0.55, 0.95, count), rng.uniform(0.75, 1.0, count))
     second = rgb_from_hsv(
-        hue + dice.uniform(0.1, 0.6, count), dice.uniform(0.4, 0.9, count), dice.uniform(0.55, 1.0, count)
+        hue + rng.uniform(0.1, 0.6, count), rng.uniform(0.4, 0.9, count), rng.uniform(0.55, 1.0, count)
     )
     third = rgb_from_hsv(
-        dice.uniform(0, 1, count), dice.uniform(0, 0.6, count), 0.15 + 0.8 * dice.choice([0, 1, 1], count)
+        rng.uniform(0, 1, count), rng.uniform(0, 0.6, count), 0.15 + 0.8 * rng.choice([0, 1, 1], count)
     )
     return torch.stack([base, second, third], dim=2)
 
 
-def table_colours(dice: BatchRNG) -> Tensor:
+def table_colours(rng: BatchRNG) -> Tensor:
     """(B, 3, 3): paler and calmer than what stands on it."""
-    hue = dice.uniform(0, 1, 1) + dice.uniform(-0.05, 0.05, 3)
-    value = torch.tensor([0.9, 0.6, 0.95]) + dice.uniform(-0.1, 0.05, 3)
-    return rgb_from_hsv(hue, dice.uniform(0.15, 0.5, 3), value)
+    hue = rng.uniform(0, 1, 1) + rng.uniform(-0.05, 0.05, 3)
+    value = torch.tensor([0.9, 0.6, 0.95]) + rng.uniform(-0.1, 0.05, 3)
+    return rgb_from_hsv(hue, rng.uniform(0.15, 0.5, 3), value)
 
 
-def room_colours(dice: BatchRNG, walls: str) -> Tensor:
+def room_colours(rng: BatchRNG, walls: str) -> Tensor:
     """(B, 6, 3, 3): four walls of four hues, a pale ceiling, a muted floor."""
     if walls == "landmark":
-        hue = LANDMARK_HUES + dice.uniform(-0.05, 0.05, 4)
+        hue = LANDMARK_HUES + rng.uniform(-0.05, 0.05, 4)
     else:
-        hue = dice.uniform(0, 1, 4)
-    base = rgb_from_hsv(hue, dice.uniform(0.45, 0.8, 4), dice.uniform(0.65, 0.95, 4))
-    hue = hue + dice.uniform(-0.04, 0.04, 4)
-    dark = rgb_from_hsv(hue, dice.uniform(0.5, 0.9, 4), dice.uniform(0.3, 0.5, 4))
-    pale = rgb_from_hsv(hue, dice.uniform(0.05, 0.3, 4), dice.uniform(0.85, 1.0, 4))
+        hue = rng.uniform(0, 1, 4)
+    base = rgb_from_hsv(hue, rng.uniform(0.45, 0.8, 4), rng.uniform(0.65, 0.95, 4))
+    hue = hue + rng.uniform(-0.04, 0.04, 4)
+    dark = rgb_from_hsv(hue, rng.uniform(0.5, 0.9, 4), rng.uniform(0.3, 0.5, 4))
+    pale = rgb_from_hsv(hue, rng.uniform(0.05, 0.3, 4), rng.uniform(0.85, 1.0, 4))
     sides = torch.stack([base, dark, pale], dim=2)
 
-    hue = dice.uniform(0, 1, 2, 3)
-    value = torch.stack([dice.uniform(0.75, 1.0, 3), dice.uniform(0.25, 0.85, 3)], dim=1)
-    return torch.cat([sides, rgb_from_hsv(hue, dice.uniform(0.1, 0.35, 2, 3), value)], dim=1)
+    hue = rng.uniform(0, 1, 2, 3)
+    value = torch.stack([rng.uniform(0.75, 1.0, 3), rng.uniform(0.25, 0.85, 3)], dim=1)
+    return torch.cat([sides, rgb_from_hsv(hue, rng.uniform(0.1, 0.35, 2, 3), value)], dim=1)
 
 
 def directions(tile: Tensor, skew: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ def face_directions(tile: Tensor, faces: str) -> Tensor:
     return torch.tensor([within[face] for face in faces]) / tile[..., None]
 
 
-def sample_materials(dice: BatchRNG, layout: Layout, config: SceneConfig) -> Tensor:
+def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tensor:
     """Draw every surface's look.
 
     Returns:
@@ -83,27 +83,27 @@ def sample_materials(dice: BatchRNG, layout: Layout, config: SceneConfig) -> Ten
         ceiling, floor.
     """
     num_shapes, num_surfaces = len(layout.role), len(layout.role) + 6
-    colours = torch.cat([object_colours(dice, num_shapes), room_colours(dice, config.walls)], dim=1)
+    colours = torch.cat([object_colours(rng, num_shapes), room_colours(rng, config.walls)], dim=1)
 
     large = [*textures.NOISE, *textures.PICTURES]
     small = [*textures.NOISE, *textures.CHECKS, *textures.STRIPES, *textures.SPOTS, *textures.PICTURES[:4]]
     if config.texture == "varied":
         small += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS, *textures.WRITING]
         large += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS]
-    pattern = dice.choice(small, num_shapes)
-    tile = dice.uniform(0.25, 0.6, num_shapes)
+    pattern = rng.choice(small, num_shapes)
+    tile = rng.uniform(0.25, 0.6, num_shapes)
     table = [k for k, word in enumerate(layout.role) if word == "table"]
     pictures = [k for k, word in enumerate(layout.role) if word == "picture"]
-    colours[:, table] = table_colours(dice)[:, None]  # legs and top are one piece
+    colours[:, table] = table_colours(rng)[:, None]  # legs and top are one piece
     pattern[:, table] = pattern[:, table[:1]]
-    tile[:, table] = dice.uniform(0.8, 1.4, 1)
-    pattern[:, pictures] = dice.choice(textures.PICTURES, len(pictures))
-    tile[:, pictures] = dice.uniform(0.8, 1.2, len(pictures))
+    tile[:, table] = rng.uniform(0.8, 1.4, 1)
+    pattern[:, pictures] = rng.choice(textures.PICTURES, len(pictures))
+    tile[:, pictures] = rng.uniform(0.8, 1.2, len(pictures))
 
-    room_pattern = dice.choice(large, 6)
+    room_pattern = rng.choice(large, 6)
     pattern = torch.cat([pattern, room_pattern], dim=1)
-    room_tile = dice.uniform(3.0, 4.5, 6)
-    skew = dice.uniform(0.45, 0.75, num_shapes, 2)
+    room_tile = rng.uniform(3.0, 4.5, 6)
+    skew = rng.uniform(0.45, 0.75, num_shapes, 2)
 
     if config.texture == "none":
         colours[:] = 0.7
@@ -113,5 +113,5 @@ def sample_materials(dice: BatchRNG, layout: Layout, config: SceneConfig) -> Ten
         tile[:], room_tile[:] = 0.5, 1.0
     axes = torch.cat([directions(tile, skew), face_directions(room_tile, "xxyyzz")], dim=1)
     axes[:, pictures] = face_directions(tile[:, pictures], "x" * len(pictures))
-    offset = dice.uniform(0, 1, num_surfaces, 2)
+    offset = rng.uniform(0, 1, num_surfaces, 2)
     return torch.cat([colours.flatten(2), axes, offset, pattern[..., None].float()], dim=-1)
