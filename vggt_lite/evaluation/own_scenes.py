@@ -1,6 +1,7 @@
 """`evaluate_own`: your own scenes, of any format that is read here, with the figures of generated ones."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,10 +14,10 @@ from vggt_lite.data.scene_folders import SceneFolders, near_views, references
 from vggt_lite.evaluation.constant import BlindPredictor
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.protocols import MEASURED, by_scene, check_counts, check_size, collect, said_of_icp
-from vggt_lite.evaluation.report import Report, hardware, versions
+from vggt_lite.evaluation.report import Report, conditions
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
 from vggt_lite.losses.scene_batch import SceneBatch
-from vggt_lite.utils.runtime import progress
+from vggt_lite.utils.runtime import pick_device, progress
 
 NUM_TRACKS = 32
 TEXT = (
@@ -29,7 +30,7 @@ TEXT = (
 
 def evaluate_own(
     model: nn.Module,
-    root: Path | str,
+    root: Path | str | Sequence[Path | str],
     num_scenes: int | None = None,
     num_views: int = 4,
     size: int | None = None,
@@ -41,12 +42,12 @@ def evaluate_own(
 
     Args:
         model: A `VGGT`; heads that it lacks are left out of the report.
-        root: A scene, or a folder of them; see `find_scenes`.
+        root: A scene, a folder of them (see `find_scenes`), or several of these.
         num_scenes: Only so many, in order; None: all.
         num_views: Of a scene, at least 2; scenes with fewer show all that they have.
         size: Pixels; None: what the model was made for.
         seed: For the choice of views and tracks.
-        device: Where to compute; None is where the model is.
+        device: Where to compute; None is the best at hand.
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
 
     Raises:
@@ -56,11 +57,13 @@ def evaluate_own(
     size = model.config.image_size if size is None else size
     check_counts(num_scenes, num_views)
     check_size(size, model.config.patch_size)
-    device = torch.device(device or next(model.parameters()).device)
+    device = pick_device(device)
     predictors = {"model": model.to(device).eval(), "constant": BlindPredictor(num_views, size, device)}
     scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
+    roots = [Path(root)] if isinstance(root, (str, Path)) else list(map(Path, root))
+    folders = [folder for root in roots for folder in find_scenes(root)]
     names, frames = [], []
-    for folder in progress(find_scenes(root)[:num_scenes], desc=OWN, unit="scene"):
+    for folder in progress(folders[:num_scenes], desc=OWN, unit="scene"):
         scene, shown = chosen_views(folder, num_views, size, model.config.patch_size, seed)
         collect(predictors, [scene.to(device)], model.config.patch_size, scores)
         names.append(folder.name)
@@ -69,12 +72,9 @@ def evaluate_own(
         "num_scenes": len(names), "num_views": num_views, "size": size, "seed": seed,
         "num_tracks": NUM_TRACKS, "surface_points": SURFACE_POINTS,
     }  # fmt: skip
-    text = TEXT.format(**numbers, root=Path(root).expanduser().name, icp=said_of_icp(icp_distance))
-    protocol = {
-        "text": text, "data": OWN, **numbers, "icp": icp_distance,
-        "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
-        "versions": versions(),
-    }  # fmt: skip
+    said = {"root": ", ".join(root.expanduser().name for root in roots), "icp": said_of_icp(icp_distance)}
+    protocol = {"text": TEXT.format(**numbers, **said), "data": OWN, **numbers, "icp": icp_distance}
+    protocol |= conditions(device, started)
     figures = {who: without_correlations(found.result()) for who, found in scores.items()}
     scenes = [
         {"name": name, "group": "", "frames": shown} | {who: one[who] for who in predictors}

@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 
 import torch
 from torch import nn
 
 from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
-from vggt_lite.evaluation.report import Report, hardware, versions
+from vggt_lite.evaluation.report import Report, conditions
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
-from vggt_lite.utils.runtime import progress
+from vggt_lite.utils.runtime import pick_device, pick_dtype, progress
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
 EVAL_DOMAINS = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
@@ -59,7 +58,7 @@ def evaluate(
         num_tracks: Points to follow per scene.
         batch_size: Scenes in one forward pass. Another number gives the same figures up to rounding: a track
             that lies on a threshold may fall on its other side.
-        device: Where to compute; None is where the model is.
+        device: Where to compute; None is the best at hand.
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
 
     Returns:
@@ -72,7 +71,7 @@ def evaluate(
     check_size(size, model.config.patch_size)
     started = time.monotonic()
     scene_config = scene_config or SceneConfig()
-    device = torch.device(device or next(model.parameters()).device)
+    device = pick_device(device)
     constant = ConstantPredictor(scene_config, num_views, size, device=device)
     predictors = {"model": model.to(device).eval(), "constant": constant}
     scenes = held_out_scenes(
@@ -89,8 +88,7 @@ def evaluate(
     protocol = {
         "text": text, **numbers, "icp": icp_distance, "batch_size": batch_size,
         "scene_config": scene_config.to_dict(),
-        "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
-        "versions": versions(),
+        **conditions(device, started),
     }  # fmt: skip
     figures = {name: found.result() for name, found in scores.items()}
     return Report(
@@ -100,7 +98,7 @@ def evaluate(
 
 
 def eval_domain(config: ModelConfig) -> str:
-    """Whose world a model is at home in, of `HOME`: NANO's if it was made for pictures no larger than NANO's.
+    """The key of `EVAL_DOMAINS` for a model: "nano" if it was made for pictures no larger than NANO's.
 
     The name of a weight file says nothing: it may be a copy, or fine-tuned.
     """
@@ -193,8 +191,15 @@ def by_scene(scores: dict[str, Scores]) -> list[dict]:
 
 @torch.inference_mode()
 def predict(predictor, scenes: SceneBatch) -> Predictions:
-    """Predictions for a batch of scenes, following the points that the truth follows."""
+    """Predictions for a batch of scenes, following the points that the truth follows.
+
+    A network computes in chunks, and in the number format of `pick_dtype`, as in `reconstruct`.
+    """
     tracks = getattr(predictor, "track_head", True) is not None and scenes.tracks is not None
-    run_chunked = chunked(predictor) if isinstance(predictor, nn.Module) else nullcontext()
-    with run_chunked:
-        return predictor(scenes.images, scenes.tracks[:, 0] if tracks else None)
+    inputs = (scenes.images, scenes.tracks[:, 0] if tracks else None)
+    if not isinstance(predictor, nn.Module):
+        return predictor(*inputs)
+    device, dtype = scenes.images.device, pick_dtype(scenes.images.device)
+    rounded = torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
+    with chunked(predictor), rounded:
+        return predictor(*inputs)

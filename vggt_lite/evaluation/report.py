@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from vggt_lite.evaluation.metric_table import ALIGNED_BY, DEPTH_ROWS, rows_of
 from vggt_lite.metrics.intervals import bootstrap_interval, group_mean
 from vggt_lite.pretrained.loading import BUNDLED
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.table import markdown_table
 
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
@@ -28,7 +30,7 @@ class Report:
 
     Attributes:
         model, constant: figures by the keys of `rows.py`.
-        protocol: text, seeds, sizes, seconds, hardware, versions, weights; "data" names a data set.
+        protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set.
         scenes: one per scene: {"name", "group", "frames", "model": {key: value}, "constant": {…}}; figures
             of a report on a data set are means over groups of means over their scenes.
         histograms: "rotation", "translation" and "larger" (of the two): how many pairs of views have an error
@@ -112,7 +114,9 @@ class Report:
         rows = figure_rows([(self, "model"), (self, "constant")], without=DEPTH_ROWS)
         parts = [self.protocol["text"], markdown_table(("", "", "model", "constant predictor"), rows, "llrr")]
         parts += [table for table in (self._by_alignment(), self._by_group()) if table]
-        made = f"Measured on {self.protocol['hardware']} in {self.protocol['seconds']:.0f} s."
+        said = self.protocol
+        precision = f", {said['precision']}," if "precision" in said else ""
+        made = f"Measured on {said['hardware']}{precision} in {said['seconds']:.0f} s."
         return "\n\n".join([*parts, made]) + "\n"
 
     def _by_alignment(self) -> str:
@@ -180,6 +184,19 @@ def bundled_report(name: str) -> Report:
             f"{path} is missing; make it: vggt-lite evaluate --weights {name} --out {path}."
         )
     return Report.load(path)
+
+
+def conditions(device: torch.device | str, started: float) -> dict:
+    """Of a protocol: seconds since `time.monotonic()` was `started`, device, number format, versions."""
+    return {
+        "seconds": round(time.monotonic() - started, 1), "device": str(device), "hardware": hardware(device),
+        "precision": precision(device), "versions": versions(),
+    }  # fmt: skip
+
+
+def precision(device: torch.device | str) -> str:
+    """The number format in which networks compute on a device, such as "float32"."""
+    return str(pick_dtype(device)).removeprefix("torch.")
 
 
 def hardware(device: torch.device | str) -> str:

@@ -1,9 +1,9 @@
 """What a few runs show: means over seeds, paired differences, and whether these exceed the spread of seeds.
 
-Two variants trained with the same seed saw the same scenes in the same order, so their *difference* is
-steadier than either score. With three seeds that is still little: a difference is called clear only if the
-95 % interval of its mean, by Student's t (4.3 standard errors for three seeds), leaves out zero. Of twenty
-rows that differ by chance alone, one will be called clear.
+Two variants trained with the same seed saw the same scenes in the same order and began with the same weights,
+so their *difference* is steadier than either score. With three seeds that is still little: a difference is
+called clear only if the 95 % interval of its mean, by Student's t (4.3 standard errors for three seeds),
+leaves out zero. Of twenty rows that differ by chance alone, one will be called clear.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
+from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.table import markdown_table
 
@@ -20,17 +21,17 @@ SHOWN = ("point_error", "depth_abs_rel", "rotation_median_deg", "auc_30")
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One score of one variant against the baseline, seed by seed."""
+class PairedDifference:
+    """One score of one variant less that of the baseline, over the seeds that both have."""
 
     mean: float  # variant − baseline
     spread: float  # standard deviation over seeds; 0 with one seed
     margin: float | None  # half-width of the 95 % interval of the mean; None with one seed
-    better: bool  # the mean lies on the better side
+    better: bool  # whether the mean lies on the better side
 
     @property
     def clear(self) -> bool:
-        """Beyond what seeds alone would explain."""
+        """Whether the interval leaves out zero."""
         return self.margin is not None and abs(self.mean) > self.margin
 
     @property
@@ -39,7 +40,7 @@ class Difference:
             return "one seed: no telling"
         if not self.clear:
             return "within the spread of seeds"
-        return "better, beyond the spread of seeds" if self.better else "worse, beyond the spread of seeds"
+        return f"{'better' if self.better else 'worse'}, beyond the spread of seeds"
 
 
 @dataclass(frozen=True)
@@ -54,44 +55,55 @@ class Comparison:
         """One score of a variant, a value for each seed; empty where it has no such head."""
         return list(self.scores.get(key, {}).get(variant, {}).values())
 
-    def difference(self, key: str, variant: str) -> Difference | None:
+    def difference(self, key: str, variant: str) -> PairedDifference | None:
         """A variant against the baseline over the seeds that both have; None if they share none."""
         ours, base = self.scores[key].get(variant, {}), self.scores[key].get(self.baseline, {})
         paired = [ours[seed] - base[seed] for seed in ours if seed in base]
         if not paired or variant == self.baseline:
             return None
-        spread = stdev(paired) if len(paired) > 1 else 0.0
-        margin = None
+        spread, margin = 0.0, None
         if len(paired) > 1:
+            spread = stdev(paired)
             margin = STUDENT_T[min(len(paired) - 2, len(STUDENT_T) - 1)] * spread / sqrt(len(paired))
-        middle = mean(paired)
-        return Difference(middle, spread, margin, better=(middle > 0) == (direction(key) == "↑"))
+        return PairedDifference(
+            mean(paired), spread, margin, better=(mean(paired) > 0) == (row(key)[1] == "↑")
+        )
+
+    def code(self) -> str:
+        """In a sentence, which code computed the runs."""
+        found = {tuple(sorted(run["code"].items())) if "code" in run else None for run in self.runs}
+        if found == {None}:
+            return "Recorded before fingerprints: which code made these runs was not written down."
+        if len(found) > 1:
+            return "Careful: these runs were made by different code, so differences may not be the variants'."
+        commits = ", ".join(sorted({run["commit"] for run in self.runs}))
+        return f"All runs were made by the same code (commit {commits})."
 
     def to_markdown(self, keys: tuple[str, ...] = SHOWN) -> str:
         """A table for each score: mean ± standard deviation over seeds, difference, verdict."""
-        tables = []
+        parts = []
         for key in (key for key in keys if key in self.scores):
             label, better, decimals = row(key)
-            rows = []
+            lines = []
             for variant, by_seed in self.scores[key].items():
                 found, difference = list(by_seed.values()), self.difference(key, variant)
-                cells = [variant, str(len(found)), plus_minus(found, decimals)]
+                cells = [variant, len(found), plus_minus(found, decimals)]
                 if difference is None:
                     cells += ["–", "baseline" if variant == self.baseline else "no seed in common"]
                 else:
-                    margin = "" if difference.margin is None else f" ± {difference.spread:.{decimals}f}"
-                    cells += [f"{difference.mean:+.{decimals}f}{margin}", difference.verdict]
-                rows.append(cells)
-            heading = f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)"
+                    spread = "" if difference.margin is None else f" ± {difference.spread:.{decimals}f}"
+                    cells += [f"{difference.mean:+.{decimals}f}{spread}", difference.verdict]
+                lines.append(cells)
             heads = ("variant", "seeds", "mean ± standard deviation", "paired difference", "")
-            tables += [heading, markdown_table(heads, rows, "lrrr")]
-        return "\n\n".join(tables) + "\n"
+            parts.append(f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)")
+            parts.append(markdown_table(heads, lines, "lrrr"))
+        return "\n\n".join([*parts, self.code()]) + "\n"
 
     def __repr__(self) -> str:
         return self.to_markdown()
 
 
-def compare(runs: list[dict], baseline: str | None = None) -> Comparison:
+def compare_runs(runs: list[dict], baseline: str | None = None) -> Comparison:
     """Line up the final scores of runs.
 
     Args:
@@ -175,17 +187,10 @@ def write_report(
 
 def row(key: str) -> tuple[str, str, int]:
     """(what people read, the better direction, decimals) of a score."""
-    from vggt_lite.evaluation.metric_table import ROWS
-
     return ROWS[key]
-
-
-def direction(key: str) -> str:
-    return row(key)[1]
 
 
 def plus_minus(values: list[float], decimals: int) -> str:
     """Mean ± standard deviation (of n − 1); the value alone where there is one."""
-    if len(values) == 1:
-        return f"{values[0]:.{decimals}f}"
-    return f"{mean(values):.{decimals}f} ± {stdev(values):.{decimals}f}"
+    spread = f" ± {stdev(values):.{decimals}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{decimals}f}{spread}"

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from torch import nn
 
 from vggt_lite.evaluation.datasets import co3d, dtu, eth3d, tapvid
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored
-from vggt_lite.evaluation.report import Report, hardware, pair_histograms, versions
-from vggt_lite.utils.runtime import progress
+from vggt_lite.evaluation.report import Report, conditions, pair_histograms
+from vggt_lite.utils.runtime import pick_device, progress
 
 DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "tapvid-davis": tapvid}
 
@@ -33,7 +34,7 @@ def evaluate_data(
         root: the folder, in the layout of that data set's module.
         options: what differs from the protocol.
         num_scenes: only so many, in order, for a quick look; None: all.
-        device: move the model there first.
+        device: where to compute; None is the best at hand.
 
     Raises:
         ValueError, FileNotFoundError: naming the file or folder and what should be there.
@@ -43,8 +44,8 @@ def evaluate_data(
     root, options, module = Path(root).expanduser(), options or Options(), DATA_SETS[data]
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist: see docs/evaluation.md for what to download.")
-    if device is not None:
-        model.to(device)
+    if isinstance(model, nn.Module):
+        model.to(pick_device(device))
     options = replace(options, num_views=options.num_views or getattr(module, "NUM_VIEWS", None))
     about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device_of(model)}
     samples = islice(module.samples(root, options), num_scenes)
@@ -88,8 +89,7 @@ def report_of(
     said = counts | asdict(options) | {"window": window, "icp_said": icp}
     protocol = {
         "text": text.format(**said), "data": data, "unit": unit, **counts, **asdict(options),
-        "seconds": round(time.monotonic() - started, 1), "hardware": hardware(device),
-        "versions": versions(),
+        **conditions(device, started),
     }  # fmt: skip
     histograms = pair_histograms(torch.cat(rotation), torch.cat(translation)) if rotation else {}
     return Report.of_scenes(scenes, protocol, histograms)
