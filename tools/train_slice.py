@@ -4,15 +4,81 @@
 
 Call it again, on the same machine or with `pieces` copied to another, until it says "finished". Scenes are
 generated on the device that trains. Killed at any moment, it loses the steps since the last checkpoint.
+Checkpoints have some hundred megabytes, more than some places take in one file: so pieces of at most 16 MB.
 """
 
 import argparse
+import hashlib
+import io
+import json
 import sys
+import tarfile
 from pathlib import Path
 
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
-from vggt_lite.research.split_run import INDEX, pack, unpack
+from vggt_lite.training.checkpoint import list_checkpoints
+from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.runtime import pick_device
+
+MOST_BYTES = 16 * 10**6  # of a piece
+INDEX = "pieces.json"
+
+
+def pack(run: Path, out: Path, most_bytes: int = MOST_BYTES) -> list[Path]:
+    """Write the newest checkpoint and the log of every stage of a run as pieces, in order.
+
+    Args:
+        run: Folder of a preset's run: a folder for each stage.
+        out: Gets `pieces.json` and the pieces; those of an earlier call go once the new ones are complete.
+
+    Raises:
+        FileNotFoundError: `run` holds no checkpoint.
+    """
+    stages = sorted(path for path in run.glob("*") if path.is_dir())
+    if not any(map(list_checkpoints, stages)):
+        raise FileNotFoundError(f"{run} holds no checkpoint of any stage: there is nothing to pack.")
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for stage in stages:
+            for path in (*list_checkpoints(stage)[-1:], *stage.glob("log.jsonl")):
+                tar.add(path, path.relative_to(run).as_posix())
+    data, paths = stream.getvalue(), []
+    for start in range(0, len(data), most_bytes):
+        piece = data[start : start + most_bytes]
+        paths.append(out / f"piece_{digest(piece)}.bin")
+        with atomic_write(paths[-1]) as temporary:
+            temporary.write_bytes(piece)
+    with atomic_write(out / INDEX) as temporary:
+        temporary.write_text(json.dumps([path.name for path in paths]), encoding="utf-8")
+    for old in set(out.glob("piece_*.bin")) - set(paths):
+        old.unlink()
+    return paths
+
+
+def unpack(pieces: Path, run: Path) -> None:
+    """Put a packed run back together in the folder `run`.
+
+    Raises:
+        FileNotFoundError: a piece, or the index, is missing.
+        ValueError: a piece was damaged on its way. Nothing is written then.
+    """
+    if not (pieces / INDEX).exists():
+        raise FileNotFoundError(f"{pieces} has no {INDEX}: not a folder of pieces that `pack` wrote.")
+    paths = [pieces / name for name in json.loads((pieces / INDEX).read_text(encoding="utf-8"))]
+    if missing := [path.name for path in paths if not path.exists()]:
+        raise FileNotFoundError(f"{pieces} lacks {len(missing)} pieces ({missing[0]} …): copy them again.")
+    data = [path.read_bytes() for path in paths]
+    for path, piece in zip(paths, data, strict=True):
+        if digest(piece) not in path.name:
+            raise ValueError(f"{path} is damaged: copy the pieces again.")
+    with tarfile.open(fileobj=io.BytesIO(b"".join(data))) as tar:
+        for member in tar:
+            with atomic_write(run / member.name) as temporary:
+                temporary.write_bytes(tar.extractfile(member).read())
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def main(arguments: list[str] | None = None) -> int:

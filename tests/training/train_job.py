@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.training.test_distributed import SMALL  # noqa: E402
 from vggt_lite.cli.main import main  # noqa: E402
 from vggt_lite.config import SceneConfig, TrainConfig  # noqa: E402
-from vggt_lite.research.presets import PRESETS, Preset, Stage  # noqa: E402
+from vggt_lite.research.presets import PRESETS, Preset, TrainStage  # noqa: E402
 
 STEPS = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=2, log_every=1)
-STAGE = Stage(SceneConfig(num_objects=1), 32, STEPS)
+STAGE = TrainStage(SceneConfig(num_objects=1), 32, STEPS)
 PRESETS["two-steps"] = Preset(model=SMALL, num_scenes=4, path_views=2, stages={"all": STAGE})
 
 if __name__ == "__main__":

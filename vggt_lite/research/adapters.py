@@ -10,34 +10,27 @@ changes. Afterwards B A is added to W, and the network is an ordinary one again,
 Source: Hu et al. 2021, LoRA (arXiv:2106.09685).
 """
 
-import json
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vggt_lite.model.layers import Attention
-from vggt_lite.pretrained.weight_files import read_state_dict
-from vggt_lite.utils.files import atomic_write
 
-ALPHA = 16.0  # α: a fixed size of the change, so that one learning rate fits all ranks
+ALPHA = 16.0  # α: with this factor one learning rate fits all ranks
 
 
 class AdaptedLinear(nn.Linear):
     """A linear map with a thin one beside it; weight and bias stay those of `linear`, and are frozen."""
 
     def __init__(self, linear: nn.Linear, rank: int) -> None:
-        nn.Module.__init__(self)  # Linear's own would draw a weight that nobody wants
+        nn.Module.__init__(self)  # nn.Linear's would draw a weight that is not needed
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.weight, self.bias = linear.weight, linear.bias
         place = {"device": linear.weight.device, "dtype": torch.float32}
         self.down = nn.Parameter(torch.randn(rank, self.in_features, **place) / self.in_features**0.5)  # A
         self.up = nn.Parameter(torch.zeros(self.out_features, rank, **place))  # B
         self.scale = ALPHA / rank
-        for parameter in linear.parameters():
-            parameter.requires_grad_(False)
+        linear.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
@@ -88,43 +81,3 @@ def merge_adapters(model: nn.Module) -> None:
     for name, module in adapted_maps(model).items():
         parent, _, part = name.rpartition(".")
         setattr(model.get_submodule(parent), part, module.merged())
-
-
-def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """A and B of every adapter, by name."""
-    maps = adapted_maps(model).items()
-    return {
-        f"{name}.{part}": getattr(module, part).detach() for name, module in maps for part in ("down", "up")
-    }
-
-
-def save_adapters(model: nn.Module, path: str | Path, **notes: str) -> None:
-    """Write the adapters alone: a small `.safetensors` file, of use only with the weights they were made for.
-
-    Args:
-        model: With adapters.
-        path: Where; never half a file.
-        notes: Texts kept in the file's metadata, such as the name of those weights.
-    """
-    tensors = {name: value.cpu().contiguous() for name, value in adapter_tensors(model).items()}
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata={"config": json.dumps(model.config.to_dict()), **notes})
-
-
-def load_adapters(model: nn.Module, path: str | Path) -> None:
-    """Add the adapters of a file to a model that has none.
-
-    Raises:
-        FileNotFoundError, ValueError: no file of adapters, or it was made for another model.
-    """
-    tensors, _ = read_state_dict(Path(path))
-    ranks = {value.shape[0] for name, value in tensors.items() if name.endswith(".down")}
-    if len(ranks) != 1:
-        raise ValueError(f"{path} holds no adapters of one rank: give a file that save_adapters wrote.")
-    add_adapters(model, ranks.pop())
-    ours = adapter_tensors(model)
-    if {k: v.shape for k, v in ours.items()} != {k: v.shape for k, v in tensors.items()}:
-        merge_adapters(model)  # they are still 0: the model is as it was
-        raise ValueError(f"{path} was made for another model: load the weights that its metadata names.")
-    for name, value in ours.items():
-        value.copy_(tensors[name])

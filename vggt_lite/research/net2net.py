@@ -1,9 +1,9 @@
-"""A wider model that starts with what a narrower one knows.
+"""Net2Net: a wider model that starts with what a narrower one has learned.
 
-Every channel becomes two equal ones. Whoever reads them takes half of each, so nothing changes at first:
-the wide network gives the narrow one's answers, and training goes on from there instead of from noise.
+Every channel becomes two equal ones, and whatever reads them takes a share of each, so that the wide network
+gives the narrow one's answers. Training goes on from there instead of from noise.
 
-Source: Chen et al. 2016, Net2Net (arXiv:1511.05641); the halves differ at random, or both copies of a
+Source: Chen et al. 2016, Net2Net (arXiv:1511.05641). The two shares differ at random, or both copies of a
 channel would get the same gradient for ever.
 """
 
@@ -15,13 +15,15 @@ from vggt_lite.config import ModelConfig
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.utils.runtime import seed_everything
 
-GROWN = ("aggregator.", "camera_head.")  # the other heads start afresh
+WIDENED = ("aggregator.", "camera_head.")  # the other heads start afresh
 TOKENS = ("camera_token", "register_tokens")
-TOKEN_SPREAD = 0.02  # of the noise that tells equal tokens apart; the release's 1e-6 never does
+TOKEN_SPREAD = 0.02  # of the noise that makes equal tokens different; the release's 1e-6 is too little
 
 
-def grow(small: VGGT, config: ModelConfig, seed: int = 0, token_spread: float = TOKEN_SPREAD) -> VGGT:
-    """A model of `config`, twice as wide as `small`, that sees what `small` sees.
+def net2net_widen(
+    small: VGGT, config: ModelConfig, seed: int = 0, token_spread: float = TOKEN_SPREAD
+) -> VGGT:
+    """A model of `config`, twice as wide as `small`, with the same patch tokens and poses.
 
     Patches may be larger: the wide model's first convolution then shrinks each patch to the old size.
 
@@ -52,7 +54,7 @@ def grow(small: VGGT, config: ModelConfig, seed: int = 0, token_spread: float = 
     large = VGGT(config)
     known, weights = small.state_dict(), large.state_dict()
     for name, value in weights.items():
-        if name.startswith(GROWN) and name in known:
+        if name.startswith(WIDENED) and name in known:
             weights[name] = widen(name, known[name].float(), value.shape)
             if name.endswith(TOKENS):
                 weights[name] = weights[name] + token_spread * torch.randn(value.shape)
@@ -69,22 +71,15 @@ def widen(name: str, weight: Tensor, shape: torch.Size) -> Tensor:
         if weight.shape[axis] == shape[axis]:
             continue
         reads = is_matrix and axis == 1  # this axis reads doubled channels, all others are doubled
-        groups = 1 if reads else parts_of(name)
+        groups = 3 if not reads and (".qkv." in name or ".modulation." in name) else 1  # equal parts
         if name.startswith("camera_head."):
-            groups *= (
-                2  # its channels are [after frame | after global attention], each half doubled by itself
-            )
+            groups *= 2  # [after frame | after global attention]: each half is doubled by itself
         weight = double(weight, axis, groups)
         if reads:
             share = 0.5 + 0.15 * torch.randn(weight.shape[:1] + (groups, 1, weight.shape[1] // groups // 2))
             share = torch.cat([share, 1 - share], dim=2).flatten(1)  # (out, in): both shares of a channel: 1
             weight = weight * share.view(*share.shape, *[1] * (weight.ndim - 2))
     return weight
-
-
-def parts_of(name: str) -> int:
-    """How many equal parts, each with a meaning of its own, a parameter's outputs have."""
-    return 3 if ".qkv." in name or ".modulation." in name else 1
 
 
 def double(x: Tensor, axis: int, groups: int) -> Tensor:

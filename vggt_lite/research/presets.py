@@ -11,14 +11,14 @@ from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, Scen
 from vggt_lite.data.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.research import distributed
-from vggt_lite.research.net2net import grow
+from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
 from vggt_lite.training.loop import TrainResult, train
 from vggt_lite.utils.runtime import pick_device, seed_everything
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainStage:
     """A part of a training: which scenes, the side of their images in pixels, and how it trains."""
 
     scenes: SceneConfig
@@ -33,9 +33,9 @@ class Preset:
     model: ModelConfig
     num_scenes: int  # rendered ahead, for each kind of scene and size of image; 0: rendered on the spot
     path_views: int  # views along the camera path of each scene
-    stages: dict[str, Stage]
+    stages: dict[str, TrainStage]
     held_out: SceneConfig = SceneConfig()  # what it is watched on
-    grown_from: str | None = None  # the bundled model whose knowledge it starts with
+    widened_from: str | None = None  # the bundled model whose knowledge it starts with
 
 
 WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; final figures come from others
@@ -71,7 +71,7 @@ PRESETS = {
         stages={
             # What to compare, and what a camera is. Landmarks give the camera head something to read
             # long before the network can relate two views; without them nothing moves for a long time.
-            "landmarks": Stage(
+            "landmarks": TrainStage(
                 scenes=LANDMARKS,
                 size=48,
                 config=_FAST.with_(
@@ -82,7 +82,7 @@ PRESETS = {
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
             # ask every patch for its match. The matching loss is turned down, for its gradient is
             # 25 times that of the cameras and would drown them.
-            "matches": Stage(
+            "matches": TrainStage(
                 scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
@@ -90,7 +90,7 @@ PRESETS = {
                     matching_weight=0.03, seed=1,
                 ),
             ),
-            "all": Stage(
+            "all": TrainStage(
                 scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
@@ -98,7 +98,7 @@ PRESETS = {
                     seed=2,
                 ),
             ),
-            "larger": Stage(
+            "larger": TrainStage(
                 scenes=SceneConfig(),
                 size=64,
                 config=_FAST.with_(
@@ -113,20 +113,20 @@ PRESETS = {
         num_scenes=0,
         path_views=6,
         held_out=VARIED_SCENES,
-        grown_from="nano",
+        widened_from="nano",
         stages={
             # Half of the patches at half of the price: other lenses, shapes, photographs, more views.
-            "smaller": Stage(
+            "smaller": TrainStage(
                 scenes=VARIED_SCENES,
                 size=84,
                 config=_VARIED.with_(steps=1_300, seed=10),
             ),
-            "full": Stage(
+            "full": TrainStage(
                 scenes=VARIED_SCENES,
                 size=112,
                 config=_VARIED.with_(steps=1_150, seed=11),
             ),
-            "longer": Stage(
+            "longer": TrainStage(
                 scenes=VARIED_SCENES,
                 size=112,
                 config=_VARIED.with_(steps=1_800, seed=12),
@@ -217,9 +217,9 @@ def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
 
 def first_weights(preset: Preset) -> dict:
     """What the first stage starts with, by name: nothing, or a smaller model's knowledge."""
-    if preset.grown_from is None:
+    if preset.widened_from is None:
         return {}
-    return grow(VGGT.from_pretrained(preset.grown_from), preset.model).state_dict()
+    return net2net_widen(VGGT.from_pretrained(preset.widened_from), preset.model).state_dict()
 
 
 def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Module:
@@ -231,7 +231,7 @@ def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Mo
     return model
 
 
-def batch_source(preset: Preset, stage: Stage, data: Path | None, device: torch.device) -> BatchSource:
+def batch_source(preset: Preset, stage: TrainStage, data: Path | None, device: torch.device) -> BatchSource:
     """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
     if data is None:
         return GeneratedScenes(

@@ -1,11 +1,11 @@
-"""A grown model says what the smaller one said, and then learns more than it could."""
+"""A widened model says what the smaller one said, and then learns more than it could."""
 
 import pytest
 import torch
 
 from tests.training.test_parts import SMALL
 from vggt_lite import VGGT
-from vggt_lite.research.net2net import grow, shrink_first
+from vggt_lite.research.net2net import net2net_widen, shrink_first
 from vggt_lite.utils.runtime import seed_everything
 
 WIDE = {
@@ -29,7 +29,7 @@ def images(size):
 
 
 def test_it_gives_the_same_poses_and_every_token_twice(small):
-    large = grow(small, SMALL.with_(**WIDE), token_spread=0.0).eval()
+    large = net2net_widen(small, SMALL.with_(**WIDE), token_spread=0.0).eval()
     seen = images(SMALL.image_size)
     with torch.no_grad():
         a, b = small(seen), large(seen)
@@ -42,7 +42,7 @@ def test_it_gives_the_same_poses_and_every_token_twice(small):
 
 
 def test_both_copies_of_a_channel_part_at_the_first_gradient(small):
-    large = grow(small, SMALL.with_(**WIDE))
+    large = net2net_widen(small, SMALL.with_(**WIDE))
     large(images(SMALL.image_size)).pose_encodings[0].square().sum().backward()
     gradient = large.aggregator.frame_blocks[0].mlp.fc2.weight.grad
     first, second = gradient[: SMALL.dim], gradient[SMALL.dim :]
@@ -50,7 +50,7 @@ def test_both_copies_of_a_channel_part_at_the_first_gradient(small):
 
 
 def test_the_special_tokens_are_told_apart(small):
-    registers = grow(small, SMALL.with_(**WIDE)).aggregator.register_tokens
+    registers = net2net_widen(small, SMALL.with_(**WIDE)).aggregator.register_tokens
     a, b = registers[0, 0, :2]
     assert (a - b).std() > 0.015
 
@@ -70,6 +70,6 @@ def test_larger_patches_are_shrunk_before_they_are_read(small):
 
 def test_what_is_not_twice_as_wide_is_refused_by_name(small):
     with pytest.raises(ValueError, match=rf"num_heads should be {2 * SMALL.num_heads}, is {SMALL.num_heads}"):
-        grow(small, SMALL.with_(**{**WIDE, "num_heads": SMALL.num_heads}))
+        net2net_widen(small, SMALL.with_(**{**WIDE, "num_heads": SMALL.num_heads}))
     with pytest.raises(ValueError, match="depth should be"):
-        grow(small, SMALL.with_(**WIDE, depth=SMALL.depth + 1))
+        net2net_widen(small, SMALL.with_(**WIDE, depth=SMALL.depth + 1))

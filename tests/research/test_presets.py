@@ -13,10 +13,10 @@ MICRO = presets.Preset(
     num_scenes=4,
     path_views=3,
     stages={
-        "matching": presets.Stage(
+        "matching": presets.TrainStage(
             presets.LANDMARKS, 16, STAGE.with_(depth_weight=0, point_weight=0, matching_weight=1)
         ),
-        "all": presets.Stage(SceneConfig(), 32, STAGE.with_(matching_weight=0.5, seed=1)),
+        "all": presets.TrainStage(SceneConfig(), 32, STAGE.with_(matching_weight=0.5, seed=1)),
     },
 )
 
