@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.research.comparison import compare
+from vggt_lite.research.comparison import compare_runs
 from vggt_lite.research.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
 from vggt_lite.utils.files import atomic_write
 
@@ -41,13 +41,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the runs")
     parser.add_argument("--scenes", type=Path, help="where scenes are rendered ahead; default: FOLDER/scenes")
     parser.add_argument("--threads", type=int, default=1, help="of the processor, for run")
+    parser.add_argument("--device", help="for run; default: the best at hand")
     arguments = parser.parse_args()
     if arguments.do == "run":
         torch.set_num_threads(arguments.threads)
-        run_experiment((*PAPER, *LATER), SEEDS, SMALL_RECIPE, arguments.folder, arguments.scenes)
+        where = (arguments.folder, arguments.scenes, arguments.device)
+        run_experiment((*PAPER, *LATER), SEEDS, SMALL_RECIPE, *where)
     runs = read_runs(arguments.folder)
     print(f"{len(runs)} of {len(SEEDS) * len(PAPER + LATER)} runs have finished.\n")
-    print(compare(runs, ALTERNATING.name))
+    print(compare_runs(runs, ALTERNATING.name))
     if arguments.do == "gather":
         with atomic_write(GATHERED) as temporary:
             lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line

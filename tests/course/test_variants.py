@@ -15,7 +15,7 @@ from vggt_lite.geometry import quat_xyzw_from_matrix
 from vggt_lite.model import Block, attention_weights, grid_positions, rotary_tables
 from vggt_lite.model.variants.global_attention import Exchange
 from vggt_lite.model.variants.reference_free import seen_from_first
-from vggt_lite.research.comparison import compare
+from vggt_lite.research.comparison import compare_runs
 
 SMALL = NANO.with_(dim=16, num_heads=2, num_registers=2, camera_num_heads=2)
 
@@ -72,6 +72,6 @@ def test_the_interval_is_that_of_a_comparison():
         for name, values in scores.items()
         for seed, value in enumerate(values)
     ]
-    found = compare(runs).difference("point_error", "ours")
+    found = compare_runs(runs).difference("point_error", "ours")
     mean, margin = paired_mean_and_margin(torch.tensor(ours), torch.tensor(base))
     assert (mean.item(), margin.item()) == pytest.approx((found.mean, found.margin), rel=1e-5)

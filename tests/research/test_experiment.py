@@ -2,14 +2,31 @@
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+import vggt_lite
 from tests.training.test_parts import SMALL
+from vggt_lite import VGGT
 from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.evaluation import scores
+from vggt_lite.model.layers import Attention, Block
 from vggt_lite.research import experiment
-from vggt_lite.research.comparison import compare, curves, write_report
-from vggt_lite.research.experiment import BASELINE, SMALL_RECIPE, Recipe, Variant, read_runs, run_experiment
+from vggt_lite.research.comparison import compare_runs, curves, write_report
+from vggt_lite.research.experiment import (
+    BASELINE,
+    SMALL_RECIPE,
+    Recipe,
+    Variant,
+    read_runs,
+    run_experiment,
+    run_path,
+)
+from vggt_lite.utils.fingerprint import fingerprint
 
 MICRO = Recipe(
     model=SMALL.with_(image_size=16, track_levels=2),
@@ -23,6 +40,7 @@ MICRO = Recipe(
     scored_scenes=2,
     scored_views=2,
 )
+QKV = "aggregator.frame_blocks.0.attn.qkv.weight"
 POINTLESS = Variant("without points", train={"point_weight": 0.0})
 
 
@@ -53,17 +71,20 @@ def test_every_variant_is_trained_with_every_seed_and_scored_at_every_checkpoint
         assert [line["step"] for line in run["scores"]] == [2, 4]
         assert ("point_error" in run["scores"][-1]) == (run["variant"] == "baseline")
         assert run["recipe"]["train"]["seed"] == run["seed"]
-        assert run["hardware"] and run["versions"]["torch"]
+        assert run["hardware"] and run["versions"]["torch"] and run["commit"]
+        assert (run["device"], run["precision"], run["build"]) == ("cpu", "float32", None)
+        assert run["code"]["vggt_lite.model"] == fingerprint(modules=["vggt_lite.model"])
     assert runs[0]["parameters"] > runs[1]["parameters"]
     assert runs[1]["changes"] == {"point_weight": 0.0}
     assert runs[0]["scores"] != runs[2]["scores"]  # seeds matter
     assert max(path.stat().st_size for path in folder.glob("*.json")) < 8_000
 
 
-def test_runs_are_read_back_and_not_repeated(finished, monkeypatch):
+def test_runs_are_read_back_and_not_repeated_and_that_is_said(finished, monkeypatch, capsys):
     folder, runs = finished
     monkeypatch.setattr(experiment, "train", lambda *args, **options: pytest.fail("trained again"))
     assert run_experiment([BASELINE, POINTLESS], (0, 1), MICRO, folder) == runs
+    assert f"4 of 4 runs were finished before: read from {folder}, not trained" in capsys.readouterr().out
     assert sorted(r["variant"] for r in read_runs(folder)) == sorted(r["variant"] for r in runs)
 
 
@@ -84,10 +105,123 @@ def test_an_interrupted_run_is_no_result_and_ends_with_the_same_scores(finished,
     assert resumed["scores"][-1] == finished[1][0]["scores"][-1]
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished):
+def refused(match: str, folder, *variants: Variant, recipe: Recipe = MICRO) -> None:
+    with pytest.raises(ValueError, match=match):
+        run_experiment(variants or [BASELINE], (0,), recipe, folder)
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(finished):
     other = Recipe(**{**vars(MICRO), "train": MICRO.train.with_(steps=6)})
-    with pytest.raises(ValueError, match=r"baseline_0.json holds a run with other settings"):
-        run_experiment([BASELINE], (0,), other, finished[0])
+    refused(r"0.json holds another run: recipe.train.steps was 4, now 6\.", finished[0], recipe=other)
+    refused("changes.augment was None, now 0.5", finished[0], Variant("baseline", train={"augment": 0.5}))
+
+
+def test_other_code_in_the_same_folder_is_refused_by_its_room(finished, monkeypatch):
+    monkeypatch.setattr(Block, "forward", lambda self, x, rotary=None, mask=None: x)
+    refused(r"holds another run: code.vggt_lite.model was '\w+', now '\w+'\.", finished[0])
+    monkeypatch.undo()
+    monkeypatch.setattr(scores, "SURFACE_POINTS", 3)
+    refused("code.vggt_lite.evaluation.scores was", finished[0])
+    monkeypatch.undo()
+    run_experiment([BASELINE], (0,), MICRO, finished[0])
+
+
+def test_a_result_without_fingerprint_is_shown_as_such_and_not_taken_for_one_of_the_present_code(tmp_path):
+    (run,) = runs_of(baseline=[1.0])
+    (tmp_path / "baseline_0.json").write_text(json.dumps(run), encoding="utf-8")
+    refused("baseline_0.json holds another run: it was recorded before fingerprints", tmp_path)
+    assert "Recorded before fingerprints" in compare_runs(read_runs(tmp_path)).to_markdown()
+
+
+def test_committed_results_still_load_and_compare():
+    runs = read_runs(Path(vggt_lite.__file__).parents[1] / "data" / "experiments" / "ablations.json")
+    assert len(runs) == 30 and "Recorded before fingerprints" in repr(compare_runs(runs, "alternating"))
+
+
+def test_runs_of_different_code_are_not_compared_in_silence(finished):
+    runs = [dict(run) for run in finished[1]]
+    assert "made by the same code (commit " in repr(compare_runs(runs))
+    runs[1]["code"] = {"vggt_lite.model": "another"}
+    assert "made by different code" in repr(compare_runs(runs))
+
+
+def test_every_name_has_a_file_of_its_own(finished):
+    names = ["temp 0.5", "temp 0.7", "no pos", "no_pos", "No pos", "no/pos", "no  pos", "a" * 70, "a" * 71]
+    paths = {run_path(Path(), {"variant": name, "seed": 0}).name.lower() for name in names}
+    assert len(paths) == len(names)
+    assert all(set(path) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") for path in paths)
+    assert {path.name for path in finished[0].glob("baseline*")} >= {"baseline_0", "baseline_0.json"}
+
+
+def with_attention(factor: float) -> Callable:
+    """A `build` whose attention gives `factor` times what it read."""
+
+    class ScaledAttention(Attention):
+        def forward(self, *args, **options):
+            return factor * super().forward(*args, **options)
+
+    def build(config):
+        model = VGGT(config)
+        for block in (*model.aggregator.frame_blocks, *model.aggregator.global_blocks):
+            block.attn.__class__ = ScaledAttention
+        return model
+
+    return build
+
+
+def test_a_model_of_ones_own_is_trained_scored_and_told_from_others_of_its_name(finished, tmp_path):
+    def score(factor):
+        return run_experiment([Variant("mine", build=with_attention(factor))], (0,), MICRO, tmp_path)[0]
+
+    mine, base = score(0.0), finished[1][0]
+    assert mine["changes"] == {"build": "with_attention.<locals>.build"}
+    assert mine["shared_parameters"] == base["shared_parameters"] and "of" in base["shared_parameters"]
+    trained = VGGT.from_pretrained(tmp_path / "mine_0")  # the weights, in the package's own network
+    assert trained_scores(trained) != mine["scores"][-1]
+    silent = with_attention(0.0)(trained.config)
+    silent.load_state_dict(trained.state_dict())
+    assert trained_scores(silent) == pytest.approx(mine["scores"][-1], rel=0.05, nan_ok=True)  # float16
+    with pytest.raises(ValueError, match=r"mine_0.json holds another run: build was '\w+', now '\w+'"):
+        score(0.5)
+    assert score(0.0) == mine
+
+
+def trained_scores(model) -> dict[str, float]:
+    return {"step": 4, **experiment.scores_of(model.eval(), MICRO)}
+
+
+def test_parameters_of_equal_name_and_shape_start_equal_whatever_a_variant_draws():
+    base, shared = experiment.initial_model(SMALL_RECIPE, BASELINE, 3)
+    assert shared == len(dict(base.named_parameters()))
+    more = Variant("more registers", model={"num_registers": 6})
+    model, shared = experiment.initial_model(SMALL_RECIPE, more, 3)
+    others = [
+        name
+        for name, parameter in model.named_parameters()
+        if not torch.equal(parameter, base.get_parameter(name))
+    ]
+    assert others == ["aggregator.register_tokens", "aggregator.patch_embed.register_tokens"]
+    assert shared == len(dict(model.named_parameters())) - 2
+    other_seed = experiment.initial_model(SMALL_RECIPE, BASELINE, 4)[0].get_parameter(QKV)
+    assert not torch.equal(other_seed, base.get_parameter(QKV))
+
+
+def test_weights_that_a_build_brings_along_are_kept_if_asked():
+    def ones(config):
+        model = VGGT(config)
+        nn.init.ones_(model.aggregator.camera_token)
+        return model
+
+    for own in (False, True):
+        variant = Variant("ones", build=ones, own_weights=own)
+        model, shared = experiment.initial_model(MICRO, variant, 0)
+        assert bool((model.aggregator.camera_token == 1).all()) == own == (shared == 0)
+
+
+def test_a_device_that_cannot_compute_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ValueError, match="device='meta' cannot compute"):
+        run_experiment([BASELINE], (0,), MICRO, tmp_path, device="meta")
+    assert not any(tmp_path.iterdir())
 
 
 def test_mistakes_show_before_anything_is_trained(tmp_path):
@@ -110,7 +244,7 @@ def test_the_small_recipe_is_a_possible_one():
 
 def test_differences_are_paired_by_seed_and_judged_by_students_t():
     """Differences 0.1, 0.2, 0.3: mean 0.2, s = 0.1, margin 4.30 · 0.1 / √3 = 0.248: not clear."""
-    seen = compare(runs_of(base=[1.0, 2.0, 3.0], other=[1.1, 2.2, 3.3], third=[1.3, 2.3, 3.31]))
+    seen = compare_runs(runs_of(base=[1.0, 2.0, 3.0], other=[1.1, 2.2, 3.3], third=[1.3, 2.3, 3.31]))
     difference = seen.difference("point_error", "other")
     assert difference.mean == pytest.approx(0.2) and difference.spread == pytest.approx(0.1)
     assert difference.margin == pytest.approx(4.30 * 0.1 / math.sqrt(3))
@@ -122,19 +256,19 @@ def test_differences_are_paired_by_seed_and_judged_by_students_t():
 def test_higher_is_better_where_it_is():
     runs = [fake(name, seed, auc_30=value + seed / 10) for name, value in (("a", 10.0), ("b", 20.0))
             for seed in range(3)]  # fmt: skip
-    assert compare(runs).difference("auc_30", "b").verdict == "better, beyond the spread of seeds"
-    assert compare(runs, baseline="b").difference("auc_30", "a").better is False
+    assert compare_runs(runs).difference("auc_30", "b").verdict == "better, beyond the spread of seeds"
+    assert compare_runs(runs, baseline="b").difference("auc_30", "a").better is False
 
 
 def test_one_seed_proves_nothing():
-    difference = compare(runs_of(base=[1.0], other=[0.1])).difference("point_error", "other")
+    difference = compare_runs(runs_of(base=[1.0], other=[0.1])).difference("point_error", "other")
     assert difference.verdict == "one seed: no telling" and not difference.clear
 
 
 def test_only_seeds_that_both_have_are_compared():
-    seen = compare(runs_of(base=[1.0, 5.0], other=[2.0]))
+    seen = compare_runs(runs_of(base=[1.0, 5.0], other=[2.0]))
     assert seen.difference("point_error", "other").mean == pytest.approx(1.0)
-    lonely = compare([fake("base", 0, point_error=1.0), fake("other", 1, point_error=1.0)])
+    lonely = compare_runs([fake("base", 0, point_error=1.0), fake("other", 1, point_error=1.0)])
     assert lonely.difference("point_error", "other") is None
     assert "no seed in common" in lonely.to_markdown()
 
@@ -149,7 +283,7 @@ def test_only_seeds_that_both_have_are_compared():
 )
 def test_what_cannot_be_compared_is_explained(runs, baseline, message):
     with pytest.raises(ValueError, match=message):
-        compare(runs, baseline)
+        compare_runs(runs, baseline)
 
 
 def test_curves_are_means_over_seeds():
@@ -158,7 +292,7 @@ def test_curves_are_means_over_seeds():
 
 
 def test_the_report_has_setting_table_and_curves(finished, tmp_path):
-    path = write_report(compare(finished[1]), tmp_path / "report.md", "Points", "Are points needed?")
+    path = write_report(compare_runs(finished[1]), tmp_path / "report.md", "Points", "Are points needed?")
     text = path.read_text(encoding="utf-8")
     assert "{'point_weight': 0.0}" in text and "4 steps of 4 images" in text and "Seeds 0, 1" in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,15 +1,19 @@
 """Change one thing, train, score: the same small training for every variant and every seed.
 
-    runs = run_experiment([BASELINE, Variant("no positions", model={"global_positions": False})],
-                          seeds=(0, 1, 2), recipe=SMALL_RECIPE, folder="runs/positions")
-    print(compare(runs))
+    linear = Variant("linear attention", build=lambda config: VGGT(config, block=LinearBlock))
+    runs = run_experiment([BASELINE, linear], seeds=(0, 1, 2), recipe=SMALL_RECIPE, folder="runs/linear")
+    print(compare_runs(runs))
 
-A run is one variant trained with one seed. It leaves one JSON file and is never repeated; an interrupted run
-goes on where it stopped. `comparison.py` says what the runs show.
+A run is one variant trained with one seed. It leaves one JSON file and is not repeated; an interrupted run
+goes on where it stopped. A file of other settings, or of other code, is refused. `comparison.py` says what
+the runs show.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +22,10 @@ import torch
 from torch import nn
 
 from vggt_lite.config import NANO, ModelConfig, SceneConfig, TrainConfig
-from vggt_lite.data.batches import RenderedScenes
+from vggt_lite.data.batches import Prefetch, RenderedScenes
+from vggt_lite.evaluation.protocols import held_out_scenes, score
+from vggt_lite.evaluation.report import conditions
+from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.loading import save_weights
 from vggt_lite.research.presets import LANDMARKS, stage_model
 from vggt_lite.synthetic.prerender import render_ahead
@@ -26,21 +33,45 @@ from vggt_lite.training.checkpoint import list_checkpoints
 from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.loop import train
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.fingerprint import TRAINING_CODE, commit, differences, fingerprint, fingerprints
+from vggt_lite.utils.runtime import pick_device
 
 # What is asked of every run: cameras, depth, points, tracks, matches, and whether views are compared
 SCORES = ("auc_30", "rotation_median_deg", "translation_median_deg", "depth_abs_rel", "point_error",
           "depth_point_error", "track_delta_px", "matching_accuracy", "correlation_yaw",
           "correlation_sideways")  # fmt: skip
-SCORED_SEED = 1_030_000  # of the first held-out scene, so that no figure here is one that presets watch
+SCORED_SEED = 1_030_000  # of the first held-out scene: none that presets look at while they train
+SCORING = ("protocols", "scores", "metric_groups")  # the modules of `evaluation` that matter here
+RUN_CODE = TRAINING_CODE + tuple(f"vggt_lite.evaluation.{name}" for name in SCORING)
+IDENTITY = ("variant", "changes", "seed", "recipe", "code", "build")  # what must be the same in a result
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What one kind of run changes about the recipe."""
+    """What one kind of run changes about the recipe.
+
+    Args:
+        name: Any text; it names the files, too.
+        model: Fields of `ModelConfig`.
+        train: Fields of `TrainConfig`.
+        build: Called with the run's `ModelConfig`, it returns the model, which needs `config`, `forward` and
+            the attributes of a `VGGT`. None is `VGGT`.
+        own_weights: Start with the weights that `build` gives. By default parameters that the recipe's own
+            model has, by name and shape, start with that model's values, whatever else a variant draws.
+    """
 
     name: str
-    model: dict = field(default_factory=dict)  # fields of `ModelConfig`
-    train: dict = field(default_factory=dict)  # fields of `TrainConfig`
+    model: dict = field(default_factory=dict)
+    train: dict = field(default_factory=dict)
+    build: Callable[[ModelConfig], nn.Module] | None = None
+    own_weights: bool = False
+
+    @property
+    def changes(self) -> dict:
+        """What differs from the recipe, in values that JSON can hold."""
+        build = {} if self.build is None else {"build": getattr(self.build, "__qualname__", repr(self.build))}
+        own = {"own_weights": True} if self.own_weights else {}
+        return {**self.model, **self.train, **build, **own}
 
 
 BASELINE = Variant("baseline")
@@ -92,10 +123,11 @@ def run_experiment(
     recipe: Recipe,
     folder: Path | str,
     scenes_folder: Path | str | None = None,
+    device: torch.device | str | None = None,
 ) -> list[dict]:
     """Train and score every variant with every seed: all variants of the first seed first.
 
-    Call it again with the same arguments to go on after a stop; finished runs are only read.
+    Call it again with the same arguments to go on after a stop; finished runs are only read, which is said.
 
     Args:
         variants: Names must differ.
@@ -103,75 +135,151 @@ def run_experiment(
         recipe: What the variants change.
         folder: Gets a folder for each run, and its result beside it.
         scenes_folder: Where scenes are rendered ahead; by default in `folder`.
+        device: Where to compute; None is the best at hand.
 
     Returns:
         The result of each run, as `read_runs` gives them.
 
     Raises:
-        ValueError: two variants have one name, or `folder` holds a run with other settings.
+        ValueError: two variants have one name, a `build` has no source, or `folder` holds a run of other
+            settings or other code; the message says what differs. Nothing was trained then.
     """
+    variants, device, folder = list(variants), pick_device(device), Path(folder)
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two variants are called {sorted(twice)[0]!r}: results go by their names.")
-    for variant in variants:
-        recipe.of(variant, 0)  # a mistake in the last variant should not show after an hour
-    folder = Path(folder)
-    scenes = render_ahead(
-        scenes_folder or folder / "scenes", recipe.scenes, recipe.num_scenes, recipe.path_views, recipe.size
-    )
-    return [run_once(variant, seed, recipe, folder, scenes) for seed in seeds for variant in variants]
+    code = code_of_runs()
+    runs = [(v, seed, identity_of(v, seed, recipe, code)) for seed in seeds for v in variants]
+    results = [finished_run(folder, identity) for _, _, identity in runs]
+    if read := sum(result is not None for result in results):
+        print(f"{read} of {len(runs)} runs were finished before: read from {folder}, not trained again.")
+    if read < len(runs):
+        place = scenes_folder or folder / "scenes"
+        scenes = render_ahead(place, recipe.scenes, recipe.num_scenes, recipe.path_views, recipe.size)
+        results = [
+            result or train_run(variant, seed, recipe, folder, identity, scenes, device)
+            for result, (variant, seed, identity) in zip(results, runs, strict=True)
+        ]
+    return results
 
 
-def run_once(variant: Variant, seed: int, recipe: Recipe, folder: Path, scenes: Path) -> dict:
-    """One run: trained, or gone on with, or only read where it is finished."""
-    model_config, config = recipe.of(variant, seed)
-    run = folder / f"{variant.name.replace(' ', '_')}_{seed}"
-    path = run.with_suffix(".json")
-    settings = {"recipe": asdict(replace(recipe, model=model_config, train=config))}
-    settings = json.loads(json.dumps(settings))  # as they come back from a file
-    if path.exists():
-        result = json.loads(path.read_text(encoding="utf-8"))
-        if result["recipe"] != settings["recipe"]:
-            raise ValueError(f"{path} holds a run with other settings: give another folder, or delete it.")
-        return result
+def code_of_runs() -> dict[str, str]:
+    """Fingerprints of all code that decides what a run's result is, but for a variant's own `build`."""
+    return fingerprints(RUN_CODE) | {__name__: fingerprint(initial_model, scores_of, known=RUN_CODE)}
 
-    # The protocols themselves need the matching loss of this package
-    from vggt_lite.evaluation.report import hardware, versions
 
-    model = stage_model(model_config, config, {})
-    watch = partial(held_out, recipe=recipe)
-    trained = train(model, RenderedScenes(scenes, config), config, run, watch=watch)
+def identity_of(variant: Variant, seed: int, recipe: Recipe, code: dict[str, str]) -> dict:
+    """What makes a run the run it is, as it comes back from its JSON file."""
+    model, config = recipe.of(variant, seed)
+    build = variant.build and fingerprint(variant.build, known=RUN_CODE)
+    whole = asdict(replace(recipe, model=model, train=config))
+    values = (variant.name, variant.changes, seed, whole, code, build)
+    return json.loads(json.dumps(dict(zip(IDENTITY, values, strict=True))))
+
+
+def run_path(folder: Path, identity: dict) -> Path:
+    """The folder of a run; its result lies beside it, with .json after the whole name.
+
+    Different names give different files: where letters had to be replaced, a sum of the name is added.
+    """
+    name = identity["variant"]
+    plain = re.sub(r"[^a-z0-9-]+", "_", name.lower())[:60]
+    if plain != name:
+        plain += f"_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return folder / f"{plain}_{identity['seed']}"
+
+
+def result_path(folder: Path, identity: dict) -> Path:
+    run = run_path(folder, identity)
+    return run.with_name(f"{run.name}.json")
+
+
+def finished_run(folder: Path, identity: dict) -> dict | None:
+    """The result of a run; None if it has not finished.
+
+    Raises:
+        ValueError: the file is of another run.
+    """
+    path = result_path(folder, identity)
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if "code" not in result:
+        differ = ["it was recorded before fingerprints, so which code made it is not known"]
+    else:
+        differ = differences({key: result.get(key) for key in IDENTITY}, identity)
+    if differ:
+        raise ValueError(
+            f"{path} holds another run: {'; '.join(differ)}. Give another folder, or delete the file and the "
+            "folder of its name to train anew; read_runs shows it as it is."
+        )
+    return result
+
+
+def train_run(
+    variant: Variant,
+    seed: int,
+    recipe: Recipe,
+    folder: Path,
+    identity: dict,
+    scenes: Path,
+    device: torch.device,
+) -> dict:
+    """Train one run, or go on with it, and write its result.
+
+    Raises:
+        RuntimeError: `train` stopped before the end.
+    """
+    started, run, config = time.monotonic(), run_path(folder, identity), recipe.of(variant, seed)[1]
+    model, shared = initial_model(recipe, variant, seed)
+    data = RenderedScenes(scenes, config)
+    if device.type != "cpu":
+        data = Prefetch(data)
+    trained = train(model.to(device), data, config, run, watch=partial(scores_of, recipe=recipe))
     if not trained.finished:
         raise RuntimeError(
             f"{run} stopped after {trained.step} of {config.steps} steps; call again to go on."
         )
     lines = read_log(run / "log.jsonl")
     result = {
-        "variant": variant.name,
-        "changes": variant.model | variant.train,
-        "seed": seed,
+        **identity,
+        "commit": commit(),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "shared_parameters": f"{shared} of {sum(1 for _ in model.parameters())}",
+        **conditions(device, started),
         "seconds": round(seconds_of(lines)),
         "scores": [{"step": line["step"], **line["watch"]} for line in lines if "watch" in line],
         "losses": [{k: v for k, v in line.items() if "/" not in k} for line in lines if "loss" in line][-1],
-        "hardware": hardware("cpu"),
-        "versions": versions(),
-        **settings,
     }
     save_weights(model, run / "model.safetensors", torch.float16)
-    with atomic_write(path) as temporary:
+    with atomic_write(result_path(folder, identity)) as temporary:
         temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for checkpoint in list_checkpoints(run):  # ten times as large as the weights, and needed no more
         checkpoint.unlink()
     return result
 
 
-def held_out(model: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """The scores of a model on the recipe's held-out scenes: the same ones for every run."""
-    from vggt_lite.evaluation.protocols import held_out_scenes, score
+def initial_model(recipe: Recipe, variant: Variant, seed: int) -> tuple[nn.Module, int]:
+    """The model with which a run begins, and how many of its parameters start as the recipe's own model does.
 
+    Two models that draw different numbers of random values would else share hardly any.
+    """
+    model = stage_model(*recipe.of(variant, seed), {}, variant.build or VGGT)
+    base, shared = stage_model(*recipe.of(BASELINE, seed), {}), 0
+    base = {} if variant.own_weights else dict(base.named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in base and base[name].shape == parameter.shape:
+                parameter.copy_(base[name])
+                shared += 1
+    return model, shared
+
+
+def scores_of(model: nn.Module, recipe: Recipe) -> dict[str, float]:
+    """The scores of a model on the recipe's held-out scenes: the same ones for every run."""
+    device = next(model.parameters()).device
     scenes = held_out_scenes(
-        recipe.scored_scenes, SCORED_SEED, recipe.scored_views, recipe.size, recipe.scenes, 16, 16, "cpu"
+        recipe.scored_scenes, SCORED_SEED, recipe.scored_views, recipe.size, recipe.scenes, 16, 16, device
     )
     found = score({"model": model}, scenes, model.config.patch_size)["model"]
     return {key: float(f"{found[key]:.5g}") for key in SCORES if key in found}

@@ -1,6 +1,7 @@
 """The recipes of the models that this repository trains: `vggt-lite train nano --out runs/nano`."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.data.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.evaluation.protocols import held_out_scenes, score
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.research import distributed
 from vggt_lite.research.net2net import net2net_widen
@@ -204,9 +206,6 @@ def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
     The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
     with the truth tells when it does.
     """
-    # The protocols themselves need the matching loss of this package.
-    from vggt_lite.evaluation.protocols import held_out_scenes, score
-
     size, device = model.config.image_size, next(model.parameters()).device
     batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
     found = score({"model": model}, batches, model.config.patch_size)["model"]
@@ -222,11 +221,16 @@ def first_weights(preset: Preset) -> dict:
     return net2net_widen(VGGT.from_pretrained(preset.widened_from), preset.model).state_dict()
 
 
-def stage_model(sizes: ModelConfig, config: TrainConfig, weights: dict) -> nn.Module:
+def stage_model(
+    sizes: ModelConfig,
+    config: TrainConfig,
+    weights: dict,
+    build: Callable[[ModelConfig], nn.Module] = VGGT,
+) -> nn.Module:
     """The model of one stage: only the heads that its losses use, weights from the stage before."""
     seed_everything(config.seed)
     heads = tuple(head for head in HEADS if head in config.loss_weights)
-    model = VGGT(sizes.with_(heads=heads))
+    model = build(sizes.with_(heads=heads))
     model.load_state_dict(model.state_dict() | {k: v for k, v in weights.items() if k in model.state_dict()})
     return model
 

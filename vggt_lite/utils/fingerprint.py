@@ -41,27 +41,34 @@ LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 
 
-def fingerprint(*objects, modules: Iterable[str] = ()) -> str:
+def fingerprint(*objects, modules: Iterable[str] = (), known: Iterable[str] = ()) -> str:
     """Twelve hexadecimal digits for code, and for what it was given.
 
     Args:
         objects: Functions, classes, `partial`s and callable objects count by their source (a notebook cell or
             a file), default arguments, closures, and all that they read by a global name, followed until it
-            leads into a library or into `modules`. Everything else (numbers, texts, tensors, containers,
+            leads into a library, `modules` or `known`. Everything else (numbers, texts, tensors, containers,
             objects of one's own) counts by its value.
         modules: Names of modules and packages that count by the text of all their files. What was replaced in
             them in memory (`Block.forward = mine`) counts by the source of the replacement, and a capitalised
             constant by its present value.
+        known: Names of modules that have a fingerprint of their own and do not count here.
 
     Raises:
         ValueError: there is no such module, or no source of a function (typed at a plain prompt, say).
     """
-    reader = _Reader(tuple(modules))
-    for name, path in sorted(module_files(reader.modules).items()):
+    modules = tuple(modules)
+    reader = _Reader((*modules, *known))
+    for name, path in sorted(module_files(modules).items()):
         reader.read_module(name, path)
     for thing in objects:
         reader.read(thing)
     return reader.digest.hexdigest()[:DIGITS]
+
+
+def fingerprints(modules: Iterable[str]) -> dict[str, str]:
+    """The fingerprint of each module or package by itself, so that a difference can be named."""
+    return {name: fingerprint(modules=[name]) for name in modules}
 
 
 def architecture(model: nn.Module) -> list:
