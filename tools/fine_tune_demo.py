@@ -15,18 +15,23 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # for the other tool
 
 from tools.training_report import put_between  # noqa: E402
 from vggt_lite import VGGT  # noqa: E402
-from vggt_lite.config import VARIED_SCENES, SceneConfig, TrainConfig  # noqa: E402
+from vggt_lite.config import VARIED_SCENES, SceneConfig  # noqa: E402
 from vggt_lite.data import write_scene  # noqa: E402
-from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
-from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, scores_of  # noqa: E402
+from vggt_lite.evaluation.metric_table import ROWS  # noqa: E402
+from vggt_lite.evaluation.protocols import evaluate  # noqa: E402
+from vggt_lite.evaluation.report import conditions  # noqa: E402
+from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, FineTuneOptions, fine_tune  # noqa: E402
 from vggt_lite.synthetic import generate_scenes  # noqa: E402
 from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.fingerprint import commit  # noqa: E402
 from vggt_lite.utils.runtime import pick_device  # noqa: E402
 from vggt_lite.utils.table import markdown_table  # noqa: E402
 
@@ -44,17 +49,17 @@ def kinds(weights: str) -> dict[str, SceneConfig]:
     return {"old": old, "new": old.with_(fov_deg=LONG_LENS)}
 
 
-def recipes(folder: Path) -> dict[str, tuple[Recipe, float]]:
-    """Name → what moves, and its learning rate."""
+def ways(folder: Path) -> dict[str, tuple[FineTuneOptions, float]]:
+    """Name → what is trained, and its learning rate."""
     weights, adapters = RATES["weights"], RATES["adapters"]
     whole = {"zooms": (1.0, 1.0)}  # scored pictures are not cut either
     old = {"rehearse": (str(folder / "old"),), "rehearsal": 0.5}
     return {
-        "everything": (Recipe(**whole), weights),
-        "heads only": (Recipe(**whole, freeze=("aggregator",)), weights),
-        "adapters and heads": (Recipe(**whole, adapters=8), adapters),
-        "adapters and heads, old scenes rehearsed": (Recipe(**whole, **old, adapters=8), adapters),
-        "everything, old scenes rehearsed": (Recipe(**whole, **old), weights),
+        "everything": (FineTuneOptions(**whole), weights),
+        "heads only": (FineTuneOptions(**whole, freeze=("aggregator",)), weights),
+        "adapters and heads": (FineTuneOptions(**whole, adapters=8), adapters),
+        "adapters and heads, old scenes rehearsed": (FineTuneOptions(**whole, **old, adapters=8), adapters),
+        "everything, old scenes rehearsed": (FineTuneOptions(**whole, **old), weights),
     }
 
 
@@ -66,17 +71,13 @@ def write_folders(folder: Path, config: SceneConfig, size: int) -> None:
             write_scene(target, batch, units="metres", source="vggt_lite.scenes.generate_scenes")
 
 
-def run(weights: str, out: Path, steps: int, images: int) -> dict:
-    """All recipes, each scored on both kinds."""
-    started, device = time.monotonic(), pick_device()
+def run(weights: str, out: Path, steps: int, images: int, device: torch.device) -> dict:
+    """All ways, each scored on both kinds."""
+    started = time.monotonic()
     model = VGGT.from_pretrained(weights, heads=HEADS)
-    size, scenes = model.config.image_size, {}
+    size = model.config.image_size
     for name, config in kinds(weights).items():
         write_folders(out / name, config, size)
-        scenes[name] = [
-            generate_scenes(SCORED_SEED + first, 16, SCORED_VIEWS, size, size, config=config)
-            for first in range(0, SCORED, 16)
-        ]
     settings = FINE_TUNING.with_(
         steps=steps,
         max_images=images,
@@ -85,52 +86,42 @@ def run(weights: str, out: Path, steps: int, images: int) -> dict:
         checkpoint_every=steps,
         matching_weight=0.03,
     )
-    rows = {"before": _scored(out / "before.json", model.to(device), scenes)}
-    for name, (recipe, rate) in recipes(out).items():
-        target = out / re.sub(r"\W+", "_", name)
-        model = VGGT.from_pretrained(weights, heads=HEADS).to(device)
-        fine_tune(model, [out / "new"], target, recipe, settings.with_(learning_rate=rate), base=weights)
-        rows[name] = _scored(target / "scores.json", model, scenes)
+    rows = {"before": scored(model, weights, device)}
+    for name, (options, rate) in ways(out).items():
+        target, config = out / re.sub(r"\W+", "_", name), settings.with_(learning_rate=rate)
+        model = VGGT.from_pretrained(weights, heads=HEADS)
+        fine_tune(model, [out / "new"], target, options, config, device=device, base=weights)
+        rows[name] = scored(model, weights, device)
         print(f"{name}: {rows[name]}", flush=True)
-    return {
-        "weights": weights, "rows": rows, "protocol": _protocol(weights, settings),
-        "seconds_of_this_call": round(time.monotonic() - started), "hardware": hardware(device),
-        "versions": versions(),
-    }  # fmt: skip
-
-
-def _scored(path: Path, model, scenes: dict) -> dict:
-    if not path.exists():
-        found = {kind: scores_of(model, batches) for kind, batches in scenes.items()}
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(found), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _protocol(weights: str, settings: TrainConfig) -> dict:
-    return {
+    protocol = {
         "kinds": {name: config.to_dict() for name, config in kinds(weights).items()},
         "training": {**settings.to_dict(), "learning_rate": RATES},
         "scene_folders": FOLDERS, "first_trained_seed": TRAINED_SEED, "views_of_a_folder": PATH_VIEWS,
-        "recipes": {name: vars(recipe) for name, (recipe, _) in recipes(Path()).items()},
+        "recipes": {name: vars(options) for name, (options, _) in ways(Path()).items()},
         "scored_scenes": SCORED, "first_scored_seed": SCORED_SEED, "scored_views": SCORED_VIEWS,
-        "heads": HEADS,
+        "heads": HEADS, "commit": commit(),
     }  # fmt: skip
+    return {"weights": weights, "rows": rows, "protocol": protocol, **conditions(device, started)}
+
+
+def scored(model, weights: str, device: torch.device) -> dict[str, dict[str, float]]:
+    """Figures of the held-out scenes of each kind."""
+    size, found = model.config.image_size, {}
+    for kind, config in kinds(weights).items():
+        report = evaluate(model, SCORED, SCORED_SEED, SCORED_VIEWS, size, config, 0, device=device)
+        found[kind] = {key: report[key] for key in KEYS if key in report.model}
+    return found
 
 
 def table(report: dict) -> str:
-    """Markdown: a row per recipe, for each figure the new kind, then the old one."""
+    """Markdown: a row per way, for each figure the new kind, then the old one."""
     keys = [key for key in KEYS if key in report["rows"]["before"]["old"]]
-    heads = [head for key in keys for head in (f"{SHOWN[key]}, new", "old")]
+    heads = [head for key in keys for head in (f"{' '.join(ROWS[key][:2])}, new", "old")]
     rows = [
-        [name, *(_cell(key, row[kind][key]) for key in keys for kind in ("new", "old"))]
+        [name, *(f"{row[kind][key]:.{ROWS[key][2]}f}" for key in keys for kind in ("new", "old"))]
         for name, row in report["rows"].items()
     ]
     return markdown_table(["trained", *heads], rows, "l" + "r" * len(heads))
-
-
-def _cell(key: str, value: float) -> str:
-    return f"{value:.3f}" if key in ("depth_abs_rel", "point_error") else f"{value:.1f}"
 
 
 def put_into_page(weights: str, text: str, page: Path = PAGE) -> None:
@@ -146,8 +137,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "fine_tuning")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--images", type=int, default=8, help="in a batch")
+    parser.add_argument("--device", help="default: the best at hand")
     args = parser.parse_args()
-    report = run(args.weights, args.out / args.weights, args.steps, args.images)
+    report = run(args.weights, args.out / args.weights, args.steps, args.images, pick_device(args.device))
     path = ROOT / "data" / "experiments" / f"fine_tuning_{args.weights}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

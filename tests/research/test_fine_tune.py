@@ -8,11 +8,13 @@ import torch
 from vggt_lite import NANO, VGGT
 from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
+from vggt_lite.evaluation import Report
+from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.inference.memory_estimate import count_weights
 from vggt_lite.model import Aggregator
 from vggt_lite.pretrained import save_weights
 from vggt_lite.research.adapters import adapted_maps
-from vggt_lite.research.fine_tune import FINE_TUNING, Recipe, batches, fine_tune, held_out, prepare, scores_of
+from vggt_lite.research.fine_tune import FINE_TUNING, FineTuneOptions, batches, changes, fine_tune, prepare
 from vggt_lite.research.training_memory import estimate_training, kept_for_backward
 from vggt_lite.synthetic import generate_scenes
 
@@ -47,53 +49,52 @@ def moved(model: VGGT) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "recipe, parts",
+    "options, parts",
     [
-        (Recipe(), {"aggregator", "camera_head", "depth_head", "point_head", "track_head"}),
-        (Recipe(freeze=("aggregator", "track_head")), {"camera_head", "depth_head", "point_head"}),
-        (Recipe(adapters=2, freeze=("heads",)), {"aggregator"}),
+        (FineTuneOptions(), {"aggregator", "camera_head", "depth_head", "point_head", "track_head"}),
+        (FineTuneOptions(freeze=("aggregator", "track_head")), {"camera_head", "depth_head", "point_head"}),
+        (FineTuneOptions(adapters=2, freeze=("heads",)), {"aggregator"}),
     ],
     ids=["everything", "some heads", "adapters"],
 )
-def test_only_what_is_not_frozen_moves(recipe, parts, folders, tmp_path):
+def test_only_what_is_not_frozen_moves(options, parts, folders, tmp_path):
     model = small()
-    assert fine_tune(model, [folders / "new"], tmp_path, recipe, CONFIG).finished
+    assert fine_tune(model, [folders / "new"], tmp_path, options, CONFIG).finished
     assert moved(model) == parts
     saved = VGGT.from_pretrained(tmp_path)
     assert saved.config == SMALL and not adapted_maps(saved)
     for name, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[name]), name
-    assert (tmp_path / "adapters.safetensors").exists() == bool(recipe.adapters)
 
 
 def test_adapters_move_the_maps_of_attention_and_nothing_else(folders, tmp_path):
     model, before = small(), small().state_dict()
-    fine_tune(model, [folders / "new"], tmp_path, Recipe(adapters=2, freeze=("heads",)), CONFIG)
+    fine_tune(model, [folders / "new"], tmp_path, FineTuneOptions(adapters=2, freeze=("heads",)), CONFIG)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.endswith(("attn.qkv.weight", "attn.proj.weight")) for name in changed)
     assert len(changed) == 2 * (SMALL.vit_depth + 2 * SMALL.depth)
 
 
 def test_a_run_in_slices_ends_with_the_same_numbers(folders, tmp_path):
-    recipe, models, start = Recipe(adapters=2), [], small(DENSE.heads).state_dict()
+    options, models, start = FineTuneOptions(adapters=2), [], small(DENSE.heads).state_dict()
     for name, seconds in (("whole", None), ("sliced", 0.0)):
         for _ in range(CONFIG.steps):
             model = VGGT(DENSE)
             model.load_state_dict(start)
             if fine_tune(
-                model, [folders / "new"], tmp_path / name, recipe, CONFIG, max_seconds=seconds
+                model, [folders / "new"], tmp_path / name, options, CONFIG, max_seconds=seconds
             ).finished:
                 break
         models.append(model)
     for name, value in models[0].state_dict().items():
         assert torch.equal(value, models[1].state_dict()[name]), name
-    with pytest.raises(ValueError, match="other adapters"):
-        fine_tune(small(), [folders / "new"], tmp_path / "whole", Recipe(adapters=4), CONFIG)
+    with pytest.raises(ValueError, match="another run: adapters was 2, now 4"):
+        fine_tune(small(), [folders / "new"], tmp_path / "whole", FineTuneOptions(adapters=4), CONFIG)
 
 
 def test_old_scenes_are_rehearsed_in_their_share_of_the_steps(folders):
-    recipe = Recipe(rehearse=(str(folders / "old"),), rehearsal=0.25)
-    mixed = batches([str(folders / "new")], recipe, CONFIG, 32, 8)
+    options = FineTuneOptions(rehearse=(str(folders / "old"),), rehearsal=0.25)
+    mixed = batches([str(folders / "new")], options, CONFIG, 32, 8)
     share = sum(mixed.source_for_step(step) for step in range(400)) / 400
     assert 0.18 < share < 0.32
     assert mixed.sources[1].folders[0].parent.name == "old"
@@ -101,34 +102,50 @@ def test_old_scenes_are_rehearsed_in_their_share_of_the_steps(folders):
 
 def test_a_part_that_does_not_exist_and_a_model_without_anything_to_train_are_refused():
     with pytest.raises(ValueError, match=r"freeze='depth' fits no part .*depth_head"):
-        prepare(small(), Recipe(freeze=("depth",)))
+        prepare(small(), FineTuneOptions(freeze=("depth",)))
     with pytest.raises(ValueError, match="nothing to train"):
-        prepare(small(), Recipe(freeze=("heads", "aggregator")))
+        prepare(small(), FineTuneOptions(freeze=("heads", "aggregator")))
     with pytest.raises(ValueError, match="rehearsal=1"):
-        Recipe(rehearsal=1)
+        FineTuneOptions(rehearsal=1)
 
 
-def test_held_out_scenes_are_the_same_each_time_and_can_be_scored(folders):
-    (first,), (second,) = held_out([folders / "new"], 32, 8, 3), held_out([folders / "new"], 32, 8, 3)
-    assert torch.equal(first.images, second.images) and first.images.shape == (1, 3, 3, 32, 32)
-    assert {"auc_30", "depth_abs_rel"} <= scores_of(small(), [first]).keys()
+def test_changes_are_told_with_the_number_of_scenes_and_an_interval():
+    def report(aucs: list[float], fov: float) -> Report:
+        scenes = [{"model": {"auc_30": auc}} for auc in aucs]
+        return Report({"auc_30": sum(aucs) / len(aucs), "fov_median_deg": fov}, {}, {}, scenes)
+
+    text = changes(report([10.0, 20.0, 30.0], 5.0), report([14.0, 22.0, 36.0], 4.0))
+    head, auc, fov = (line.split("  ") for line in text.splitlines())
+    assert head[0] == "3 held-out scenes" and "95 % interval of it" in head[-1]
+    assert [cell.strip() for cell in auc if cell.strip()] == [
+        "pose AUC@30 ↑", "20.0", "24.0", "+4.0", "+2.0 … +6.0"
+    ]  # fmt: skip
+    assert fov[-1].strip() == "–" and "-1.00" in text  # a median over all pairs of views
+    one = changes(report([10.0], 5.0), report([14.0], 4.0))
+    assert one.splitlines()[1].endswith("–")
+
+
+def test_a_device_that_cannot_compute_is_refused_before_anything_is_written(folders, tmp_path):
+    with pytest.raises(ValueError, match="device='meta' cannot compute"):
+        fine_tune(small(), [folders / "new"], tmp_path / "out", config=CONFIG, device="meta")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    "recipe, checkpointing",
+    "options, checkpointing",
     [
-        (Recipe(), False),
-        (Recipe(), True),
-        (Recipe(freeze=("aggregator",)), False),
-        (Recipe(adapters=2), True),
+        (FineTuneOptions(), False),
+        (FineTuneOptions(), True),
+        (FineTuneOptions(freeze=("aggregator",)), False),
+        (FineTuneOptions(adapters=2), True),
     ],
     ids=["all", "all, recomputed", "heads", "adapters, recomputed"],
 )
-def test_the_memory_estimate_is_what_autograd_really_keeps(recipe, checkpointing):
-    config = SMALL if recipe == Recipe() and not checkpointing else DENSE
-    estimate = estimate_training(config, 3, 32, 24, scenes=2, recipe=recipe, checkpointing=checkpointing)
+def test_the_memory_estimate_is_what_autograd_really_keeps(options, checkpointing):
+    config = SMALL if options == FineTuneOptions() and not checkpointing else DENSE
+    estimate = estimate_training(config, 3, 32, 24, scenes=2, options=options, checkpointing=checkpointing)
     model = VGGT(config)
-    prepare(model, recipe)
+    prepare(model, options)
     model.train()
     model.gradient_checkpointing = checkpointing
     images, points = torch.rand(2, 3, 3, 32, 24), torch.rand(2, 16, 2) * 20
@@ -143,8 +160,8 @@ def test_the_memory_estimate_is_what_autograd_really_keeps(recipe, checkpointing
 def test_adapters_keep_fewer_gradients_and_rounding_halves_the_matrices():
     sizes = {"views": 2, "height": 32, "width": 32, "query_points": 0}
     whole = estimate_training(DENSE, **sizes)
-    thin = Recipe(adapters=2, freeze=("heads",))
-    half = estimate_training(DENSE, **sizes, recipe=thin, stored=torch.bfloat16)
+    thin = FineTuneOptions(adapters=2, freeze=("heads",))
+    half = estimate_training(DENSE, **sizes, options=thin, stored=torch.bfloat16)
     assert half.gradients < whole.gradients / 10
     matrices, _ = count_weights(DENSE)
     assert half.weights == whole.weights - 2 * matrices + half.gradients  # the adapters come on top
@@ -171,12 +188,20 @@ def test_the_command_scores_before_and_after_and_its_result_reconstructs(folders
                "--images", "2", "--held-out", str(folders / "old"), "--checkpointing", "--half"]  # fmt: skip
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "memory, about" in printed and "depth AbsRel" in printed and "after" in printed
+    assert "memory, about" in printed and "1 held-out scenes" in printed
+    # `evaluate` finds the very figures that fine-tuning printed
+    measure = ["evaluate", "--weights", str(out), "--data", "folder", "--root", str(folders / "old")]
+    assert main([*measure, "--views", "2", "--size", "32", "--out", str(tmp_path / "report.json")]) == 0
+    report = Report.load(tmp_path / "report.json")
+    for key in ("rotation_median_deg", "depth_abs_rel", "point_error"):
+        label, better, decimals = ROWS[key]
+        (line,) = [line for line in printed.splitlines() if line.startswith(f"{label} {better}")]
+        assert line.removeprefix(f"{label} {better}").split()[1] == f"{report[key]:.{decimals}f}"
     assert VGGT.from_pretrained(out).config == SMALL
     assert json.loads((out / "fine_tuning.json").read_text())["adapters"] == 2
     assert (
         main([*command[:-1], "--steps", "2", "--freeze", "aggregator"]) == 2
     )  # another run in the same folder
-    assert "give another folder" in capsys.readouterr().err
+    assert "Give another folder" in capsys.readouterr().err
     bad = ["fine-tune", str(folders / "new"), "--out", str(tmp_path / "x"), "--half"]
     assert main(bad) == 2 and "--adapters 8" in capsys.readouterr().err

@@ -45,13 +45,13 @@ def run(args: argparse.Namespace) -> None:
     """Fine-tune, or go on; scenes named by `--held-out` are scored before and after."""
     import torch
 
+    from vggt_lite.evaluation.own_scenes import evaluate_own
     from vggt_lite.model import VGGT
-    from vggt_lite.pretrained.loading import TrainedOn
-    from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, Recipe, fine_tune, held_out, scores_of
+    from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions, changes, fine_tune
     from vggt_lite.research.training_memory import estimate_training
     from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
 
-    recipe = Recipe(
+    options = FineTuneOptions(
         adapters=args.adapters,
         freeze=tuple(args.freeze),
         rehearse=tuple(args.rehearse),
@@ -67,30 +67,32 @@ def run(args: argparse.Namespace) -> None:
     )  # fmt: skip
     device, stored = pick_device(args.device), torch.bfloat16 if args.half else torch.float32
     model = VGGT.from_pretrained(args.weights, heads=args.heads, dtype=stored if args.half else None)
-    size, patch = args.size or model.config.image_size, model.config.patch_size
-    scored = held_out(args.held_out, size, patch, args.views[1]) if args.held_out else []
+    size, views = args.size or model.config.image_size, max(args.views[1], 2)
 
     images = -(-config.max_images // config.accumulation)
     dtype = pick_dtype(device)
     needs = estimate_training(
-        model.config, config.views[1], size, size, scenes=-(-images // config.views[1]), recipe=recipe,
+        model.config, config.views[1], size, size, scenes=-(-images // config.views[1]), options=options,
         query_points=config.num_tracks, checkpointing=args.checkpointing, stored=stored,
         autocast=None if dtype == torch.float32 else dtype,
     )  # fmt: skip
     print(f"memory, about: {needs}")
     if needs.total > available_memory(device):
         warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
-    model.to(device).trained_on = TrainedOn((size, size), config.views)
-    before = scores_of(model, scored) if scored else {}
+
+    def scored(weights):  # as `evaluate` would load them, whatever --half rounds while training
+        model = VGGT.from_pretrained(weights, heads=args.heads)
+        return evaluate_own(model, args.held_out, num_views=views, size=size, device=device)
+
+    before = scored(args.weights) if args.held_out else None
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     result = fine_tune(
-        model, args.folders, args.out, recipe, config, size, max_seconds=seconds, base=str(args.weights)
-    )
+        model, args.folders, args.out, options, config, size, device=device, max_seconds=seconds,
+        base=str(args.weights),
+    )  # fmt: skip
     if not result.finished:
         print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
         return
-    if scored:
-        after = scores_of(model, scored)
-        for key in before:
-            print(f"{SHOWN[key]}: {before[key]:.3g} before, {after[key]:.3g} after")
+    if before:
+        print(changes(before, scored(args.out)))
     print(f"written: {args.out}/model.safetensors (vggt-lite reconstruct --weights {args.out} …)")

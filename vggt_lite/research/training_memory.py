@@ -1,6 +1,6 @@
 """Will the training fit? Told before anything is allocated.
 
-    print(estimate_training(VGGT_1B, 4, 392, 518, recipe=Recipe(adapters=8), checkpointing=True))
+    print(estimate_training(VGGT_1B, 4, 392, 518, options=FineTuneOptions(adapters=8), checkpointing=True))
 
 Besides the weights, training keeps a gradient and two moments for every number it trains, a running average
 of them, and what the backward pass will ask for: the inputs of nearly every operation. The last is by far
@@ -20,7 +20,7 @@ from vggt_lite.inference.memory_estimate import gigabytes
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import cast_linear_weights
 from vggt_lite.pretrained.weight_files import skip_init
-from vggt_lite.research.fine_tune import Recipe, prepare
+from vggt_lite.research.fine_tune import FineTuneOptions, prepare
 
 FLOAT = 4  # bytes: whatever is trained, is trained in float32
 
@@ -55,7 +55,7 @@ def estimate_training(
     width: int,
     *,
     scenes: int = 1,
-    recipe: Recipe | None = None,
+    options: FineTuneOptions | None = None,
     query_points: int = 16,
     checkpointing: bool = False,
     autocast: torch.dtype | None = None,
@@ -66,19 +66,19 @@ def estimate_training(
     Args:
         config: Of the network.
         views, height, width, scenes: Of what passes at once; with `accumulation` that is one part.
-        recipe: What is frozen and what is adapted; None trains everything.
+        options: What is frozen and what is adapted; None trains everything.
         query_points: Tracked per scene; 0 leaves the tracker out.
         checkpointing: Blocks of the aggregator are recomputed.
         autocast: torch.bfloat16 on a GPU that has it, as `train` does there.
         stored: Of the aggregator's matrices; rounded ones cannot be trained, but adapted.
     """
-    recipe = recipe or Recipe()
+    options = options or FineTuneOptions()
     with torch.device("meta"), skip_init():
         model = VGGT(config)
         cast_linear_weights(model, stored)
     with FakeTensorMode():
         fill_weights(model)
-        prepare(model, recipe)
+        prepare(model, options)
         model.train()
         model.gradient_checkpointing = checkpointing
         images = torch.empty(scenes, views, 3, height, width)
