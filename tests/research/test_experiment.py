@@ -297,4 +297,5 @@ def test_the_report_has_setting_table_and_curves(finished, tmp_path):
     assert "{'point_weight': 0.0}" in text and "4 steps of 4 images" in text and "Seeds 0, 1" in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '"name": "baseline"' in page and "mean over seeds" in page
+    assert "begin as the recipe's" in text and "(float32)" in text and "made by the same code" in text
     assert "| without points | 2 |" in text and "](report.html)" in text

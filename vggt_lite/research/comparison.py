@@ -154,7 +154,7 @@ def write_report(
         question: What was changed and why: a sentence or two of yours.
         keys: Scores to show, the most important one first.
     """
-    from vggt_lite.viz import draw_curves, figure_block, write_page
+    from vggt_lite.viz import draw_curves, figure_block, write_page  # plotly takes a second to import
 
     path, runs = Path(path), comparison.runs
     recipe, first = runs[0]["recipe"], keys[0]
@@ -165,12 +165,18 @@ def write_report(
     fig = draw_curves(curves(runs, first), drawn, log=False, ylabel=f"{label} {better}")
     said = f"{label} of every variant against training steps, mean over seeds."
     page = write_page(path.with_suffix(".html"), title, [figure_block(fig, said)])
-    changes = {run["variant"]: run["changes"] for run in runs}
-    listed = [f"- *{name}*: {changes[name] or 'the recipe as it is'}" for name in variants]
+    listed = []
+    for name in variants:
+        run = next(run for run in runs if run["variant"] == name)
+        shared = f"; {run['shared_parameters']} begin as the recipe's" if "shared_parameters" in run else ""
+        listed.append(
+            f"- *{name}*: {run['changes'] or 'the recipe as it is'}. {run['parameters']:,} numbers{shared}."
+        )
+    where = {f"{run['hardware']} ({run.get('precision', 'precision not recorded')})" for run in runs}
     setting = (
-        f"Every run: {runs[0]['parameters']:,} parameters, {recipe['train']['steps']} steps of "
-        f"{recipe['train']['max_images']} images of {recipe['size']} pixels; {minutes:.1f} minutes a run "
-        f"on {runs[0]['hardware']}. Seeds {', '.join(map(str, seeds))}. Scored on "
+        f"Every run: {recipe['train']['steps']} steps of {recipe['train']['max_images']} images of "
+        f"{recipe['size']} pixels; {minutes:.1f} minutes a run on {', '.join(sorted(where))}. "
+        f"Seeds {', '.join(map(str, seeds))}. Scored on "
         f"{recipe['scored_scenes']} held-out scenes of {recipe['scored_views']} views."
     )
     text = [
