@@ -1,8 +1,11 @@
-"""How sure a mean over scenes is: the bootstrap, which draws the scenes again and again with replacement."""
+"""How sure a mean is: over scenes, drawn again and again (bootstrap), or over a few runs (Student's t)."""
 
 import math
 
 import numpy as np
+
+# Half-width of a mean's 95 % interval in standard errors, for 1, 2, 3 … degrees of freedom (runs less one)
+STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
 def group_mean(values: list[float], groups: list[str] | None = None) -> float:

@@ -12,11 +12,10 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from vggt_lite.evaluation.metric_table import ROWS
+from vggt_lite.metrics.intervals import STUDENT_T
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.table import markdown_table
 
-# Half-width of the 95 % interval in standard errors, for 1, 2, 3 … degrees of freedom (runs less one)
-STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 SHOWN = ("point_error", "depth_abs_rel", "rotation_median_deg", "auc_30")
 
 

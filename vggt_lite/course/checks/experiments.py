@@ -7,7 +7,7 @@ import torch
 from vggt_lite.config import NANO, TINY, VGGT_1B
 from vggt_lite.course.checks.check import Check
 from vggt_lite.course.checks.draws import draw
-from vggt_lite.research.comparison import STUDENT_T
+from vggt_lite.metrics.intervals import STUDENT_T
 
 
 def paired_mean_and_margin(variant, baseline, *, biased: bool = False, wide=sqrt, factor=None):
