@@ -6,23 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from tests.evaluation.test_pose_metrics import turned
+from tests.metrics.test_pose_metrics import turned
 from vggt_lite.metrics import (
     accuracy_curve,
     bootstrap_interval,
     choose_queries,
     depth_metrics,
     group_mean,
-    icp,
     map_normals,
     point_metrics,
     pose_scores,
     surface_metrics,
     track_metrics,
-    voxel_downsample,
 )
 from vggt_lite.metrics.depths import ALIGNMENTS, least_absolute_line
-from vggt_lite.metrics.neighbors import nearest
+from vggt_lite.metrics.icp import icp
+from vggt_lite.metrics.neighbors import nearest, voxel_downsample
 
 
 def random(*shape, seed=0):

@@ -8,7 +8,7 @@ import torch
 from tests.geometry.cases import GOLDEN, random_cameras
 from tests.golden.loader import worst_ratio
 from vggt_lite.geometry import Similarity, matrix_from_quat_xyzw, quat_xyzw_from_matrix
-from vggt_lite.metrics import area_under_curve, pose_auc, relative_pose_errors
+from vggt_lite.metrics import area_under_curve, pose_auc, pose_scores, relative_pose_errors
 
 PRED, TRUE = GOLDEN["eval/pred_w2c"], GOLDEN["eval/gt_w2c"]
 
@@ -86,3 +86,8 @@ def test_cameras_that_are_not_finite_are_failures_not_nan():
 def test_a_single_view_has_no_pairs():
     with pytest.raises(ValueError, match="S ≥ 2"):
         pose_auc(torch.eye(3, 4)[None], torch.eye(3, 4)[None])
+
+
+def test_the_median_of_an_even_number_of_errors_lies_between_the_middle_two():
+    scores = pose_scores(torch.tensor([1.0, 10.0, 2.0, 3.0]), torch.tensor([4.0, math.inf, 2.0, math.inf]))
+    assert scores["rotation_median_deg"] == 2.5 and scores["translation_median_deg"] == math.inf

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,9 +113,9 @@ class Scores:
         if "rotation" in pools:
             found["rra_15"] = 100 * (pools["rotation"] < 15).float().mean().item()
             found["rta_15"] = 100 * (pools["translation"] < 15).float().mean().item()
-            found["rotation_median_deg"] = pools["rotation"].median().item()
-            found["translation_median_deg"] = pools["translation"].median().item()
-            found["fov_median_deg"] = pools["fov"].median().item()
+            found["rotation_median_deg"] = float(np.median(pools["rotation"]))
+            found["translation_median_deg"] = float(np.median(pools["translation"]))
+            found["fov_median_deg"] = float(np.median(pools["fov"]))
             together = correlations(pools["moved"], pools["truly moved"])
             found |= {f"correlation_{name}": together[name] for name in COMPONENTS}
         return found

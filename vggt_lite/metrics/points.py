@@ -9,6 +9,7 @@ Which published tables use what (all after a similarity by Umeyama over correspo
     VGGT-Ω                              relative error per pixel
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -117,7 +118,7 @@ def surface_metrics(
         distance, index = nearest(a[asked], b)
         kept = distance if max_distance is None else distance[distance < max_distance]
         result[name] = kept.mean().item()
-        result[f"{name}_median"] = kept.median().item() if len(kept) else torch.nan
+        result[f"{name}_median"] = float(np.median(kept.cpu())) if len(kept) else torch.nan
         share[count] = (distance < threshold).double().mean().item()
         if normals is not None:
             of_a, of_b = normals if a is pred else normals[::-1]

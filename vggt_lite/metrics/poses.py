@@ -10,6 +10,7 @@ A pair whose larger angle is below k counts in RRA@k and in RTA@k, so auc ≤ au
 the released code (VGGT's README, π³, Depth Anything 3, MapAnything) hold the first.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,8 +59,8 @@ def pose_scores(
         result[f"auc_min@{threshold}"] = torch.minimum(turned, moved).mean().item()
         result[f"rra@{threshold}"] = (rotation < threshold).double().mean().item()
         result[f"rta@{threshold}"] = (translation < threshold).double().mean().item()
-    result["rotation_median_deg"] = rotation.median().item()
-    result["translation_median_deg"] = translation.median().item()
+    result["rotation_median_deg"] = float(np.median(rotation.cpu()))
+    result["translation_median_deg"] = float(np.median(translation.cpu()))
     return result
 
 

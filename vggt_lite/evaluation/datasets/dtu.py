@@ -126,7 +126,7 @@ def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float
         distance = distance[distance < MOST]
         distance = distance if len(distance) else truth.new_tensor([MOST])
         found[name] = distance.mean().item()
-        found[f"{name}_median"] = distance.median().item()
+        found[f"{name}_median"] = float(np.median(distance.cpu()))
     return found | {"chamfer": (found["accuracy"] + found["completeness"]) / 2}
 
 
