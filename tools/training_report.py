@@ -4,7 +4,7 @@ FOLDER is vggt_lite/pretrained/bundled, where the bundled models lie.
 
 Writes PREFIX_log.jsonl (the logs of all stages, one after the other) and PREFIX_curves.png, and puts the
 tables of stages and of held-out figures (PREFIX_evaluation.json) into README.md beside them; so too those of
-photographs, where there is a PREFIX_photographs.json. `… tables FOLDER/tiny` puts in these two alone.
+photographs, where there is a PREFIX_photographs.json. `… tables FOLDER/tiny` only puts in the tables.
 """
 
 import json
@@ -89,25 +89,28 @@ def main(run: str, prefix: str) -> None:
         picture.paste(part, (0, row * part.height), part)
     Path(f"{prefix}_curves.png").write_bytes(small_png(picture))
 
-    preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    text = put_between(text, f"{preset} stages", stage_table(records, preset))
-    readme.write_text(text, encoding="utf-8")
-    put_reports(prefix)
+    put_tables(prefix)
 
 
-def put_reports(prefix: str) -> None:
-    """The tables of PREFIX_evaluation.json and, if it is there, PREFIX_photographs.json into README.md."""
-    preset, readme = Path(prefix).name, Path(prefix).parent / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    text = put_between(text, preset, Report.load(f"{prefix}_evaluation.json").to_markdown())
+def put_tables(prefix: str) -> None:
+    """All tables of PREFIX_* into the README.md beside them."""
+    readme = Path(prefix).parent / "README.md"
+    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), prefix), encoding="utf-8")
+
+
+def with_tables(page: str, prefix: Path | str) -> str:
+    """A page with the tables of PREFIX_log.jsonl, PREFIX_evaluation.json and PREFIX_photographs.json, if any."""
+    preset = Path(prefix).name
+    records = read_log(f"{prefix}_log.jsonl")
+    page = put_between(page, f"{preset} stages", stage_table(records, preset))
+    page = put_between(page, preset, Report.load(f"{prefix}_evaluation.json").to_markdown())
     if (photographs := Path(f"{prefix}_photographs.json")).is_file():
-        text = put_between(text, f"{preset} photographs", Report.load(photographs).to_markdown())
-    readme.write_text(text, encoding="utf-8")
+        page = put_between(page, f"{preset} photographs", Report.load(photographs).to_markdown())
+    return page
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "tables":
-        put_reports(sys.argv[2])
+        put_tables(sys.argv[2])
     else:
         main(*sys.argv[1:])
