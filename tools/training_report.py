@@ -99,7 +99,7 @@ def put_tables(prefix: str) -> None:
 
 
 def with_tables(page: str, prefix: Path | str) -> str:
-    """A page with the tables of PREFIX_log.jsonl, PREFIX_evaluation.json and PREFIX_photographs.json, if any."""
+    """A page with the tables of PREFIX_log.jsonl, PREFIX_evaluation.json and, if any, of photographs."""
     preset = Path(prefix).name
     records = read_log(f"{prefix}_log.jsonl")
     page = put_between(page, f"{preset} stages", stage_table(records, preset))
