@@ -1,4 +1,4 @@
-"""What every test shares: one thread, fixed seeds, the checkout importable, markers that select."""
+"""What every test shares: number of threads, fixed seeds, the checkout importable, markers that select."""
 
 import os
 import sys
@@ -15,7 +15,11 @@ import torch  # noqa: E402
 
 from vggt_lite.utils.runtime import seed_everything  # noqa: E402
 
-torch.set_num_threads(1)  # small tensors are quicker on one thread, and sums repeat exactly
+# Small tensors are quicker on one thread, and sums repeat exactly. Give another number to see what depends on it.
+torch.set_num_threads(int(os.environ.get("VGGT_LITE_TEST_THREADS", 1)))
+
+# Where numbers are compared that rounding moves; single tests elsewhere carry the mark themselves
+NUMERIC = {"geometry", "layers", "losses", "metrics", "model", "parity", "synthetic"}
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +29,10 @@ def same_seeds_for_every_test():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests marked gpu or weights need something a plain machine lacks: skip them with the reason."""
+    """Mark what is numeric; skip, with the reason, what needs a GPU or weights that are not there."""
     for item in items:
+        if set(item.path.relative_to(ROOT).parts) & NUMERIC:
+            item.add_marker("numeric")
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if item.get_closest_marker("weights") and not os.environ.get("VGGT_LITE_WEIGHTS"):

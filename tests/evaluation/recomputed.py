@@ -1,35 +1,71 @@
-"""Are the figures of single scenes in a report those that this code and these weights give?"""
+"""Are the figures of single scenes in a report those that this code and these weights give?
 
-import pytest
+Another processor rounds otherwise. How far that moves a figure was measured with PyTorch 2.13 on the first 20
+scenes of TINY's report and the first 10 of NANO's, which were made on an AMD EPYC (AVX2, one thread):
 
-from vggt_lite.evaluation import Report
+- two threads; ATEN_CPU_CAPABILITY=default and avx2; oneDNN held to SSE 4.1; both; MKL in its compatible mode;
+- every weight and every rendered pixel moved by up to one unit in the last place, four times.
 
-# Shares of few pairs, points or patches: rounding can carry one of them over a threshold
-COUNTED = ("auc_", "matching_", "point_f_score", "depth_f_score", "depth_delta")
-ONE_OF_THEM = 10.0  # per cent; the coarsest is a single pair's share of AUC@3, 100 / (6 · 3)
-# Per cent, of one scene and of the mean: so far tracks move with another batch size
-ONE_TRACK, ALL_TRACKS = 2.0, 0.5
+What was seen stands beside each tolerance. TINY's scenes themselves move: a ray beside an edge hits the other
+thing, and a coefficient of JPEG rounds to its other neighbour. NANO's scenes do not.
+"""
+
+import math
+
+import numpy as np
+
+from vggt_lite.evaluation.report import Report
+
+# Lengths, angles and ratios may be off by a share of their size: in one scene, and in the mean of all scenes
+NANO_REL = (2e-4, 1e-4)  # seen 8e-6 and 1e-6; the reports hold five digits, up to 5e-5 off
+TINY_REL = (1e-2, 1e-3)  # seen 8e-4 and 2e-5; 1.4e-4 in a scene on an Intel with AMX
+# What counts things, in per cent: the same two
+COUNTED = {
+    "matching_": (1.0, 0.1),  # seen 0.25, which is one patch, and 0.012
+    "depth_delta_": (0.05, 0.01),  # seen 0.006, which is three pixels, and 0.0003
+    "depth_f_score": (0.3, 0.05),  # of 1,000 points; seen nothing
+    "point_f_score": (0.3, 0.05),
+    "track_": (8.5, 1.0),  # seen 4.2, which is one of 24 positions (on Intel too), and 0.3: rounding grows
+}  # over the tracker's iterations, whose tokens hold waves of up to hundreds of radians a pixel
 
 
-def check_scenes(published: Report, found: list[dict[str, float]], who: str = "model") -> None:
+def check_scenes(
+    published: Report, found: list[dict[str, float]], relative: tuple[float, float], who: str = "model"
+) -> None:
     """Compare each figure that a report holds of its first scenes with what was found now.
 
-    Stored are five digits. One counted figure of a hundred may differ, by the one that flipped. Tracks, which
-    hang on thresholds, may differ by about one point in each scene.
+    Args:
+        published: The report.
+        found: Figures of its first scenes, in order.
+        relative: NANO_REL or TINY_REL.
+        who: "model" or "constant".
     """
-    assert len(found) <= len(published.scenes) and found
-    flipped = entries = 0
-    off: dict[str, float] = {}  # of tracks, summed over scenes
-    for stored, now in zip(published.scenes, found, strict=False):
-        assert stored[who] and stored[who].keys() <= now.keys(), stored["name"]
-        for key, value in stored[who].items():
-            near = now[key] == pytest.approx(value, rel=1e-4, abs=1e-5)
-            if key.startswith("track_"):
-                near = abs(now[key] - value) <= ONE_TRACK
-                off[key] = off.get(key, 0.0) + now[key] - value
-            elif key.startswith(COUNTED):
-                entries, flipped = entries + 1, flipped + (not near)
-                near = abs(now[key] - value) <= ONE_OF_THEM
-            assert near, f"{stored['name']}, {who}, {key}: published {value}, now {now[key]}"
-    assert flipped <= max(entries // 100, 1), f"{flipped} of {entries} counted figures differ"
-    assert all(abs(total) / len(found) <= ALL_TRACKS for total in off.values()), off
+    stored = [scene[who] for scene in published.scenes[: len(found)]]
+    assert stored and all(old and old.keys() <= now.keys() for old, now in zip(stored, found, strict=True))
+    for key in dict.fromkeys(key for scene in stored for key in scene):
+        pairs = [(old[key], now[key]) for old, now in zip(stored, found, strict=True) if key in old]
+        old, now = np.array(pairs).T  # (scenes,)
+        each, mean = tolerances(key, old, published.protocol["num_views"], relative)
+        off = now - old
+        assert (abs(off) <= each + 1e-6).all(), f"{who}, {key}: published {old}, off by {off}"
+        assert abs(off.mean()) <= mean + 1e-6, f"{who}, {key}: mean {old.mean():.6g} off by {off.mean():.2g}"
+
+
+def check_means(published: Report) -> None:
+    """The figures of a report that are means of its scenes are those means; scenes hold five digits."""
+    for who, figures in (("model", published.model), ("constant", published.constant)):
+        for key in dict.fromkeys(key for scene in published.scenes for key in scene[who]):
+            values = [scene[who][key] for scene in published.scenes if key in scene[who]]
+            mean = math.fsum(values) / len(values)
+            assert abs(figures[key] - mean) <= 1e-4 * abs(mean), f"{who}, {key}: {figures[key]}, mean {mean}"
+
+
+def tolerances(key: str, values: np.ndarray, views: int, relative: tuple[float, float]):
+    """How far a figure may be off: in each scene (scenes,), and in their mean."""
+    if key.startswith("auc_"):  # seen nothing; a pair of a scene may cross a whole degree, two of all scenes
+        one_pair = 100 / math.comb(views, 2) / int(key.removeprefix("auc_"))
+        return one_pair, 2 * one_pair / len(values)
+    for name, (each, mean) in COUNTED.items():
+        if key.startswith(name):
+            return each, mean
+    return relative[0] * abs(values), relative[1] * abs(values.mean())
