@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 
 from vggt_lite import NANO, VGGT, VGGT_1B
 from vggt_lite.pretrained import from_official, load_pretrained, save_weights, to_official
-from vggt_lite.pretrained.loading import cast_linear_weights, load_into
+from vggt_lite.pretrained.loading import CONFIGS, TrainedOn, cast_linear_weights, load_into
 from vggt_lite.pretrained.names import official_name, our_name
 from vggt_lite.pretrained.weight_files import skip_init
+from vggt_lite.research.presets import PRESETS
 
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)
 
@@ -314,3 +315,19 @@ def test_the_configuration_inside_a_file_is_plain_json(small, tmp_path):
     save_weights(small, tmp_path / "m.safetensors")
     with safe_open(tmp_path / "m.safetensors", "pt") as file:
         assert json.loads(file.metadata()["config"])["dim"] == 32
+
+
+def test_weights_say_what_they_were_trained_on(small, tmp_path):
+    """Ours by a table that repeats the recipes; any other file by what `save_weights` wrote into it."""
+    for name in CONFIGS:
+        stages = PRESETS[name].stages.values()
+        sizes, views = [s.size for s in stages], [n for s in stages for n in s.config.views]
+        trained_on = load_pretrained(name).trained_on
+        assert trained_on == TrainedOn((min(sizes), max(sizes)), (min(views), max(views))), name
+    small.trained_on = TrainedOn(sizes=(48, 96), views=(2, 3))
+    save_weights(small, tmp_path / "m.safetensors")
+    assert load_pretrained(tmp_path / "m.safetensors").trained_on == small.trained_on
+    metadata = {"config": json.dumps(SMALL.to_dict()), "trained_on": "[1]"}
+    save_file(small.state_dict(), tmp_path / "m.safetensors", metadata=metadata)
+    with pytest.raises(ValueError, match="m.safetensors states a configuration that this version cannot read"):
+        load_pretrained(tmp_path / "m.safetensors")

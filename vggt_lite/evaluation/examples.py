@@ -141,7 +141,7 @@ def motorcycle_truth() -> tuple[np.ndarray, np.ndarray, Reconstruction]:
         from skimage.data import stereo_motorcycle
     except ImportError as error:
         raise ImportError(
-            "the Motorcycle photographs come with scikit-image: pip install -e '.[demo]'"
+            "the Motorcycle photographs come with scikit-image: pip install scikit-image"
         ) from error
     left, right, disparity = stereo_motorcycle()
     focal, center_x, center_y, shift, baseline = 994.978, 311.193, 254.877, 31.086, 0.193001

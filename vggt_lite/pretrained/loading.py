@@ -222,7 +222,7 @@ def load_pretrained(
     where and when numbers are first used. Replace a file whose model is in use; do not write into it.
 
     Args:
-        name: "nano" (bundled), a weight file, a folder that holds `model.safetensors` or `model.pt`, or a
+        name: "tiny" or "nano" (bundled), a weight file, a folder that holds `model.safetensors` or `model.pt`, or a
             hub repository: "facebook/VGGT-1B" (5 GB, not for commercial use; downloaded once),
             "facebook/VGGT-1B-Commercial" (gated: accept its licence, set HF_TOKEN), or
             "facebook/VGGT_tracker_fixed" (the tracker trained again, with position embedding).
@@ -255,8 +255,8 @@ def load_pretrained(
     elif path.suffix not in (".safetensors", ".pt"):
         if text.count("/") != 1:
             raise FileNotFoundError(
-                f'no model {text!r}: give "nano", a .safetensors or .pt file, a folder, or a hub repository '
-                '"owner/name".'
+                f'no model {text!r}: give "tiny" or "nano", a .safetensors or .pt file, a folder, or a hub '
+                'repository "owner/name".'
             )
         return _load_from_hub(text, config, revision, cache, heads, dtype)
     model = load_file(path, config, heads, dtype)

@@ -1,4 +1,4 @@
-"""Read `.safetensors` and `.pt` files as maps in memory: a tensor is a piece of the file, filled in on use.
+"""Read `.safetensors` and `.pt` files by mapping them into memory: a tensor's bytes are read when it is used.
 
 Nothing is ever unpickled but tensors: `.pt` is read with `weights_only=True`. Writing to such a tensor
 changes a private copy of the page, never the file.
@@ -27,7 +27,8 @@ class UnreadableFile(ValueError):
 class skip_init(TorchFunctionMode):
     """In `with torch.device("meta"), skip_init():` a model is made without memory and without random numbers.
 
-    The meta device alone acts out every draw, and imports torch's compiler to do so, which takes seconds.
+    Without it the meta device still runs the random initialisation, for which it imports torch's compiler:
+    that takes seconds.
     """
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -100,5 +101,5 @@ def _where_cut_off(path: Path) -> str:
         lost = sorted((start, key) for key, (start, end) in spans.items() if begin + end > size)
         first = lost[0][1]
         return f"cut off after {size:,} of {whole:,} bytes, in {first}; {len(lost)} tensors are not whole"
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ""
