@@ -329,5 +329,5 @@ def test_weights_say_what_they_were_trained_on(small, tmp_path):
     assert load_pretrained(tmp_path / "m.safetensors").trained_on == small.trained_on
     metadata = {"config": json.dumps(SMALL.to_dict()), "trained_on": "[1]"}
     save_file(small.state_dict(), tmp_path / "m.safetensors", metadata=metadata)
-    with pytest.raises(ValueError, match="m.safetensors states a configuration that this version cannot read"):
+    with pytest.raises(ValueError, match="m.safetensors states a range of training that"):
         load_pretrained(tmp_path / "m.safetensors")

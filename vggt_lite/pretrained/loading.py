@@ -164,7 +164,9 @@ def load_file(
     official = "config" not in metadata
     theirs = {key: key for key in tensors}  # from our name to the file's
     theirs = from_official(theirs, str(path)) if official else theirs
-    config = config or (VGGT_1B if official else _stated(path, metadata["config"], ModelConfig.from_dict))
+    if config is None:
+        inside = metadata.get("config")
+        config = VGGT_1B if official else _stated(path, "configuration", inside, ModelConfig.from_dict)
     if heads is not None:
         config = _with_heads(config, heads)
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
@@ -187,17 +189,17 @@ def load_file(
         {key: converted.get(theirs[key], value) for key, value in state_dict.items()}, assign=True
     )
     if "trained_on" in metadata:
-        model.trained_on = _stated(path, metadata["trained_on"], TrainedOn.from_dict)
+        model.trained_on = _stated(path, "range of training", metadata["trained_on"], TrainedOn.from_dict)
     return model.eval()
 
 
-def _stated(path: Path, text: str, read: Callable):
+def _stated(path: Path, what: str, text: str, read: Callable):
     """What `read` makes of JSON in a file's metadata."""
     try:
         return read(json.loads(text))
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(
-            f"{path} states a configuration that this version cannot read ({error}); pass config=…"
+            f"{path} states a {what} that this version cannot read ({error}); pass config=… or write it again"
         ) from error
 
 
@@ -222,8 +224,8 @@ def load_pretrained(
     where and when numbers are first used. Replace a file whose model is in use; do not write into it.
 
     Args:
-        name: "tiny" or "nano" (bundled), a weight file, a folder that holds `model.safetensors` or `model.pt`, or a
-            hub repository: "facebook/VGGT-1B" (5 GB, not for commercial use; downloaded once),
+        name: "tiny" or "nano" (bundled), a weight file, a folder that holds `model.safetensors` or
+            `model.pt`, or a hub repository: "facebook/VGGT-1B" (5 GB, not for commercial use),
             "facebook/VGGT-1B-Commercial" (gated: accept its licence, set HF_TOKEN), or
             "facebook/VGGT_tracker_fixed" (the tracker trained again, with position embedding).
         config: If the file does not say it and it is not `VGGT_1B`. A downloaded file of the fixed tracker
