@@ -82,6 +82,9 @@ def test_arrays_that_do_not_fit_are_refused_when_they_are_loaded(scene, page, tm
     np.savez(tmp_path / "out" / "arrays.npz", **{**arrays, name: wrong})
     with pytest.raises(ValueError, match=f"out is damaged .{name} is torch"):
         Reconstruction.load(tmp_path / "out")
+    np.savez(tmp_path / "out" / "arrays.npz", **{key: arrays[key] for key in arrays if key != "valid"})
+    with pytest.raises(ValueError, match="out is damaged .*valid"):
+        Reconstruction.load(tmp_path / "out")
 
 
 def test_a_folder_reads_no_picture_outside_itself(scene, page, tmp_path):

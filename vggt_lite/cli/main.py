@@ -62,7 +62,3 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
             module.add_options(sub)
             sub.set_defaults(run=module.run)
     return top
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -105,7 +105,8 @@ def load_parts(folder: str | Path) -> dict:
     try:
         contents = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(file[name]) for name in file.files if name in SHAPES}
+            held = {"colors", "valid", *file.files}  # without these two there is no reconstruction
+            arrays = {name: torch.from_numpy(file[name]) for name in SHAPES if name in held}
         _check_shapes(arrays, len(contents["views"]))
         return {
             "names": [view["name"] for view in contents["views"]],
