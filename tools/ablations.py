@@ -21,9 +21,10 @@ PAPER = (
     ALTERNATING,
     Variant("global only", model={"attention": "global"}),
     Variant("cross-attention", model={"attention": "cross"}),
-    Variant("without camera loss", train={"camera_weight": 0.0}),
-    Variant("without depth loss", train={"depth_weight": 0.0}),
-    Variant("without track loss", train={"track_weight": 0.0}),
+    *(
+        Variant(f"without {name} loss", train={"loss_weights": SMALL_RECIPE.train.loss_weights | {name: 0.0}})
+        for name in ("camera", "depth", "track")
+    ),
 )
 # What came after VGGT
 LATER = (

@@ -81,10 +81,9 @@ def run(weights: str, out: Path, steps: int, images: int, device: torch.device) 
     settings = FINE_TUNING.with_(
         steps=steps,
         max_images=images,
-        track_weight=0.0,
         aspects=(1.0, 1.0),
         checkpoint_every=steps,
-        matching_weight=0.03,
+        loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "matching": 0.03},
     )
     rows = {"before": scored(model, weights, device)}
     for name, (options, rate) in ways(out).items():

@@ -93,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = args.work / args.preset
     if (args.state / INDEX).exists():
         unpack(args.state, run)
-    result = train_preset(args.preset, run, max_seconds=60 * args.minutes, watch=held_out_scores)
+    result = train_preset(args.preset, run, max_seconds=60 * args.minutes, eval_fn=held_out_scores)
     pieces = pack(run, args.out or args.state)
     where = f"step {result.step} of {result.checkpoint.parent.name} on {pick_device()}"
     print(f"{'finished' if result.finished else 'to be continued'}: {where}; {len(pieces)} pieces")

@@ -35,8 +35,8 @@ def gather(run: Path) -> list[dict]:
     for stage in sorted(p for p in run.iterdir() if (p / "log.jsonl").exists()):
         lines = read_log(stage / "log.jsonl")
         for line in lines:
-            flat = line | line.get("watch", {})
-            flat.pop("watch", None)
+            flat = line | line.get("eval", {})
+            flat.pop("eval", None)
             seen = {k: v / 100 if k in ("auc_30", "matching_accuracy") else v for k, v in flat.items()}
             records.append({"stage": stage.name, "total": before + line["step"], **seen})
         before += lines[-1]["step"]

@@ -5,7 +5,8 @@ looks like) and `TrainConfig` (how a model is trained). Derive variants with `co
 a configuration in use can never change under a model that was built from it.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from math import inf
 
 # What `reconstruct`, `load_images`, the command line and the demo take where nothing is said.
 DEFAULT_WEIGHTS = "tiny"
@@ -15,7 +16,7 @@ DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photograph
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name}: {value!r} is unknown; choose among {', '.join(map(repr, choices))}.")
+        raise ValueError(f"{name}={value!r} is unknown; choose among {', '.join(map(repr, choices))}.")
 
 
 def check_range(name: str, pair: tuple[float, float], lowest: float, highest: float) -> None:
@@ -94,7 +95,7 @@ class Config:
         return replace(self, **changes)
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        return {key: dict(v) if isinstance(v, dict) else v for key, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict):
@@ -227,12 +228,30 @@ VGGT_1B = ModelConfig(
 )
 
 
-TASKS = ("camera", "depth", "point", "track", "matching")
+FORMS = ("code", "paper")  # of the losses: as in the released training code, as in the paper's text
+
+
+class Weights(dict):
+    """Weights by name, that cannot change."""
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items()))
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError(
+            "a configuration cannot change: make another one, for example "
+            'config.with_(loss_weights=config.loss_weights | {"depth": 2.0}).'
+        )
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = setdefault = clear = _refuse
+
+    def __reduce__(self):
+        return Weights, (dict(self),)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
-    """How a model is trained. A loss weight of 0 leaves that loss out, and its work with it.
+    """How a model is trained.
 
     Fractions refer to all the steps of the run. The weight decay falls on every parameter, and the
     clipping norm on each part of the network by itself, as in the released training code. A new field's
@@ -252,16 +271,15 @@ class TrainConfig(Config):
     views: tuple[int, int] = (2, 4)  # fewest and most views of a scene
     aspects: tuple[float, float] = (1.0, 1.0)  # height ÷ width of images; each batch draws one
     max_images: int = 48  # a batch of n-view scenes holds max_images // n of them
-    num_tracks: int = 16  # per scene; none are drawn when track_weight is 0
+    num_tracks: int = 16  # per scene; none are drawn when "track" has no weight
     curriculum: float = 0.5  # fraction over which views grow from neighbours to the whole path
     augment: float = 1.0  # strength of the changes of colour; 0 = none
     # Losses
     loss_form: str = "code"  # "code" (as released) or "paper"
-    camera_weight: float = 5.0
-    depth_weight: float = 1.0
-    point_weight: float = 1.0
-    track_weight: float = 0.05
-    matching_weight: float = 0.0  # our addition: patch similarity against true correspondences
+    # By the names in `losses.LOSSES`. One left out, or 0, is not computed.
+    loss_weights: dict[str, float] = field(
+        default_factory=lambda: {"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.05}
+    )
     # Memory and safety
     accumulation: int = 1  # parts in which a batch passes through the network; same gradient
     gradient_checkpointing: bool = False
@@ -289,18 +307,13 @@ class TrainConfig(Config):
                 f"max_images={self.max_images} cannot hold one scene of {self.views[1]} views; "
                 f"give at least {self.views[1]}."
             )
-        if self.loss_form not in ("code", "paper"):
-            raise ValueError(f'loss_form={self.loss_form!r}: choose "code" or "paper".')
-        if negative := [task for task in TASKS if getattr(self, f"{task}_weight") < 0]:
-            raise ValueError(f"loss weights must be 0 or more; negative: {', '.join(negative)}.")
-        if not self.loss_weights:
-            raise ValueError("every loss weight is 0: nothing would be learned. Try camera_weight=5.")
-
-    @property
-    def loss_weights(self) -> dict[str, float]:
-        """The weight of every task that takes part."""
-        weights = {task: getattr(self, f"{task}_weight") for task in TASKS}
-        return {task: weight for task, weight in weights.items() if weight > 0}
+        check_choice("loss_form", self.loss_form, FORMS)
+        if wrong := [name for name, weight in self.loss_weights.items() if not 0 <= weight < inf]:
+            raise ValueError(f"loss_weights must be numbers from 0 up; not so: {', '.join(wrong)}.")
+        weights = Weights({name: float(weight) for name, weight in self.loss_weights.items() if weight > 0})
+        if not weights:
+            raise ValueError('every loss weight is 0: nothing would be learned. Try {"camera": 5.0}.')
+        object.__setattr__(self, "loss_weights", weights)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,12 @@ import torch
 
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data.augment import augment_colors
-from vggt_lite.data.batches import GeneratedScenes, Prefetch, RenderedScenes, choose_views, step_generator
+from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, StepLoader, choose_views, step_generator
 from vggt_lite.data.tracks_from_depth import tracks_from_depth, visible_by_depth
 from vggt_lite.geometry import project_points
 from vggt_lite.synthetic import generate_scenes, textures
 from vggt_lite.synthetic.prerender import ShardReader, render_ahead
+from vggt_lite.training.identity import described
 
 CONFIG = TrainConfig(steps=100, max_images=12, num_tracks=8, augment=0.0)
 
@@ -85,11 +86,48 @@ def test_a_batch_depends_on_seed_and_step_alone(folder):
     assert other.images.shape != wanted.images.shape or not torch.equal(other.images, wanted.images)
 
 
-def test_prefetched_batches_are_those_of_the_source(folder):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_loaded_ahead_are_those_of_the_source_from_any_step(folder, num_workers):
     source = RenderedScenes(folder, CONFIG.with_(augment=1.0))
-    ahead = Prefetch(source)
-    for step in (0, 1, 2, 7):
-        assert_same(ahead.batch_for_step(step), source.batch_for_step(step))
+    loader = StepLoader(source, 9, num_workers)
+    before = torch.get_rng_state()
+    for step in (0, 1, 2, 6, 7, 8):  # a run that goes on at step 6, up to its end
+        assert_same(loader.batch_for_step(step), source.batch_for_step(step))
+    assert torch.equal(torch.get_rng_state(), before)  # what dropout draws from
+    assert described(loader) == described(source)
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_the_shares_of_three_processes_are_the_scenes_of_one(folder, rendered):
+    config = CONFIG.with_(views=(2, 3), max_images=20)  # 10 or 6 scenes; of 10 the last is nobody's
+    kind = {"folder": folder} if rendered else {"scene_config": SceneConfig(), "size": 32, "path_views": 4}
+
+    def source(**worker):
+        if rendered:
+            return RenderedScenes(config=config, **kind, **worker)
+        return GeneratedScenes(config, **kind, **worker)
+
+    for step in range(3):
+        whole = source().batch_for_step(step)
+        shares = [source(worker=(rank, 3)).batch_for_step(step) for rank in range(3)]
+        assert {len(share) for share in shares} == {len(whole) // 3}
+        for name in ("images", "depth", "cam_from_world", "intrinsics", "point_map"):
+            together = torch.cat([getattr(share, name) for share in shares])
+            torch.testing.assert_close(together, getattr(whole, name)[: len(together)], rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="6 scenes cannot be shared by 7 processes: start at most 6"):
+        source(worker=(0, 7))
+
+
+def test_processes_draw_colours_of_their_own(folder):
+    config = CONFIG.with_(views=(2, 2), max_images=4, augment=1.0)
+    images = [RenderedScenes(folder, config, (rank, 2)).batch_for_step(0).images for rank in (0, 1)]
+    plain = config.with_(augment=0.0)
+    changes = [
+        i.mean((0, 1, 3, 4))
+        - RenderedScenes(folder, plain, (rank, 2)).batch_for_step(0).images.mean((0, 1, 3, 4))
+        for rank, i in enumerate(images)
+    ]
+    assert (changes[0] - changes[1]).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("rendered", [True, False])
@@ -184,7 +222,7 @@ def test_loading_costs_little(folder):
 
 
 def test_each_batch_has_one_aspect_and_sides_of_whole_patches():
-    config = CONFIG.with_(aspects=(0.5, 2.0), views=(2, 2), max_images=2, track_weight=0)
+    config = CONFIG.with_(aspects=(0.5, 2.0), views=(2, 2), max_images=2, loss_weights={"depth": 1.0})
     source = GeneratedScenes(config, SceneConfig(), 32, 3, patch_size=8)
     shapes = [tuple(source.batch_for_step(step).images.shape[-2:]) for step in range(12)]
     assert all(max(s) == 32 and min(s) % 8 == 0 and min(s) >= 16 for s in shapes)

@@ -10,7 +10,7 @@ import torch
 from tests.data.foreign import write_co3d, write_colmap, write_nerfstudio, write_vkitti2
 from vggt_lite.config import TrainConfig
 from vggt_lite.data import write_scene
-from vggt_lite.data.batches import step_generator
+from vggt_lite.data.batches import StepLoader, step_generator
 from vggt_lite.data.overlap import usual_depth, view_overlap
 from vggt_lite.data.readers import find_scenes, open_scene, to_batch
 from vggt_lite.data.scene_folders import (
@@ -59,6 +59,28 @@ def test_a_batch_depends_on_seed_and_step_alone(folders):
         other.batch_for_step(step)  # a run that comes from elsewhere
     assert same(one.batch_for_step(4), other.batch_for_step(4))
     assert not same(one.batch_for_step(4), source([folders], CONFIG.with_(seed=1)).batch_for_step(4))
+
+
+def test_the_shares_of_two_processes_are_the_scenes_of_one(folders):
+    config = CONFIG.with_(views=(2, 2), max_images=8)
+    plain = {"config": config, "zooms": (1.0, 1.0)}
+    for step in range(3):
+        shares = [source([folders], worker=(rank, 2), **plain).batch_for_step(step) for rank in (0, 1)]
+        whole = source([folders], **plain).batch_for_step(step)
+        assert [len(share) for share in shares] == [2, 2] and whole.images.shape[1:] == shares[
+            0
+        ].images.shape[1:]
+    with pytest.raises(ValueError, match="4 scenes cannot be shared by 5 processes"):
+        source([folders], config, worker=(0, 5))
+
+
+def test_a_scene_that_breaks_in_a_worker_process_is_named(folders, tmp_path):
+    shutil.copytree(folders / "tall", tmp_path / "broken")
+    loader = StepLoader(source([tmp_path / "broken"]), 4, num_workers=2)
+    for picture in (tmp_path / "broken" / "images").iterdir():
+        picture.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="broken cannot be trained on"):
+        loader.batch_for_step(0)
 
 
 def test_views_and_aspect_are_drawn_per_batch_and_pictures_stay_as_many(folders):

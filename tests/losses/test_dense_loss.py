@@ -87,6 +87,18 @@ def test_the_filter_looks_only_at_masked_entries():
     assert kept.sum() == round(0.9 * (3000 - 1))
 
 
+def test_the_filter_takes_equal_and_infinite_values_as_they_come():
+    values = torch.cat(
+        [torch.randn(3000), torch.full((500,), 2.0), torch.full((40,), torch.inf), -torch.rand(9)]
+    )
+    in_order = values.sort().values
+    for fraction in (0.5, 0.9, 0.98, 0.999):
+        threshold = in_order[round(fraction * (len(values) - 1))].clamp(max=100)
+        assert torch.equal(trim_largest(values, values > -torch.inf, fraction), values < threshold)
+    nothing = torch.zeros(len(values), dtype=torch.bool)
+    assert not trim_largest(values, nothing, 0.98).any()
+
+
 def _maps(channels: int | None, seed: int = 0):
     g = torch.Generator().manual_seed(seed)
     shape = (2, 2, 16, 24) if channels is None else (2, 2, 16, 24, channels)

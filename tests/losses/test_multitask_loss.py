@@ -5,10 +5,10 @@ import torch
 
 from tests.losses.test_matching_loss import PATCH, wall
 from vggt_lite.geometry import pose_encoding_from_camera
-from vggt_lite.losses import DEFAULT_WEIGHTS, camera_loss, depth_loss, multitask_loss
+from vggt_lite.losses import LOSSES, Loss, camera_loss, depth_loss, heads_for, multitask_loss
 from vggt_lite.model import Predictions
 
-ALL = DEFAULT_WEIGHTS | {"matching": 0.5}
+ALL = {name: loss.weight for name, loss in LOSSES.items()} | {"matching": 0.5}
 
 
 def _batch():
@@ -108,3 +108,20 @@ def test_misspelt_weights_and_weights_without_predictions_are_refused():
         multitask_loss(_predictions(batch), batch, {"cameras": 1.0})
     with pytest.raises(ValueError, match="none was predicted"):
         multitask_loss(Predictions(images=batch.images), batch)
+
+
+def test_a_loss_of_ones_own_is_one_more_entry(monkeypatch):
+    batch = _batch()
+    pred = _predictions(batch)
+
+    def sharpness(pred, batch, **_):
+        return pred.depth.std(), {"largest": pred.depth.max()}
+
+    monkeypatch.setitem(LOSSES, "sharpness", Loss(sharpness, weight=2.0, head="depth"))
+    total, terms = multitask_loss(pred, batch, {"camera": 5.0, "sharpness": 3.0})
+    torch.testing.assert_close(total, 5 * terms["camera"] + 3 * pred.depth.std())
+    assert terms["sharpness/largest"] == pred.depth.max()
+    assert "sharpness" in multitask_loss(pred, batch)[1]  # its weight counts where none are given
+    assert heads_for(["camera", "sharpness", "matching"]) == {"camera", "depth"}
+    with pytest.raises(ValueError, match=r"unknown loss weights \['sharpnes'\]"):
+        heads_for(["sharpnes"])

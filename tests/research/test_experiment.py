@@ -31,8 +31,9 @@ from vggt_lite.utils.fingerprint import fingerprint
 MICRO = Recipe(
     model=SMALL.with_(image_size=16, track_levels=2),
     train=TrainConfig(
-        steps=4, max_images=4, views=(2, 2), num_tracks=4, track_weight=0, checkpoint_every=2, log_every=2
-    ),
+        steps=4, max_images=4, views=(2, 2), num_tracks=4, checkpoint_every=2, log_every=2,
+        loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0},
+    ),  # fmt: skip
     scenes=SceneConfig(),
     size=16,
     num_scenes=4,
@@ -41,7 +42,8 @@ MICRO = Recipe(
     scored_views=2,
 )
 QKV = "aggregator.frame_blocks.0.attn.qkv.weight"
-POINTLESS = Variant("without points", train={"point_weight": 0.0})
+WITHOUT_POINTS = {"loss_weights": {"camera": 5.0, "depth": 1.0}}
+POINTLESS = Variant("without points", train=WITHOUT_POINTS)
 
 
 def fake(variant: str, seed: int, **scores: float) -> dict:
@@ -75,7 +77,7 @@ def test_every_variant_is_trained_with_every_seed_and_scored_at_every_checkpoint
         assert (run["device"], run["precision"], run["build"]) == ("cpu", "float32", None)
         assert run["code"]["vggt_lite.model"] == fingerprint(modules=["vggt_lite.model"])
     assert runs[0]["parameters"] > runs[1]["parameters"]
-    assert runs[1]["changes"] == {"point_weight": 0.0}
+    assert runs[1]["changes"] == WITHOUT_POINTS
     assert runs[0]["scores"] != runs[2]["scores"]  # seeds matter
     assert max(path.stat().st_size for path in folder.glob("*.json")) < 8_000
 
@@ -238,8 +240,8 @@ def test_seconds_are_added_up_over_calls():
 
 
 def test_the_small_recipe_is_a_possible_one():
-    model, train = SMALL_RECIPE.of(Variant("x", model={"attention": "cross"}, train={"depth_weight": 0.0}), 7)
-    assert (model.attention, train.seed, "depth" in train.loss_weights) == ("cross", 7, False)
+    model, train = SMALL_RECIPE.of(Variant("x", model={"attention": "cross"}, train=WITHOUT_POINTS), 7)
+    assert (model.attention, train.seed, "point" in train.loss_weights) == ("cross", 7, False)
 
 
 def test_differences_are_paired_by_seed_and_judged_by_students_t():
@@ -294,7 +296,7 @@ def test_curves_are_means_over_seeds():
 def test_the_report_has_setting_table_and_curves(finished, tmp_path):
     path = write_report(compare_runs(finished[1]), tmp_path / "report.md", "Points", "Are points needed?")
     text = path.read_text(encoding="utf-8")
-    assert "{'point_weight': 0.0}" in text and "4 steps of 4 images" in text and "Seeds 0, 1" in text
+    assert str(WITHOUT_POINTS) in text and "4 steps of 4 images" in text and "Seeds 0, 1" in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert '"name": "baseline"' in page and "mean over seeds" in page
     assert "begin as the recipe's" in text and "(float32)" in text and "made by the same code" in text

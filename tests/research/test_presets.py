@@ -8,15 +8,16 @@ from vggt_lite.research import presets
 from vggt_lite.training.checkpoint import load_checkpoint
 
 STAGE = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1)
+ALL = STAGE.loss_weights | {"matching": 0.5}
 MICRO = presets.Preset(
     model=SMALL.with_(image_size=32, track_levels=2),
     num_scenes=4,
     path_views=3,
     stages={
         "matching": presets.TrainStage(
-            presets.LANDMARKS, 16, STAGE.with_(depth_weight=0, point_weight=0, matching_weight=1)
+            presets.LANDMARKS, 16, STAGE.with_(loss_weights={"camera": 5.0, "track": 0.05, "matching": 1.0})
         ),
-        "all": presets.TrainStage(SceneConfig(), 32, STAGE.with_(matching_weight=0.5, seed=1)),
+        "all": presets.TrainStage(SceneConfig(), 32, STAGE.with_(loss_weights=ALL, seed=1)),
     },
 )
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.training.toy import CONFIG, ToyModel, ToyScenes
+from vggt_lite.losses import multitask_loss
 from vggt_lite.training import train
 from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
 from vggt_lite.training.log import read_log
@@ -17,6 +18,7 @@ from vggt_lite.training.log import read_log
 # Forked children need not import torch again; Windows has no fork and takes the slow way.
 PROCESSES = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
 LONG = CONFIG.with_(steps=100_000)
+SHORT = CONFIG.with_(steps=2)
 
 
 def weights(model):
@@ -153,25 +155,81 @@ def test_a_checkpoint_older_than_a_setting_goes_on_with_its_default(unbroken, tm
         train(ToyModel(), ToyScenes(), CONFIG.with_(gradient_checkpointing=True), tmp_path)
     saved["config"]["dropout"] = 0.1
     torch.save(saved, tmp_path / result.checkpoint.name)
-    with pytest.raises(ValueError, match="dropout was 0.1, now there is no such setting"):
+    with pytest.raises(ValueError, match="dropout was 0.1, now none"):
         train(ToyModel(), ToyScenes(), CONFIG, tmp_path)
 
 
-def test_watching_sees_averaged_weights_and_changes_nothing(unbroken, tmp_path):
+def test_evaluation_sees_averaged_weights_and_changes_nothing(unbroken, tmp_path):
     model, folder, _ = unbroken
     seen = []
 
-    def watch(watched):
-        seen.append(weights(watched))
-        return {"random": torch.rand(1).item(), "training": watched.training}
+    def scores(averaged):
+        seen.append(weights(averaged))
+        return {"random": torch.rand(1).item(), "training": averaged.training}
 
     observed = ToyModel()
-    train(observed, ToyScenes(), CONFIG, tmp_path, watch=watch)
+    train(observed, ToyScenes(), CONFIG, tmp_path, eval_fn=scores)
     assert torch.equal(weights(observed), weights(model))
     assert torch.equal(seen[-1], weights(model))
-    lines = [line for line in timeless(tmp_path) if "watch" in line]
-    assert len(lines) == 6 and lines[0]["watch"]["training"] is False
+    lines = [line for line in timeless(tmp_path) if "eval" in line]
+    assert len(lines) == 6 and lines[0]["eval"]["training"] is False
     assert json.dumps(lines)
+
+
+def test_another_model_data_loss_or_code_in_a_folder_is_refused_with_what_differs(tmp_path):
+    def run(model=ToyModel, data=ToyScenes, objective=None, code="1f2e"):
+        return train(model(), data(), SHORT, tmp_path, objective=objective, identity={"code": code})
+
+    class Wider(ToyModel):
+        pass
+
+    class Further(ToyScenes):
+        def description(self):
+            return super().description() | {"size": 32}
+
+    def mine(pred, batch):
+        return pred.depth.mean(), {}
+
+    assert run().finished and run().finished
+    for change, words in (
+        ({"model": Wider}, r"model\.class was tests.*ToyModel, now .*Wider"),
+        ({"data": Further}, r"data\.size was none, now 32\."),
+        ({"objective": mine}, r"objective\.function was vggt_lite.*multitask_loss, now .*mine"),
+        ({"code": "3d4c"}, "code was 1f2e, now 3d4c"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(**change)
+    assert run().finished
+
+
+def test_a_loss_of_ones_own_is_lowered_accumulated_and_logged_by_name(tmp_path):
+    def objective(pred, batch):
+        sharpness = (pred.depth - 2 * batch.depth).abs()[batch.valid].mean()
+        total, terms = multitask_loss(pred, batch, {"camera": 5.0})
+        return total + sharpness, {**terms, "sharpness": sharpness, "constant": 3.0}
+
+    for parts in (1, 2):
+        run = train(
+            ToyModel(),
+            ToyScenes(),
+            CONFIG.with_(accumulation=parts),
+            tmp_path / str(parts),
+            objective=objective,
+        )
+        lines = read_log(run.log)
+        assert lines[-1]["sharpness"] < lines[0]["sharpness"] and lines[0]["constant"] == 3
+        assert "camera/rotation" in lines[0] and "depth" not in lines[0]
+
+
+def test_matrix_products_are_float32_unless_another_format_is_asked_for(tmp_path):
+    def formats(dtype):
+        model, seen = ToyModel(), set()
+        model.aggregator.register_forward_hook(lambda module, inputs, output: seen.add(output.dtype))
+        train(model, ToyScenes(), SHORT, tmp_path / str(dtype), dtype=dtype)
+        return seen
+
+    assert formats(None) == {torch.float32}
+    assert formats(torch.bfloat16) == {torch.bfloat16}
 
 
 def test_the_model_returned_holds_the_average_and_the_checkpoint_both(unbroken):

@@ -1,5 +1,7 @@
 """Schedule, clipping, average, log, checkpoint and configuration, each by itself."""
 
+import json
+import pickle
 import random
 
 import numpy as np
@@ -9,10 +11,8 @@ from torch import nn
 
 from tests.training.toy import ToyModel
 from vggt_lite.config import NANO, TrainConfig
-from vggt_lite.losses import masked
-from vggt_lite.losses.masked import kth_value, trim_largest
+from vggt_lite.losses import LOSSES
 from vggt_lite.model import VGGT
-from vggt_lite.research import distributed
 from vggt_lite.training import checkpoint as files
 from vggt_lite.training.clipping import clip_by_part, parameter_parts
 from vggt_lite.training.ema import WeightEMA
@@ -52,24 +52,6 @@ def test_a_wild_part_is_clipped_and_leaves_the_others_alone():
     assert norms["camera_head"] == pytest.approx(100 * len(flat) ** 0.5)
     assert flat.norm() == pytest.approx(1.0, rel=1e-4)
     assert all((p.grad == 1e-3).all() for p in model.aggregator.parameters())
-
-
-@pytest.mark.parametrize("count", [1, 2], ids=["by torch, in one process", "bit by bit, in several"])
-def test_the_value_of_a_rank_is_found_as_if_the_values_were_sorted(count, monkeypatch):
-    monkeypatch.setattr(distributed, "world_size", lambda: count)
-    special = [0.0, -0.0, 0.0, 2.0, 2.0, 2.0, 1e-40, -1e30, 100.0, torch.inf, torch.inf, -torch.inf]
-    values = torch.cat([torch.randn(50), torch.tensor(special), torch.randn(10)]).reshape(8, 9)
-    mask = torch.rand(8, 9) < 0.8
-    mask[5:7] = True  # where the special ones are
-    in_order = values[mask].sort().values
-    found = [kth_value(values, mask, torch.tensor(rank)) for rank in range(len(in_order))]
-    assert torch.equal(torch.stack(found), in_order)
-    assert not trim_largest(values, torch.zeros(8, 9, dtype=torch.bool), 0.98).any()
-
-
-def test_one_process_on_a_cpu_searches_once_and_not_bit_by_bit(monkeypatch):
-    monkeypatch.setattr(masked, "batch_sum", None)
-    assert kth_value(torch.tensor([3.0, 1.0, 2.0]), torch.tensor(True), torch.tensor(1)) == 2
 
 
 def test_the_average_is_the_weighted_sum_of_what_it_saw():
@@ -148,8 +130,10 @@ def test_a_meter_takes_means_also_over_what_comes_now_and_then():
         ("warmup", 5, "give 0 to 1"),
         ("views", (3, 2), r"\(fewest, most\)"),
         ("max_images", 3, "cannot hold one scene of 4 views"),
-        ("loss_form", "official", '"code" or "paper"'),
-        ("track_weight", -1, "negative: track"),
+        ("loss_form", "official", "choose among 'code', 'paper'"),
+        ("loss_weights", {"camera": 1, "track": -1}, "from 0 up; not so: track"),
+        ("loss_weights", {"camera": float("nan")}, "not so: camera"),
+        ("loss_weights", {"camera": 0}, "nothing would be learned"),
         ("ema_decay", 1.0, r"must lie in \[0, 1\)"),
     ],
 )
@@ -159,5 +143,26 @@ def test_a_setting_that_makes_no_sense_is_refused_with_words(field, value, words
 
 
 def test_a_configuration_survives_json():
-    config = TrainConfig(views=(2, 3), matching_weight=0.5)
-    assert TrainConfig.from_dict(config.to_dict() | {"views": [2, 3], "betas": [0.9, 0.999]}) == config
+    config = TrainConfig(views=(2, 3), loss_weights={"camera": 1, "matching": 0.5, "depth": 0})
+    again = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config and hash(again) == hash(config)
+    assert again.loss_weights == {"camera": 1.0, "matching": 0.5}  # 0 is left out
+    assert pickle.loads(pickle.dumps(config)) == config  # as a worker process gets it
+
+
+def test_the_weights_of_a_configuration_in_use_cannot_change():
+    config, mine = TrainConfig(), {"camera": 1.0}
+    for change in (
+        lambda w: w.update(mine),
+        lambda w: w.pop("camera"),
+        lambda w: w.__setitem__("depth", 2.0),
+    ):
+        with pytest.raises(TypeError, match="cannot change"):
+            change(config.loss_weights)
+    other = config.with_(loss_weights=mine)
+    mine["camera"] = 7.0
+    assert other.loss_weights == {"camera": 1.0}
+
+
+def test_the_default_weights_are_those_of_the_losses():
+    assert TrainConfig().loss_weights == {name: loss.weight for name, loss in LOSSES.items() if loss.weight}

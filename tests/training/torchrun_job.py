@@ -8,12 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.training.test_distributed import ROOM, Scenes, toy  # noqa: E402
+from tests.training.test_distributed import SHORT, Scenes, toy  # noqa: E402
 from vggt_lite.research import distributed  # noqa: E402
 from vggt_lite.training import train  # noqa: E402
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    with distributed.init():
+    with distributed.init() as workers:
         begun = any(folder.glob("*.pt"))
-        train(toy(), Scenes(kill=None if begun else 6), ROOM, folder)
+        train(toy(), Scenes(kill=None if begun else 6), SHORT, folder, workers=workers)

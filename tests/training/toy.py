@@ -12,8 +12,9 @@ from vggt_lite.model import Predictions
 
 SIZE = 16
 CONFIG = TrainConfig(
-    steps=24, max_images=8, num_tracks=4, point_weight=0, track_weight=0, checkpoint_every=4, log_every=3
-)
+    steps=24, max_images=8, num_tracks=4, loss_weights={"camera": 5.0, "depth": 1.0},
+    checkpoint_every=4, log_every=3,
+)  # fmt: skip
 
 
 class ToyModel(nn.Module):
@@ -42,6 +43,10 @@ class ToyScenes:
 
     def __init__(self, spoil=()) -> None:
         self.spoil = spoil
+
+    def description(self) -> dict:
+        """One name for all classes that tests derive: they make the same scenes."""
+        return {"class": "toy scenes"}
 
     def batch_for_step(self, step: int) -> SceneBatch:
         g = step_generator(0, step)

@@ -11,9 +11,9 @@ from vggt_lite.viz.show import PLOTLY
 
 RECORDS = [
     {"step": 1, "camera": 0.4, "norm/aggregator": 3.0},
-    {"step": 1, "watch": {"depth error": 0.9}},
+    {"step": 1, "eval": {"depth error": 0.9}},
     {"step": 2, "camera": 0.2, "norm/aggregator": 2.0},
-    {"step": 2, "watch": {"depth error": 0.5}},
+    {"step": 2, "eval": {"depth error": 0.5}},
     {"step": 3, "skipped": ["camera"]},
 ]
 CHARTS = {"loss": ["camera", "point"], "gradient norm": ["norm/aggregator"], "held-out": ["depth error"]}

@@ -59,7 +59,7 @@ def test_hidden_points_of_a_track_are_drawn_hollow(scene):
 
 
 def test_curves_follow_the_log_and_a_wrong_name_is_answered_with_the_right_ones():
-    records = [{"step": step, "loss": 10.0 / step, "watch": {"auc": 1}} for step in range(1, 6)]
+    records = [{"step": step, "loss": 10.0 / step, "eval": {"auc": 1}} for step in range(1, 6)]
     figure = draw_curves(records, ["loss"])
     np.testing.assert_allclose(figure.data[0].y, [10, 5, 10 / 3, 2.5, 2], rtol=1e-6)
     assert figure.layout.yaxis.type == "log"

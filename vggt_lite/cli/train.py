@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> None:
     """Train or go on; of several processes the first says what happened."""
     out = Path(args.out or f"runs/{args.preset}")
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
-    with distributed.init(args.shard):
-        result = train_preset(args.preset, out, args.data, seconds, watch=held_out_scores)
-        if distributed.rank():
-            return
+    with distributed.init(args.shard) as workers:
+        result = train_preset(args.preset, out, args.data, seconds, eval_fn=held_out_scores, workers=workers)
+    if workers.rank:
+        return
     if not result.finished:
         print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
         return

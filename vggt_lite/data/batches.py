@@ -2,15 +2,18 @@
 
 Nothing is shuffled and no position in a data set is kept. The batch of step 700 can be made without
 those before it, so a resumed run sees exactly the scenes that it would have seen.
+
+Where several processes train together, each makes its own scenes of a batch: `worker` is its (rank,
+world_size). Which scenes and views a batch has does not depend on how many share them.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data.augment import augment_colors
@@ -20,6 +23,10 @@ from vggt_lite.geometry.camera import unproject_depth
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
 from vggt_lite.synthetic.prerender import ShardReader
+from vggt_lite.training.identity import described
+from vggt_lite.training.loop import BatchSource
+
+LOADERS = 4  # processes that read scenes ahead
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -50,6 +57,30 @@ def draw_batch_shape(config: TrainConfig, step: int) -> tuple[int, int, float, t
     return config.max_images // views, views, progress, generator
 
 
+def shard_batch(scenes: int, worker: tuple[int, int]) -> slice:
+    """The scenes of a batch that a process makes: equally many in each, so some at the end may be nobody's.
+
+    Raises:
+        ValueError: a process would have none.
+    """
+    rank, world_size = worker
+    if scenes < world_size:
+        raise ValueError(
+            f"a batch of {scenes} scenes cannot be shared by {world_size} processes: start at most {scenes}, "
+            "or raise max_images."
+        )
+    each = scenes // world_size
+    return slice(rank * each, (rank + 1) * each)
+
+
+def own_generator(generator: torch.Generator, worker: tuple[int, int]) -> torch.Generator:
+    """For what a process draws for its own scenes only; `generator` itself if it makes the whole batch."""
+    rank, world_size = worker
+    if world_size == 1:
+        return generator
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (world_size,), generator=generator)[rank]))
+
+
 def assemble(
     images: Tensor, depth: Tensor, cam_from_world: Tensor, intrinsics: Tensor,
     config: TrainConfig, generator: torch.Generator,
@@ -60,7 +91,7 @@ def assemble(
     Tracks are made from the depth maps unless they are given, (B, S, N, 2) and (B, S, N).
     """
     point_map = unproject_depth(depth, intrinsics, cam_from_world)
-    if tracks is None and config.track_weight:
+    if tracks is None and "track" in config.loss_weights:
         tracks, visibility = tracks_from_depth(
             depth, point_map, cam_from_world, intrinsics, config.num_tracks, generator
         )
@@ -91,15 +122,21 @@ def image_sides(
 class RenderedScenes:
     """Batches of scenes that `render_ahead` wrote to a folder. Needs no memory but the disk's cache."""
 
-    def __init__(self, folder: Path | str, config: TrainConfig) -> None:
-        self.reader, self.config = ShardReader(folder), config
+    def __init__(self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1)) -> None:
+        self.reader, self.config, self.worker = ShardReader(folder), config, worker
+        shard_batch(config.max_images // config.views[1], worker)  # too few scenes should show at once
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
         chosen = torch.randint(self.reader.num_scenes, (scenes,), generator=generator)
         which = choose_views(scenes, views, self.reader.num_views, progress, generator)
-        images, *truth = self.reader.read(chosen, which)
-        return assemble(images.float() / 255, *truth, self.config, generator)
+        mine = shard_batch(scenes, self.worker)
+        images, *truth = self.reader.read(chosen[mine], which[mine])
+        return assemble(images.float() / 255, *truth, self.config, own_generator(generator, self.worker))
+
+    def description(self) -> dict:
+        """What was rendered, for `run_identity`; where it lies does not matter."""
+        return self.reader.index
 
 
 class GeneratedScenes:
@@ -112,6 +149,7 @@ class GeneratedScenes:
         path_views: Views along the path of each scene, of which a batch shows some.
         device: Where to render.
         patch_size: Sides of images that are not square are multiples of it.
+        worker: See the top of this file.
     """
 
     def __init__(
@@ -122,43 +160,82 @@ class GeneratedScenes:
         path_views: int = 8,
         device: torch.device | str = "cpu",
         patch_size: int = 1,
+        worker: tuple[int, int] = (0, 1),
     ) -> None:
         self.config, self.scene_config, self.patch_size = config, scene_config, patch_size
-        self.size, self.path_views, self.device = size, path_views, device
+        self.size, self.path_views, self.device, self.worker = size, path_views, device, worker
+        shard_batch(config.max_images // config.views[1], worker)  # too few scenes should show at once
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
         seed = int(torch.randint(FIRST_EVALUATION_SEED - scenes, (), generator=generator))
         which = choose_views(scenes, views, self.path_views, progress, generator)
         height, width = image_sides(self.size, self.patch_size, self.config.aspects, generator)
-        num_tracks = self.config.num_tracks if self.config.track_weight else 0
+        num_tracks = self.config.num_tracks if "track" in self.config.loss_weights else 0
+        mine = shard_batch(scenes, self.worker)
         seen = generate_scenes(
-            seed, scenes, self.path_views, height, width, self.device, num_tracks, self.scene_config, which
-        )
+            seed + mine.start, mine.stop - mine.start, self.path_views, height, width, self.device,
+            num_tracks, self.scene_config, which[mine],
+        )  # fmt: skip
         columns = (seen.images, seen.depth, seen.cam_from_world, seen.intrinsics)
-        return assemble(*columns, self.config, generator, seen.tracks, seen.track_visibility)
+        own = own_generator(generator, self.worker)
+        return assemble(*columns, self.config, own, seen.tracks, seen.track_visibility)
+
+    def description(self) -> dict:
+        """What is rendered, for `run_identity`."""
+        settings = {key: getattr(self, key) for key in ("size", "path_views", "patch_size")}
+        return {**settings, "scene_config": self.scene_config.to_dict()}
 
 
-class BatchSource(Protocol):
-    """Where training scenes come from: a function of the step alone, so that resuming is exact."""
+def load_ahead(source: BatchSource, steps: int, device: torch.device) -> BatchSource:
+    """The source for a run on `device`: with processes that read ahead where that is not the CPU itself."""
+    if device.type == "cpu":
+        return source
+    return StepLoader(source, steps, LOADERS, pin_memory=device.type == "cuda")
 
-    def batch_for_step(self, step: int) -> SceneBatch: ...
 
-
-class Prefetch:
-    """Prepares the next batch in a thread while the present one is trained on.
+class StepLoader:
+    """Batches of a source, made ahead of their steps by PyTorch's `DataLoader` in processes of its own.
 
     Worth it where the network runs on another device than the loader; on one core there is nothing to
     gain. The batches are those of the source, since they depend on the step alone.
+
+    Args:
+        source: Makes batches on the CPU.
+        steps: Of the run; none is made beyond them.
+        num_workers: Processes; 0 makes each batch when it is asked for.
+        pin_memory: For training on a CUDA device.
     """
 
-    def __init__(self, source: BatchSource, ahead: int = 2) -> None:
-        self.source, self.ahead = source, ahead
-        self.pool = ThreadPoolExecutor(max_workers=1)
-        self.waiting: dict[int, Future] = {}
+    def __init__(self, source: BatchSource, steps: int, num_workers: int, pin_memory: bool = False) -> None:
+        self.source, self.steps = source, steps
+        self.options = {"num_workers": num_workers, "pin_memory": pin_memory}
+        self.next_step: int | None = None
+        self.batches: Iterator[SceneBatch] = iter(())
 
     def batch_for_step(self, step: int) -> SceneBatch:
-        for coming in range(step, step + self.ahead + 1):
-            if coming not in self.waiting:
-                self.waiting[coming] = self.pool.submit(self.source.batch_for_step, coming)
-        return self.waiting.pop(step).result()
+        if step != self.next_step:  # the first one asked for, or not the one after the last
+            self.batches = iter(
+                DataLoader(
+                    StepDataset(self.source),
+                    batch_size=None,  # a step is a batch already
+                    sampler=range(step, self.steps),
+                    generator=torch.Generator(),  # its own, or it would draw from the one that dropout uses
+                    **self.options,
+                )
+            )
+        self.next_step = step + 1
+        return next(self.batches)
+
+    def description(self) -> dict:
+        return described(self.source)
+
+
+class StepDataset(Dataset):
+    """A source as PyTorch's `DataLoader` wants it: one item for each step."""
+
+    def __init__(self, source: BatchSource) -> None:
+        self.source = source
+
+    def __getitem__(self, step: int) -> SceneBatch:
+        return self.source.batch_for_step(step)

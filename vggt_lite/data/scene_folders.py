@@ -14,11 +14,19 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.data.batches import BatchSource, assemble, draw_batch_shape, step_generator
+from vggt_lite.data.batches import (
+    assemble,
+    draw_batch_shape,
+    own_generator,
+    shard_batch,
+    step_generator,
+)
 from vggt_lite.data.overlap import usual_depth, view_overlap
 from vggt_lite.data.readers import Views, find_scenes, open_scene, to_batch
 from vggt_lite.geometry import project_points
 from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.training.identity import described
+from vggt_lite.training.loop import BatchSource
 
 ZOOMS = (0.8, 1.2)  # share of each side that is kept, at most all of it
 LEAST_OVERLAP = 0.2  # of the pictures; below that two views are strangers
@@ -37,6 +45,7 @@ class SceneFolders:
         size: The longer side of the pictures, pixels; a multiple of the patch.
         patch_size: Pixels.
         zooms: Lowest and highest share of a picture's sides that is kept, drawn per view; (1, 1) keeps all.
+        worker: (rank, world_size) where several processes train together; each makes its own scenes.
 
     Raises:
         FileNotFoundError, ValueError: no scene, a broken one, or one from which nothing can be learned; the
@@ -50,6 +59,7 @@ class SceneFolders:
         size: int,
         patch_size: int,
         zooms: tuple[float, float] = ZOOMS,
+        worker: tuple[int, int] = (0, 1),
     ) -> None:
         if size % patch_size or size < patch_size:
             fits = max(size - size % patch_size, patch_size)
@@ -70,20 +80,39 @@ class SceneFolders:
                 )
         most = max(map(len, self.scenes))
         self.config = config.with_(views=tuple(min(views, most) for views in config.views))
-        self.size, self.patch_size, self.zooms = size, patch_size, zooms
+        self.size, self.patch_size, self.zooms, self.worker = size, patch_size, zooms, worker
+        shard_batch(config.max_images // self.config.views[1], worker)  # too few scenes should show at once
         self.overlaps: dict[int, Tensor] = {}
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
         size = released_sides(self.size, self.patch_size, self.config.aspects, generator)
         able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
-        drawn = torch.randint(len(able), (scenes,), generator=generator).tolist()
-        return SceneBatch.cat([self.scene(able[i], views, size, progress, generator) for i in drawn])
+        drawn = torch.randint(len(able), (scenes,), generator=generator)
+        mine, own = drawn[shard_batch(scenes, self.worker)].tolist(), own_generator(generator, self.worker)
+        return SceneBatch.cat([self.scene(able[i], views, size, progress, own) for i in mine])
+
+    def description(self) -> dict:
+        """The scenes and how they are shown, for `run_identity`; where they lie does not matter."""
+        scenes = [f"{folder.name} ({len(s)})" for folder, s in zip(self.folders, self.scenes, strict=True)]
+        return {"scenes": scenes, "size": self.size, "patch_size": self.patch_size, "zooms": self.zooms}
 
     def scene(
         self, number: int, views: int, size: tuple[int, int], progress: float, generator: torch.Generator
     ) -> SceneBatch:
-        """Some views of scene `number`, cut to `size` (H, W), coloured and normalised (B = 1)."""
+        """Some views of scene `number`, cut to `size` (H, W), coloured and normalised (B = 1).
+
+        Raises:
+            ValueError: a file cannot be read; the message names the scene.
+        """
+        try:
+            return self._scene(number, views, size, progress, generator)
+        except Exception as error:
+            raise ValueError(f"{self.folders[number]} cannot be trained on: {error}") from error
+
+    def _scene(
+        self, number: int, views: int, size: tuple[int, int], progress: float, generator: torch.Generator
+    ) -> SceneBatch:
         scene = self.scenes[number]
         if number not in self.overlaps:
             self.overlaps[number] = view_overlap(scene, usual_depth(scene))
@@ -95,7 +124,7 @@ class SceneFolders:
         sparse = not any(view.read_depth for view in chosen.views)
         depth = depth_of_points(chosen, batch) if sparse else batch.depth
         tracks = seen = None
-        if sparse and self.config.track_weight:
+        if sparse and "track" in self.config.loss_weights:
             tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
         columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
         return assemble(*columns, self.config, generator, tracks, seen)
@@ -136,6 +165,9 @@ class MixtureSource:
 
     def batch_for_step(self, step: int) -> SceneBatch:
         return self.sources[self.source_for_step(step)].batch_for_step(step)
+
+    def description(self) -> dict:
+        return {"shares": self.shares.tolist(), "sources": [described(source) for source in self.sources]}
 
 
 def references(scene: Views) -> list[int]:

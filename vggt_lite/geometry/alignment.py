@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vggt_lite.geometry.precision import precise
+
 
 @dataclass
 class Similarity:
@@ -36,8 +38,9 @@ def umeyama(
         with_scale: False keeps scale 1 (a rigid motion).
 
     Returns:
-        The `Similarity` minimising Σ weight · |target − (scale · R source + t)|². Computed in float64,
-        returned in the dtype of `source`. R is a proper rotation, never a mirror image.
+        The `Similarity` minimising Σ weight · |target − (scale · R source + t)|². Computed in float64
+        (float32 on Apple's GPUs), returned in the dtype of `source`. R is a proper rotation, never a mirror
+        image.
 
     Raises:
         ValueError: shapes differ, or fewer than three pairs have weight, or a value is not finite.
@@ -47,7 +50,8 @@ def umeyama(
     """
     weights = torch.ones_like(source[..., 0]) if weights is None else weights
     _check_pairs(source, target, weights)
-    x, y, w = source.double(), target.double(), weights.double() / weights.double().sum()
+    x, y, w = precise(source), precise(target), precise(weights)
+    w = w / w.sum()
     x_mean, y_mean = w @ x, w @ y
     x, y = x - x_mean, y - y_mean
     covariance = (w[:, None] * y).mT @ x  # (3, 3)

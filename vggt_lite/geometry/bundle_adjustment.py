@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vggt_lite.geometry.camera import normalized_coordinates, transform_points
 from vggt_lite.geometry.epipolar import cross_matrix
+from vggt_lite.geometry.precision import precise
 from vggt_lite.geometry.rotations import matrix_from_quat_xyzw
 
 NEAREST = 1e-3  # smallest z to divide by: a point behind a camera gets a huge error, and the step is refused
@@ -49,9 +50,9 @@ def bundle_adjust(
 
     Source: Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle Adjustment – A Modern Synthesis", 2000.
     """
-    seen = visibility.double()
-    tracks, intrinsics = torch.where(visibility[..., None], tracks, 0.0).double(), intrinsics.double()
-    cameras, points = cam_from_world.double(), points.double()
+    seen = precise(visibility)
+    tracks, intrinsics = precise(torch.where(visibility[..., None], tracks, 0.0)), precise(intrinsics)
+    cameras, points = precise(cam_from_world), precise(points)
     errors, damping = _errors(cameras, points, intrinsics, tracks), 1e-3
     rms = [_rms(errors, seen)]
     for _ in range(steps):

@@ -3,15 +3,17 @@
 from vggt_lite.losses.camera import camera_loss
 from vggt_lite.losses.dense import depth_loss, point_loss
 from vggt_lite.losses.matching import matching_loss, patch_correspondences
-from vggt_lite.losses.multitask import DEFAULT_WEIGHTS, multitask_loss
+from vggt_lite.losses.multitask import LOSSES, Loss, heads_for, multitask_loss
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.losses.track import track_loss
 
 __all__ = [
-    "DEFAULT_WEIGHTS",
+    "LOSSES",
+    "Loss",
     "SceneBatch",
     "camera_loss",
     "depth_loss",
+    "heads_for",
     "matching_loss",
     "multitask_loss",
     "patch_correspondences",

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vggt_lite.config import FORMS, check_choice
 from vggt_lite.geometry import pose_encoding_from_camera
 from vggt_lite.losses.masked import clamp_finite, masked_mean
 
@@ -49,9 +50,8 @@ def camera_loss(
         Scalars {"camera", "translation", "rotation", "fov"}; "camera" is the weighted sum of the others.
         All are 0 when no scene counts.
     """
-    check_form(form)
-    if norm not in ("l1", "l2"):
-        raise ValueError(f'norm={norm!r}: choose "l1" or "l2".')
+    check_choice("form", form, FORMS)
+    check_choice("norm", norm, ("l1", "l2"))
     target = pose_encoding_from_camera(cam_from_world, intrinsics, image_size)
     counts = (valid[:, 0].sum(dim=(1, 2)) > MIN_PIXELS)[:, None, None]  # (B, 1, 1)
     terms = dict.fromkeys(PARTS, 0.0)
@@ -74,8 +74,3 @@ def _huber(error: Tensor) -> Tensor:
     """Huber's function ÷ ε, summed over the entries: e²/2ε near zero, |e| − ε/2 beyond ε. (B, S, 1)."""
     zero = torch.zeros_like(error)
     return F.smooth_l1_loss(error, zero, reduction="none", beta=HUBER_EPSILON).sum(-1, keepdim=True)
-
-
-def check_form(form: str) -> None:
-    if form not in ("code", "paper"):
-        raise ValueError(f'form={form!r}: choose "code" (what the release trains with) or "paper".')

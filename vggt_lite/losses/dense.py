@@ -17,7 +17,7 @@ the network cannot escape by declaring everything unsure.
 import torch
 from torch import Tensor
 
-from vggt_lite.losses.camera import check_form
+from vggt_lite.config import FORMS, check_choice
 from vggt_lite.losses.masked import clamp_finite, masked_mean, trim_largest
 from vggt_lite.losses.surface import (
     ALPHA,
@@ -27,7 +27,6 @@ from vggt_lite.losses.surface import (
     paper_difference,
     weigh_by_confidence,
 )
-from vggt_lite.research.distributed import batch_sum
 
 MIN_PIXELS = 100  # a batch with fewer valid pixels than this teaches nothing
 # name of the gradient term -> (loss on one scale, number of scales, whether confidence takes part)
@@ -86,7 +85,7 @@ def point_loss(
         gradient: "normal", "normal_conf", "grad" or "grad_conf" (form "code").
         valid_range: as in `depth_loss`.
     """
-    check_form(form)
+    check_choice("form", form, FORMS)
     if gradient not in GRADIENTS:
         raise ValueError(f"gradient={gradient!r} is unknown; choose one of {', '.join(GRADIENTS)}.")
     # From here on views are just images: (M, H, W, C) with M = B · S
@@ -97,7 +96,7 @@ def point_loss(
         if form == "paper"
         else _code_terms(pred, confidence, target, valid, gradient, valid_range)
     )
-    enough = batch_sum(valid) >= MIN_PIXELS
+    enough = valid.sum() >= MIN_PIXELS
     return {name: torch.where(enough, term, 0.0 * term) for name, term in terms.items()}
 
 

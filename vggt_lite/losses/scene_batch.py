@@ -30,7 +30,13 @@ class SceneBatch:
         return SceneBatch(**{k: None if v is None else change(v) for k, v in values.items()})
 
     def to(self, device: torch.device | str) -> "SceneBatch":
-        return self.apply(lambda x: x.to(device))
+        """On another device. From pinned memory to a GPU it does not wait until everything has arrived."""
+        no_wait = torch.device(device).type == "cuda"
+        return self.apply(lambda x: x.to(device, non_blocking=no_wait))
+
+    def pin_memory(self) -> "SceneBatch":
+        """In memory that a GPU can fetch from; `DataLoader(pin_memory=True)` asks for it."""
+        return self.apply(lambda x: x.pin_memory())
 
     def views(self, index) -> "SceneBatch":
         """Only some views, in the order of `index`; the first of them becomes the reference view."""

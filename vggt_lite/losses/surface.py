@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.losses.masked import LIMIT, clamp_finite, masked_mean
-from vggt_lite.research.distributed import batch_sum
 
 ALPHA = 0.2  # weight of −log confidence
 MIN_NORMALS = 10  # fewer comparable normals than this say nothing
@@ -50,8 +49,8 @@ def difference_loss(pred: Tensor, target: Tensor, valid: Tensor, confidence: Ten
         change = ((later - earlier).abs() * both[..., None]).clamp(max=LIMIT)
         if confidence is not None:
             change = weigh_by_confidence(change, confidence.narrow(axis, 1, size - 1)[..., None])
-        total = total + batch_sum(change)
-    count = batch_sum(valid) * pred.shape[-1]
+        total = total + change.sum()
+    count = valid.sum() * pred.shape[-1]
     return torch.where(count > 0, total / count.clamp_min(1), 0.0 * total)
 
 
@@ -73,7 +72,7 @@ def normal_loss(pred: Tensor, target: Tensor, valid: Tensor, confidence: Tensor 
     if confidence is not None:
         loss = weigh_by_confidence(loss, confidence)
     mean = masked_mean(loss, comparable)
-    return torch.where(batch_sum(comparable) >= MIN_NORMALS, mean, 0.0 * mean)
+    return torch.where(comparable.sum() >= MIN_NORMALS, mean, 0.0 * mean)
 
 
 def surface_normals(points: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

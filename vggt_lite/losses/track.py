@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.losses.camera import check_form
+from vggt_lite.config import FORMS, check_choice
 from vggt_lite.losses.masked import masked_mean
-from vggt_lite.research.distributed import batch_sum
 
 ITERATION_DECAY = 0.8
 TRUSTED_WITHIN = 3.0  # pixels
@@ -49,7 +48,7 @@ def track_loss(
         Scalars {"coordinates", "visibility", "confidence"}; form "paper" has no "confidence". The loss is
         their sum.
     """
-    check_form(form)
+    check_choice("form", form, FORMS)
     visible = track_visibility.bool()
     queried = visible[:, :1].expand_as(visible)  # (B, S, N)
     terms = {
@@ -71,7 +70,7 @@ def _coordinate_term(tracks_list: list[Tensor], tracks: Tensor, counts: Tensor, 
         distance = error.norm(dim=-1) if form == "paper" else error.abs().mean(-1)  # (B, S, N)
         total = total + ITERATION_DECAY**age * masked_mean(distance, counts)
     total = total / len(tracks_list)
-    return torch.where(batch_sum(counts) > MIN_POSITIONS, total, 0.0 * total)
+    return torch.where(counts.sum() > MIN_POSITIONS, total, 0.0 * total)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

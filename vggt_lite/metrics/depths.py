@@ -13,6 +13,8 @@ Which published tables use which alignment:
 import torch
 from torch import Tensor
 
+from vggt_lite.geometry.precision import precise
+
 ALIGNMENTS = ("none", "median", "median_per_image", "scale", "scale_shift_l1", "scale_shift")
 HALVINGS = 36  # of the scale's interval, which begins about as wide as the scale: 11 digits
 SMALLEST = 1e-5  # unit of the truth; what an aligned depth is raised to before its logarithm is taken
@@ -64,11 +66,11 @@ def depth_metrics(
         raise ValueError(f"pred is NaN or infinite at {(~finite).sum()} valid pixels.")
     if alignment == "median_per_image":
         images = (x.flatten(0, -3) if x.ndim > 2 else x[None] for x in (pred, true, valid))  # (M, H, W)
-        pairs = [(p[v].double(), g[v].double()) for p, g, v in zip(*images, strict=True) if v.any()]
+        pairs = [(precise(p[v]), precise(g[v])) for p, g, v in zip(*images, strict=True) if v.any()]
         p = torch.cat([align_depth(p, g, "median") for p, g in pairs])
         g = torch.cat([g for _, g in pairs])
     else:
-        p, g = pred[valid].double(), true[valid].double()
+        p, g = precise(pred[valid]), precise(true[valid])
         p = align_depth(p, g, alignment)
     ratio = torch.where(p > 0, torch.maximum(p / g, g / p), torch.inf)
     return {
@@ -76,10 +78,10 @@ def depth_metrics(
         "sq_rel": ((p - g) ** 2 / g).mean().item(),
         "rmse": ((p - g) ** 2).mean().sqrt().item(),
         "log_rmse": (p.clamp_min(SMALLEST).log() - g.log()).square().mean().sqrt().item(),
-        "delta_1.25": (ratio < 1.25).double().mean().item(),
-        "delta_1.25^2": (ratio < 1.25**2).double().mean().item(),
-        "delta_1.25^3": (ratio < 1.25**3).double().mean().item(),
-        "inlier_1.03": (ratio < 1.03).double().mean().item(),
+        "delta_1.25": precise(ratio < 1.25).mean().item(),
+        "delta_1.25^2": precise(ratio < 1.25**2).mean().item(),
+        "delta_1.25^3": precise(ratio < 1.25**3).mean().item(),
+        "inlier_1.03": precise(ratio < 1.03).mean().item(),
     }
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import Similarity, umeyama
+from vggt_lite.geometry.precision import precise
 from vggt_lite.metrics.neighbors import nearest, subsample
 
 
@@ -26,7 +27,7 @@ def icp(source: Tensor, target: Tensor, max_distance: float, iterations: int = 3
     Raises:
         ValueError: fewer than three points have a partner.
     """
-    source, target = source.double(), target.double()
+    source, target = precise(source), precise(target)
     motion = Similarity(source.new_ones(()), torch.eye(3).to(source), source.new_zeros(3))
     before = (torch.inf, torch.inf)
     for _ in range(iterations):
@@ -38,7 +39,7 @@ def icp(source: Tensor, target: Tensor, max_distance: float, iterations: int = 3
                 f"{int(paired.sum())} of {len(source)} points have a partner within max_distance="
                 f"{max_distance}: align the clouds first, or allow more."
             )
-        now = (paired.double().mean().item(), distance[paired].square().mean().sqrt().item())
+        now = (precise(paired).mean().item(), distance[paired].square().mean().sqrt().item())
         if all(abs(a - b) < 1e-6 * max(b, 1e-12) for a, b in zip(before, now, strict=True)):
             break
         before = now

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import camera_center, quat_xyzw_from_matrix
+from vggt_lite.geometry.precision import precise
 
 COMPONENTS = ("pitch", "yaw", "roll", "sideways", "down", "forward", "height")
 
@@ -45,7 +46,7 @@ def correlations(predicted: Tensor, true: Tensor) -> dict[str, float]:
         predicted: (frames, 7) as from `motion_components`.
         true: (frames, 7).
     """
-    a, b = (x.double() - x.double().mean(0) for x in (predicted, true))
+    a, b = (x - x.mean(0) for x in (precise(predicted), precise(true)))
     spread = (a.square().sum(0) * b.square().sum(0)).sqrt()
     values = torch.where(spread > 1e-9, (a * b).sum(0) / spread.clamp(min=1e-9), 0.0)
     return dict(zip(COMPONENTS, values.tolist(), strict=True))

@@ -4,6 +4,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from vggt_lite.geometry.precision import precise
+
 
 def nearest_distance(points: Tensor, cloud: Tensor) -> Tensor:
     """Distance (N,) from each point (N, 3) to the nearest of a cloud (M, 3)."""
@@ -38,7 +40,8 @@ def voxel_downsample(points: Tensor, voxel: float) -> Tensor:
     """
     if not voxel > 0:
         raise ValueError(f"voxel={voxel} must be positive, in the unit of the points, for example 0.2 mm.")
-    cube = torch.floor(points.double() / voxel).long()
+    exact = precise(points)
+    cube = torch.floor(exact / voxel).long()
     _, which, count = torch.unique(cube, dim=0, return_inverse=True, return_counts=True)
-    total = points.new_zeros(len(count), 3, dtype=torch.float64).index_add_(0, which, points.double())
+    total = exact.new_zeros(len(count), 3).index_add_(0, which, exact)
     return (total / count[:, None]).to(points.dtype)

@@ -17,6 +17,7 @@ from vggt_lite.geometry import umeyama
 from vggt_lite.losses.surface import surface_normals
 from vggt_lite.metrics.icp import refined
 from vggt_lite.metrics.neighbors import nearest, nearest_distance, subsample, voxel_downsample
+from vggt_lite.geometry.precision import precise
 
 ICP_POINTS = 5000  # that look for their partners, where samples do
 
@@ -63,7 +64,7 @@ def point_metrics(
             f"pred {tuple(pred.shape)} and true {tuple(true.shape)} must both be (…, 3), and valid (…) "
             f"without the 3, not {tuple(valid.shape)}."
         )
-    p, g = pred[valid].double(), true[valid].double()  # (N, 3)
+    p, g = precise(pred[valid]), precise(true[valid])  # (N, 3)
     if alignment != "none":
         p = umeyama(p, g, with_scale=alignment == "similarity").apply(p)
     distance = (p - g).norm(dim=-1)
@@ -119,7 +120,7 @@ def surface_metrics(
         kept = distance if max_distance is None else distance[distance < max_distance]
         result[name] = kept.mean().item()
         result[f"{name}_median"] = float(np.median(kept.cpu())) if len(kept) else torch.nan
-        share[count] = (distance < threshold).double().mean().item()
+        share[count] = precise(distance < threshold).mean().item()
         if normals is not None:
             of_a, of_b = normals if a is pred else normals[::-1]
             result[f"normal_{name}"] = (of_a[asked] * of_b[index]).sum(-1).abs().mean().item()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import as_4x4, invert_rigid, rotation_angle
+from vggt_lite.geometry.precision import precise
 
 
 def pose_auc(
@@ -57,8 +58,8 @@ def pose_scores(
         turned, moved = accuracy_curve(rotation, threshold), accuracy_curve(translation, threshold)
         result[f"auc@{threshold}"] = area_under_curve(torch.maximum(rotation, translation), threshold)
         result[f"auc_min@{threshold}"] = torch.minimum(turned, moved).mean().item()
-        result[f"rra@{threshold}"] = (rotation < threshold).double().mean().item()
-        result[f"rta@{threshold}"] = (translation < threshold).double().mean().item()
+        result[f"rra@{threshold}"] = precise(rotation < threshold).mean().item()
+        result[f"rta@{threshold}"] = precise(translation < threshold).mean().item()
     result["rotation_median_deg"] = float(np.median(rotation.cpu()))
     result["translation_median_deg"] = float(np.median(translation.cpu()))
     return result
@@ -96,20 +97,20 @@ def area_under_curve(errors_deg: Tensor, threshold: int) -> float:
 
 
 def accuracy_curve(errors_deg: Tensor, threshold: int) -> Tensor:
-    """(threshold,) float64: entry k − 1 is the share of errors (N,) below k°, the last edge included."""
+    """(threshold,): entry k − 1 is the share of errors (N,) below k°, the last edge included."""
     return _below(errors_deg, threshold).mean(0)
 
 
 def _below(errors_deg: Tensor, threshold: int) -> Tensor:
-    """(N, threshold) float64: 1 where an error is below k = 1 … threshold degrees."""
+    """(N, threshold): 1 where an error is below k = 1 … threshold degrees."""
     steps = torch.arange(1, threshold + 1, dtype=errors_deg.dtype, device=errors_deg.device)
     below = errors_deg[:, None] < steps
     below[:, -1] |= errors_deg == threshold
-    return below.double()
+    return precise(below)
 
 
 def _relative_poses(cam_from_world: Tensor) -> Tensor:
-    """i_from_j (pairs, 4, 4) of all pairs i < j, in float64."""
-    cam_from_world = cam_from_world.double()
+    """i_from_j (pairs, 4, 4) of all pairs i < j, as precise as the device allows."""
+    cam_from_world = precise(cam_from_world)
     i, j = torch.triu_indices(len(cam_from_world), len(cam_from_world), offset=1).to(cam_from_world.device)
     return as_4x4(cam_from_world)[i] @ invert_rigid(cam_from_world)[j]

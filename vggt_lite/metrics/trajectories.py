@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import as_4x4, camera_center, invert_rigid, rotation_angle, umeyama
+from vggt_lite.geometry.precision import precise
 
 ALIGNMENTS = ("similarity", "rigid", "none")
 
@@ -41,9 +42,9 @@ def trajectory_metrics(
             f"predicted cameras {tuple(cam_from_world_pred.shape)} and true ones "
             f"{tuple(cam_from_world_true.shape)} must both be (S, 3, 4) of one path with S > step={step}."
         )
-    pred, true = cam_from_world_pred.double(), cam_from_world_true.double()
+    pred, true = precise(cam_from_world_pred), precise(cam_from_world_true)
     centers, true_centers = camera_center(pred), camera_center(true)  # (S, 3)
-    scale = torch.ones((), dtype=torch.float64)
+    scale = pred.new_ones(())
     if alignment != "none":
         over = umeyama(centers, true_centers, with_scale=alignment == "similarity")
         centers, scale = over.apply(centers), over.scale

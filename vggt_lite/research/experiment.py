@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from vggt_lite.config import NANO, ModelConfig, SceneConfig, TrainConfig
-from vggt_lite.data.batches import Prefetch, RenderedScenes
+from vggt_lite.data.batches import RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import held_out_scenes, score
 from vggt_lite.evaluation.report import conditions
 from vggt_lite.model.vggt import VGGT
@@ -34,7 +34,7 @@ from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.loop import train
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.fingerprint import TRAINING_CODE, commit, differences, fingerprint, fingerprints
-from vggt_lite.utils.runtime import pick_device
+from vggt_lite.utils.runtime import pick_device, pick_dtype
 
 # What is asked of every run: cameras, depth, points, tracks, matches, and whether views are compared
 SCORES = ("auc_30", "rotation_median_deg", "translation_median_deg", "depth_abs_rel", "point_error",
@@ -107,8 +107,8 @@ SMALL_RECIPE = Recipe(
     ),
     train=TrainConfig(
         steps=600, learning_rate=2e-3, betas=(0.9, 0.95), ema_decay=0.98, views=(2, 3), max_images=12,
-        num_tracks=8, curriculum=0.0, augment=0.0, loss_form="paper", matching_weight=0.3,
-        checkpoint_every=120,
+        num_tracks=8, curriculum=0.0, augment=0.0, loss_form="paper", checkpoint_every=120,
+        loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.05, "matching": 0.3},
     ),
     scenes=LANDMARKS,
     size=40,
@@ -232,10 +232,9 @@ def train_run(
     """
     started, run, config = time.monotonic(), run_path(folder, identity), recipe.of(variant, seed)[1]
     model, shared = initial_model(recipe, variant, seed)
-    data = RenderedScenes(scenes, config)
-    if device.type != "cpu":
-        data = Prefetch(data)
-    trained = train(model.to(device), data, config, run, watch=partial(scores_of, recipe=recipe))
+    data = load_ahead(RenderedScenes(scenes, config), config.steps, device)
+    eval_fn = partial(scores_of, recipe=recipe)
+    trained = train(model.to(device), data, config, run, dtype=pick_dtype(device), eval_fn=eval_fn)
     if not trained.finished:
         raise RuntimeError(
             f"{run} stopped after {trained.step} of {config.steps} steps; call again to go on."
@@ -248,7 +247,7 @@ def train_run(
         "shared_parameters": f"{shared} of {sum(1 for _ in model.parameters())}",
         **conditions(device, started),
         "seconds": round(seconds_of(lines)),
-        "scores": [{"step": line["step"], **line["watch"]} for line in lines if "watch" in line],
+        "scores": [{"step": line["step"], **line["eval"]} for line in lines if "eval" in line],
         "losses": [{k: v for k, v in line.items() if "/" not in k} for line in lines if "loss" in line][-1],
     }
     save_weights(model, run / "model.safetensors", torch.float16)

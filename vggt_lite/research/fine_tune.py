@@ -13,17 +13,18 @@ import torch
 from torch import nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.data.batches import BatchSource, Prefetch
+from vggt_lite.data.batches import load_ahead
 from vggt_lite.data.scene_folders import ZOOMS, MixtureSource, SceneFolders
 from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.evaluation.report import Report
 from vggt_lite.metrics.intervals import bootstrap_interval
 from vggt_lite.pretrained.loading import TrainedOn, save_weights
 from vggt_lite.research.adapters import add_adapters, merge_adapters
-from vggt_lite.training.loop import TrainResult, train
+from vggt_lite.training.loop import BatchSource, TrainResult, train
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.fingerprint import differences
-from vggt_lite.utils.runtime import pick_device, seed_everything
+from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
 from vggt_lite.utils.table import text_table
 
 RATES = {"weights": 1e-4, "adapters": 2e-4}  # peak learning rates without and with adapters
@@ -99,6 +100,7 @@ def fine_tune(
     *,
     device: torch.device | str | None = None,
     max_seconds: float | None = None,
+    workers: Alone | None = None,
     **notes: str,
 ) -> TrainResult:
     """Train a model on own scenes; stopped and called again with a fresh model, it goes on.
@@ -113,41 +115,51 @@ def fine_tune(
         size: Longer side of the pictures, pixels; None is the size that the model was made for.
         device: Where to compute; None is the best at hand.
         max_seconds: Stop cleanly after so long.
+        workers: From `distributed.init`, where several processes train together.
         notes: Texts kept in the weight file, such as the name of the weights it began with.
 
     Raises:
         FileNotFoundError, ValueError: a folder, a part or the run in `out` does not fit; see the message.
     """
     options, out, device = options or FineTuneOptions(), Path(out), pick_device(device)
-    folders = [str(folder) for folder in folders]
+    folders, workers = [str(folder) for folder in folders], workers or Alone()
     size = size or model.config.image_size
     if "track" not in model.config.heads:
-        config = config.with_(track_weight=0.0)
-    data = batches(folders, options, config, size, model.config.patch_size)
+        config = config.with_(loss_weights=config.loss_weights | {"track": 0.0})
+    worker = (workers.rank, workers.world_size)
+    data = batches(folders, options, config, size, model.config.patch_size, worker)
     asked = {"folders": folders, "size": size, **json.loads(json.dumps(vars(options))), **notes}
-    _same_run(out / "fine_tuning.json", asked)
+    if workers.rank == 0:
+        _same_run(out / "fine_tuning.json", asked)
     seed_everything(config.seed)  # adapters are drawn
     prepare(model, options)
-    if device.type != "cpu":
-        data = Prefetch(data)
-    result = train(model.to(device), data, config, out, max_seconds=max_seconds)
+    result = train(
+        model.to(device), load_ahead(data, config.steps, device), config, out, dtype=pick_dtype(device),
+        max_seconds=max_seconds, workers=workers,
+    )  # fmt: skip
     if result.finished:
         merge_adapters(model)
         model.trained_on = TrainedOn((size, size), config.views)
-        save_weights(model, out / "model.safetensors", **notes)
+        if workers.rank == 0:
+            save_weights(model, out / "model.safetensors", **notes)
     model.requires_grad_(True)
     model.eval()
     return result
 
 
 def batches(
-    folders: Sequence[str], options: FineTuneOptions, config: TrainConfig, size: int, patch_size: int
+    folders: Sequence[str],
+    options: FineTuneOptions,
+    config: TrainConfig,
+    size: int,
+    patch_size: int,
+    worker: tuple[int, int] = (0, 1),
 ) -> BatchSource:
     """New scenes, and old ones among them if any are rehearsed."""
-    new = SceneFolders(folders, config, size, patch_size, options.zooms)
+    new = SceneFolders(folders, config, size, patch_size, options.zooms, worker)
     if not options.rehearse:
         return new
-    old = SceneFolders(options.rehearse, config, size, patch_size, options.zooms)
+    old = SceneFolders(options.rehearse, config, size, patch_size, options.zooms, worker)
     return MixtureSource([new, old], [1 - options.rehearsal, options.rehearsal], config.seed)
 
 

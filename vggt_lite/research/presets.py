@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
-from vggt_lite.data.batches import BatchSource, GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import held_out_scenes, score
+from vggt_lite.losses import heads_for
 from vggt_lite.model.vggt import VGGT
-from vggt_lite.research import distributed
 from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
-from vggt_lite.training.loop import TrainResult, train
-from vggt_lite.utils.runtime import pick_device, seed_everything
+from vggt_lite.training.loop import BatchSource, TrainResult, train
+from vggt_lite.training.workers import Alone
+from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Preset:
     num_scenes: int  # rendered ahead, for each kind of scene and size of image; 0: rendered on the spot
     path_views: int  # views along the camera path of each scene
     stages: dict[str, TrainStage]
-    held_out: SceneConfig = SceneConfig()  # what it is watched on
+    held_out: SceneConfig = SceneConfig()  # on which it is scored while it trains
     widened_from: str | None = None  # the bundled model whose knowledge it starts with
 
 
@@ -54,14 +55,15 @@ _FAST = TrainConfig(
     checkpoint_every=250,
 )
 
+_ALL = {"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1, "matching": 0.03}
+
 _VARIED = _FAST.with_(
     learning_rate=6e-4,
     views=(1, 6),
     max_images=24,
     aspects=(0.75, 1.34),
     num_tracks=24,
-    track_weight=0.1,
-    matching_weight=0.05,
+    loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1, "matching": 0.05},
     augment=0.3,
 )
 
@@ -77,8 +79,7 @@ PRESETS = {
                 scenes=LANDMARKS,
                 size=48,
                 config=_FAST.with_(
-                    steps=1_000, views=(2, 2), depth_weight=0.0, point_weight=0.0, track_weight=0.0,
-                    matching_weight=1.0,
+                    steps=1_000, views=(2, 2), loss_weights={"camera": 5.0, "matching": 1.0},
                 ),
             ),
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
@@ -88,24 +89,23 @@ PRESETS = {
                 scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
-                    steps=1_500, views=(2, 3), depth_weight=0.0, track_weight=0.0,
-                    matching_weight=0.03, seed=1,
+                    steps=1_500, views=(2, 3), seed=1,
+                    loss_weights={"camera": 5.0, "point": 1.0, "matching": 0.03},
                 ),
             ),
             "all": TrainStage(
                 scenes=SceneConfig(),
                 size=48,
                 config=_FAST.with_(
-                    steps=1_200, views=(2, 4), max_images=24, track_weight=0.1, matching_weight=0.03,
-                    seed=2,
+                    steps=1_200, views=(2, 4), max_images=24, seed=2, loss_weights=_ALL,
                 ),
             ),
             "larger": TrainStage(
                 scenes=SceneConfig(),
                 size=64,
                 config=_FAST.with_(
-                    steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, track_weight=0.1,
-                    matching_weight=0.03, seed=3,
+                    steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, seed=3,
+                    loss_weights=_ALL,
                 ),
             ),
         },
@@ -163,7 +163,8 @@ def train_preset(
     data_folder: Path | str | None = None,
     max_seconds: float | None = None,
     resume: bool = True,
-    watch=None,
+    eval_fn=None,
+    workers: Alone | None = None,
 ) -> TrainResult:
     """Train a preset, stage by stage, or go on where an earlier call stopped.
 
@@ -174,7 +175,8 @@ def train_preset(
             GPU scenes are rendered on the spot unless a folder is given.
         max_seconds: Stop cleanly after so long.
         resume: False makes an earlier run in `out` an error.
-        watch: As for `train`, called with the model and the preset's kind of held-out scenes.
+        eval_fn: As for `train`, called with the model and the preset's kind of held-out scenes.
+        workers: From `distributed.init`, where several processes train together.
 
     Returns:
         The result of the last stage that ran; `finished` tells whether all is done.
@@ -182,26 +184,30 @@ def train_preset(
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
+    workers = workers or Alone()
     out = Path(out)
     data = Path(data_folder) if data_folder else None
     if data is None and device.type == "cpu" and preset.num_scenes:
         data = out
     weights = first_weights(preset)
-    watching = None if watch is None else lambda model: watch(model, preset.held_out)
+    scores = None if eval_fn is None else lambda model: eval_fn(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
-        source = batch_source(preset, stage, data, device)
+        source = batch_source(preset, stage, data, device, workers)
         model = stage_model(preset.model, stage.config, weights).to(device)
         left = None if max_seconds is None else max_seconds - (time.monotonic() - started)
         folder = out / f"{number}_{part}"
-        result = train(model, source, stage.config, folder, max_seconds=left, resume=resume, watch=watching)
+        result = train(
+            model, source, stage.config, folder, dtype=pick_dtype(device), eval_fn=scores, max_seconds=left,
+            resume=resume, workers=workers,
+        )  # fmt: skip
         if not result.finished:
             break
-        weights = distributed.full_state(model.state_dict(), everywhere=True)
+        weights = workers.full_state(model.state_dict(), everywhere=True)
     return result
 
 
 def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
-    """What to watch during a training: 40 scenes of a kind, kept out of it.
+    """Scores to look at during a training, on 40 scenes of a kind that are kept out of it.
 
     The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
     with the truth tells when it does.
@@ -229,21 +235,22 @@ def stage_model(
 ) -> nn.Module:
     """The model of one stage: only the heads that its losses use, weights from the stage before."""
     seed_everything(config.seed)
-    heads = tuple(head for head in HEADS if head in config.loss_weights)
+    heads = tuple(head for head in HEADS if head in heads_for(config.loss_weights))
     model = build(sizes.with_(heads=heads))
     model.load_state_dict(model.state_dict() | {k: v for k, v in weights.items() if k in model.state_dict()})
     return model
 
 
-def batch_source(preset: Preset, stage: TrainStage, data: Path | None, device: torch.device) -> BatchSource:
+def batch_source(
+    preset: Preset, stage: TrainStage, data: Path | None, device: torch.device, workers: Alone
+) -> BatchSource:
     """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
+    worker = (workers.rank, workers.world_size)
     if data is None:
         return GeneratedScenes(
-            stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size
+            stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size, worker
         )
     folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
-    worker = (distributed.rank(), distributed.world_size())
     render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size, worker=worker)
-    distributed.gather(None)  # the others' shards are there now
-    source = RenderedScenes(folder, stage.config)
-    return source if device.type == "cpu" else Prefetch(source)
+    workers.gather(None)  # the others' shards are there now
+    return load_ahead(RenderedScenes(folder, stage.config, worker), stage.config.steps, device)

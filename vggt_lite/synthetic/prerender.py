@@ -119,7 +119,7 @@ class ShardReader:
                 "Make one with render_ahead(folder, SceneConfig(), num_scenes=2000)."
             )
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.num_scenes, self.num_views = index["num_scenes"], index["num_views"]
+        self.index, self.num_scenes, self.num_views = index, index["num_scenes"], index["num_views"]
         self.shard_scenes = index["shard_scenes"]
         paths = [shard_path(folder, k) for k in range(-(-self.num_scenes // self.shard_scenes))]
         if missing := [path.name for path in paths if not path.exists()]:

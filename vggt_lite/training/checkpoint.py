@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vggt_lite.research import distributed
 from vggt_lite.utils.files import atomic_write
 
 KEEP = 2  # the last one, and the one before it in case a disk fills up or a run goes astray
@@ -16,12 +15,9 @@ KEEP = 2  # the last one, and the one before it in case a disk fills up or a run
 def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     """Write `state` as the checkpoint after `step` steps, and delete all but the last two.
 
-    The file gets its name only when it is complete, so a kill at any moment leaves a usable folder. Of
-    several processes the first writes; the path holds for all.
+    The file gets its name only when it is complete, so a kill at any moment leaves a usable folder.
     """
-    path = Path(folder) / f"checkpoint_{step:08d}.pt"
-    if distributed.rank():
-        return path
+    path = checkpoint_path(folder, step)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         torch.save({"step": step, **state}, file)
         file.flush()
@@ -31,28 +27,13 @@ def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     return path
 
 
+def checkpoint_path(folder: Path | str, step: int) -> Path:
+    return Path(folder) / f"checkpoint_{step:08d}.pt"
+
+
 def list_checkpoints(folder: Path | str) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
     return sorted(Path(folder).glob("checkpoint_*.pt"))
-
-
-def newest_checkpoint(folder: Path | str) -> Path | None:
-    """The checkpoint from which all processes go on; None if there is none.
-
-    Raises:
-        FileNotFoundError: the first process has one that this one does not see.
-    """
-    found = list_checkpoints(folder)
-    newest = distributed.gather(found[-1].name if found else None)[0]
-    if newest is None:
-        return None
-    path = Path(folder) / newest
-    if not path.exists():
-        raise FileNotFoundError(
-            f"process {distributed.rank()} does not see {path}, from which the first process goes on: the "
-            "folder must lie on a disk that all machines share."
-        )
-    return path
 
 
 def load_checkpoint(path: Path | str, map_location: torch.device | str = "cpu") -> dict:

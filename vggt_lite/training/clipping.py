@@ -7,8 +7,6 @@ others, which is what one common norm would do.
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from vggt_lite.research.distributed import full_tensor
-
 
 def parameter_parts(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The trainable parameters by part of the network.
@@ -37,5 +35,5 @@ def clip_by_part(parts: dict[str, list[nn.Parameter]], max_norm: float) -> dict[
         if gradients:
             norm = get_total_norm(gradients)
             clip_grads_with_norm_(parameters, max_norm, norm)
-            norms[part] = full_tensor(norm)
+            norms[part] = norm
     return norms

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vggt_lite.research import distributed
 from vggt_lite.utils.files import atomic_write
 
 
@@ -22,7 +21,7 @@ class Meter:
 
     def add(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
-            value = value.detach().float()
+            value = torch.as_tensor(value).detach().float()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
@@ -39,23 +38,33 @@ class Meter:
         return {"sums": dict(self.sums), "counts": dict(self.counts)}
 
 
+def mean_of(lines: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each value over the lines that have it: what several processes measured, as one line."""
+    names = dict.fromkeys(name for line in lines for name in line)
+    found = {name: [line[name] for line in lines if name in line] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
 class Log:
     """A JSON-lines file that is continued from a given step.
 
     Lines after that step come from work that was lost when a run was killed; they are dropped, and so
-    is a last line cut in half. Of several processes only the first writes.
+    is a last line cut in half.
+
+    Args:
+        writes: False writes nothing: of several processes only the first does.
     """
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = Path(path)
-        if distributed.rank():
+    def __init__(self, path: Path, step: int, writes: bool = True) -> None:
+        self.path, self.writes = Path(path), writes
+        if not writes:
             return
         kept = [line for line in read_log(self.path) if line["step"] <= step]
         with atomic_write(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict) -> None:
-        if distributed.rank():
+        if not self.writes:
             return
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
         with open(self.path, "a", encoding="utf-8") as file:

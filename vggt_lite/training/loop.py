@@ -3,24 +3,33 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.data.batches import BatchSource
 from vggt_lite.losses.multitask import multitask_loss
 from vggt_lite.losses.scene_batch import SceneBatch
-from vggt_lite.research import distributed
+from vggt_lite.model.predictions import Predictions
 from vggt_lite.training.clipping import clip_by_part
-from vggt_lite.training.grad_accumulation import loss_and_gradients
-from vggt_lite.training.log import Log
+from vggt_lite.training.grad_accumulation import Objective, loss_and_gradients
+from vggt_lite.training.identity import run_identity
+from vggt_lite.training.log import Log, mean_of
 from vggt_lite.training.schedule import learning_rate
 from vggt_lite.training.state import TrainState
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import progress, seed_everything
 
 PATIENCE = 10  # steps in a row that may be skipped before the run stops
+
+
+class BatchSource(Protocol):
+    """Where training scenes come from: a function of the step alone, so that resuming is exact."""
+
+    def batch_for_step(self, step: int) -> SceneBatch: ...
 
 
 @dataclass(frozen=True)
@@ -39,59 +48,66 @@ def train(
     config: TrainConfig,
     folder: Path | str,
     *,
+    objective: Objective | None = None,
+    dtype: torch.dtype | None = None,
+    eval_fn: Callable[[nn.Module], dict] | None = None,
     max_seconds: float | None = None,
     resume: bool = True,
-    watch: Callable[[nn.Module], dict] | None = None,
+    identity: dict[str, str] | None = None,
+    workers: Alone | None = None,
 ) -> TrainResult:
     """Train a model, or go on where an interrupted run in `folder` left off.
 
     Killed at any moment and called again with the same arguments, it ends with the same numbers as a
     run that was never interrupted (bit by bit on the same machine).
 
-    Several processes that have joined (`distributed.init`) share the scenes of every batch; what they lower
-    is the loss of the whole batch, and the numbers are one process's up to rounding.
-
     Args:
         model: Trained in place, on the device where it is. Afterwards it holds the averaged weights
-            (`config.ema_decay`), in parts if it is divided among processes; the checkpoint keeps both whole.
-        data: Gives the batch of each step, normalised; the whole batch, in every process.
+            (`config.ema_decay`).
+        data: Gives the batch of each step, normalised.
         config: Steps, optimiser, losses.
         folder: Receives checkpoints and `log.jsonl`.
+        objective: What to lower: any function of (predictions, batch) that returns the loss () and a
+            dictionary of terms for the log. None is `multitask_loss` with the weights of `config`.
+        dtype: Of matrix products; None is float32. The heads choose float32 themselves where they need it.
+        eval_fn: Called at every checkpoint with the averaged model; what it returns goes into the log.
         max_seconds: Stop after so long, with a checkpoint; call again to go on.
         resume: Continue the run found in `folder`. With False, a run found there is an error.
-        watch: Called at every checkpoint with the averaged model; what it returns goes into the log.
+        identity: What else must not change between two calls, for example a fingerprint of the code. The
+            classes and settings of model, data and objective are always compared (`run_identity`).
+        workers: The processes that train together, from `research.distributed.init`. Each gives `data` that
+            makes its own scenes; what is lowered is the mean of their losses.
 
     Raises:
-        ValueError: The run in `folder` was started with another configuration, or `resume` is False; or a
-            batch has fewer scenes than there are processes.
+        ValueError: The run in `folder` was started with something else, or `resume` is False.
         FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite.
     """
-    started = time.monotonic()
-    distributed.check_scenes(
-        config.max_images // config.views[1], f"a batch of {config.views[1]}-view scenes"
-    )
-    seed_everything(config.seed + distributed.rank())  # before the state, which puts back a checkpoint's
-    state = TrainState(model, config, folder, resume)
-    log = Log(state.folder / "log.jsonl", state.step)
-    step = TrainStep(model, state, config)
+    started, workers = time.monotonic(), workers or Alone()
+    identity = run_identity(model, data, objective or multitask_loss, **(identity or {}))
+    if objective is None:
+        sizes = {"form": config.loss_form, "patch_size": model.config.patch_size}
+        objective = partial(multitask_loss, weights=config.loss_weights, **sizes)
+    seed_everything(config.seed + workers.rank)  # before the state, which puts back a checkpoint's
+    state = TrainState(model, config, folder, resume, identity, workers)
+    log = Log(state.folder / "log.jsonl", state.step, writes=workers.rank == 0)
+    step = TrainStep(state, objective, dtype)
     bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
     while state.step < config.steps:
-        skipped = step(distributed.shard_batch(data.batch_for_step(state.step)))
+        skipped = step(data.batch_for_step(state.step))
         state.step += 1
         bar.update()
         last = state.step == config.steps
-        out_of_time = max_seconds is not None and distributed.any_rank(
-            time.monotonic() - started > max_seconds
-        )
+        seconds = time.monotonic() - started
+        out_of_time = max_seconds is not None and workers.any_rank(seconds > max_seconds)
         if skipped:
             report_skip(state, log, skipped)
         if state.step % config.log_every == 0 or last:
-            line = state.meter.read()
-            log.write(state.step, {**line, "seconds": round(time.monotonic() - started, 1)})
+            line = mean_of(workers.gather(state.meter.read()))
+            log.write(state.step, {**line, "seconds": round(seconds, 1)})
             bar.set_postfix({k: f"{v:.3f}" for k, v in line.items() if "/" not in k and k != "rate"})
         if (state.step % config.checkpoint_every == 0 or last or out_of_time) and not state.skipped_in_row:
-            if watch is not None:
-                log.write(state.step, {"watch": state.with_average(watch)})
+            if eval_fn is not None:
+                log.write(state.step, {"eval": state.with_average(eval_fn)})
             state.save()
         if out_of_time:
             break
@@ -109,12 +125,12 @@ class TrainStep:
     the model as it was.
     """
 
-    def __init__(self, model: nn.Module, state: TrainState, config: TrainConfig) -> None:
-        self.model, self.state, self.config = model, state, config
-        self.device = next(model.parameters()).device
-        self.patch_size = model.config.patch_size
-        model.train()
-        model.gradient_checkpointing = config.gradient_checkpointing
+    def __init__(self, state: TrainState, objective: Objective, dtype: torch.dtype | None = None) -> None:
+        self.state, self.objective, self.dtype = state, objective, dtype or torch.float32
+        self.model, self.config, self.workers = state.model, state.config, state.workers
+        self.device = next(self.model.parameters()).device
+        self.model.train()
+        self.model.gradient_checkpointing = self.config.gradient_checkpointing
 
     def __call__(self, batch: SceneBatch) -> list[str]:
         state, config = self.state, self.config
@@ -123,30 +139,29 @@ class TrainStep:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
         batch = batch.to(self.device)
-        total, terms = loss_and_gradients(self.forward, self.objective, batch, config.accumulation)
-        if not torch.isfinite(total):
-            return [name for name, term in terms.items() if not torch.isfinite(term).all()] or ["loss"]
+        total, terms, finite = loss_and_gradients(
+            self.forward, self.objective, batch, config.accumulation, self.workers
+        )
+        if not finite:
+            terms = {"loss": total, **terms}
+            found = self.workers.gather([k for k, x in terms.items() if not torch.isfinite(x).all()])
+            return sorted({name for names in found for name in names})
         norms = clip_by_part(state.parts, config.clip_norm)
+        norms = {part: self.workers.full_tensor(norm) for part, norm in norms.items()}
         if not torch.isfinite(torch.stack(list(norms.values()))).all():
             return [f"gradient of {part}" for part, norm in norms.items() if not torch.isfinite(norm)]
         state.optimizer.step()
         state.average.update(self.model, state.step)
         norms = {f"norm/{part}": norm for part, norm in norms.items()}
-        state.meter.add({"loss": total, **terms, **norms, "rate": torch.tensor(rate)})
+        state.meter.add({"loss": total, **terms, **norms, "rate": rate})
         state.skipped_in_row = 0
         return []
 
-    def forward(self, batch: SceneBatch):
-        """Predictions, in bfloat16 where the device computes faster in it (the heads choose float32)."""
-        asks_tracks = "track" in self.config.loss_weights and batch.tracks is not None
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            return self.state.network(batch.images, batch.tracks[:, 0] if asks_tracks else None)
-
-    def objective(self, predictions, batch: SceneBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        with distributed.whole_batch():
-            return multitask_loss(
-                predictions, batch, self.config.loss_weights, self.config.loss_form, self.patch_size
-            )
+    def forward(self, batch: SceneBatch) -> Predictions:
+        """Predictions; points are tracked where the batch has tracks and the model a head for them."""
+        tracked = batch.tracks is not None and getattr(self.model, "track_head", True) is not None
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.state.network(batch.images, batch.tracks[:, 0] if tracked else None)
 
 
 def report_skip(state: TrainState, log: Log, names: list[str]) -> None:

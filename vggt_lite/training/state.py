@@ -7,14 +7,12 @@ import torch
 from torch import nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.research import distributed
-from vggt_lite.research.distributed import shard_like
 from vggt_lite.training import checkpoint as files
 from vggt_lite.training.clipping import parameter_parts
 from vggt_lite.training.ema import WeightEMA
+from vggt_lite.training.identity import differences
 from vggt_lite.training.log import Meter
-
-MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run alone
+from vggt_lite.training.workers import Alone
 
 
 class TrainState:
@@ -23,12 +21,27 @@ class TrainState:
     The schedule needs no entry: it is a function of the step. Built on a folder that holds a
     checkpoint, it starts from there. A checkpoint is the same file whatever number of processes wrote it,
     and any number goes on from it.
+
+    Args:
+        identity: What must be the same when the run goes on, beside `config`, see `run_identity`.
+
+    Raises:
+        ValueError: the folder holds another run, or `resume` is False and it holds one.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, folder: Path | str, resume: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        folder: Path | str,
+        resume: bool = True,
+        identity: dict[str, str] | None = None,
+        workers: Alone | None = None,
+    ) -> None:
         self.model, self.config, self.folder = model, config, Path(folder)
+        self.identity, self.workers = identity or {}, workers or Alone()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.network = distributed.wrap(model)  # the model, called so that several processes share the work
+        self.network = self.workers.wrap(model)
         self.parts = parameter_parts(model)
         self.optimizer = torch.optim.AdamW(
             [p for part in self.parts.values() for p in part],
@@ -42,7 +55,7 @@ class TrainState:
         self.step = 0
         self.skipped_in_row = 0
         self.checkpoint: Path | None = None
-        if newest := files.newest_checkpoint(self.folder):
+        if newest := self.newest_checkpoint():
             if not resume:
                 raise ValueError(
                     f"{self.folder} already holds a run ({newest.name}). Give another folder, or "
@@ -50,31 +63,40 @@ class TrainState:
                 )
             self.load(newest)
 
+    def newest_checkpoint(self) -> Path | None:
+        """The checkpoint from which all processes go on: the last one that process 0 sees."""
+        found = files.list_checkpoints(self.folder)
+        newest = self.workers.gather(found[-1].name if found else None)[0]
+        if newest and not (self.folder / newest).exists():
+            raise FileNotFoundError(
+                f"process {self.workers.rank} does not see {self.folder / newest}, from which process 0 goes "
+                "on: the folder must lie on a disk that all machines share."
+            )
+        return self.folder / newest if newest else None
+
     def save(self) -> None:
-        random, *of_others = distributed.gather(files.random_state())
-        self.checkpoint = files.save_checkpoint(
-            self.folder,
-            self.step,
-            {
-                "model": distributed.full_state(self.model.state_dict()),
-                "average": distributed.full_state(self.average.weights),
-                "optimizer": distributed.full_state(self.optimizer.state_dict()),
-                "random": random,
-                "random_of_others": of_others,
-                "meter": self.meter.state_dict(),
-                "config": self.config.to_dict(),
-            },
-        )
-        distributed.gather(None)  # nobody goes on, perhaps to read it, before it is written
+        full_state = self.workers.full_state
+        state = {
+            "model": full_state(self.model.state_dict()),
+            "average": full_state(self.average.weights),
+            "optimizer": full_state(self.optimizer.state_dict()),
+            "ranks": self.workers.gather({"random": files.random_state(), "meter": self.meter.state_dict()}),
+            "config": self.config.to_dict(),
+            "identity": self.identity,
+        }
+        self.checkpoint = files.checkpoint_path(self.folder, self.step)
+        if self.workers.rank == 0:
+            files.save_checkpoint(self.folder, self.step, state)
+        self.workers.gather(None)  # nobody goes on, perhaps to read it, before it is written
 
     def load(self, path: Path) -> None:
         saved = files.load_checkpoint(path)
-        if differ := differences(saved["config"], self.config):
+        if differ := differences(saved, self.config, self.identity):
             raise ValueError(
-                f"{path} belongs to a run with another configuration: {'; '.join(differ)}. Give another "
-                "folder, or the configuration that the run was started with."
+                f"{path} belongs to another run: {'; '.join(differ)}. Give another folder, or what the run "
+                "was started with."
             )
-        here = self.model.state_dict()
+        here, shard_like = self.model.state_dict(), self.workers.shard_like
         self.model.load_state_dict({k: shard_like(x, here[k]) for k, x in saved["model"].items()})
         self.average.weights = {k: shard_like(x, here[k]) for k, x in saved["average"].items()}
         moments = saved["optimizer"]["state"]
@@ -82,9 +104,9 @@ class TrainState:
             if i in moments:  # a parameter that never had a gradient has none
                 moments[i] = {k: shard_like(x, parameter) for k, x in moments[i].items()}
         self.optimizer.load_state_dict(saved["optimizer"])
-        generators = [saved["random"], *saved.get("random_of_others", ())]
-        files.set_random_state(generators[distributed.rank() % len(generators)])
-        self.meter = Meter(**saved["meter"])
+        mine = saved["ranks"][self.workers.rank % len(saved["ranks"])]
+        files.set_random_state(mine["random"])
+        self.meter = Meter(**mine["meter"])
         self.step, self.checkpoint = saved["step"], path
 
     def with_average(self, use: Callable[[nn.Module], dict]) -> dict:
@@ -100,14 +122,3 @@ class TrainState:
                 parameter.copy_(weights[name])
         files.set_random_state(random)
         return result
-
-
-def differences(saved: dict, config: TrainConfig) -> list[str]:
-    """What a checkpoint's configuration says otherwise than `config`, setting by setting.
-
-    A setting younger than the checkpoint counts as its default: those who add one make its default mean
-    "as before". One that is gone may have shaped the run, so it does not fit whatever its value.
-    """
-    then, now = {**TrainConfig().to_dict(), **saved}, config.to_dict()
-    differ = [k for k in then if k not in MAY_CHANGE and (k not in now or then[k] != now[k])]
-    return [f"{k} was {then[k]}, now {now.get(k, 'there is no such setting')}" for k in differ]

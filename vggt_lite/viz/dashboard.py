@@ -25,8 +25,8 @@ Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the lo
 
 
 def flat_records(records: Sequence[dict]) -> list[dict]:
-    """The lines of a log; what `watch` returned stands beside the step instead of in a dictionary."""
-    return [{**line, **line.get("watch", {})} for line in records]
+    """The lines of a log; what `eval_fn` returned stands beside the step instead of in a dictionary."""
+    return [{**line, **line.get("eval", {})} for line in records]
 
 
 def depth_limits(true_depth) -> tuple[float, float]:
@@ -42,7 +42,7 @@ def draw_dashboard(
     """Three or so charts of a training log, one below the other; beside them a held-out view.
 
     Args:
-        records: The lines of a training log; what a `watch` function returned counts as terms, too.
+        records: The lines of a training log; what `eval_fn` returned counts as terms, too.
         charts: Title of each chart → terms to draw; those the log does not know (yet) are empty lines.
         image: The held-out view, (3, H, W) or (H, W, 3).
         true_depth, depth: (H, W) z of that view, true and predicted, in one unit.
@@ -109,7 +109,7 @@ def _panel_name(row: int) -> str:
 
 
 class Dashboard:
-    """A figure in a notebook that changes while a training runs; `update` it from `watch`.
+    """A figure in a notebook that changes while a training runs; `update` it from `eval_fn`.
 
     Every value drawn comes from the log, so after an interruption a new dashboard shows all of the run.
 
