@@ -8,7 +8,7 @@ there is one, a CUDA device:
 - a profile: data, the parts of the forward pass, losses, backward, optimiser (with clipping and average).
   Each part is timed by itself, which on a GPU forbids overlaps: shares, not seconds, are what it tells;
 - how long a step waits for its batch, with scenes drawn on the spot and scenes rendered ahead, with and
-  without `Prefetch`. A loader that keeps up leaves nothing to wait for.
+  without `StepLoader`. A loader that keeps up leaves nothing to wait for.
 
 Written to benchmarks/results/training_<device>.json. Compiling needs a C++ compiler; without one the file
 says so.
@@ -26,12 +26,13 @@ from unittest.mock import patch
 import torch
 
 from benchmarks import measure
-from vggt_lite.data.batches import GeneratedScenes, Prefetch, RenderedScenes
+from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, StepLoader
 from vggt_lite.model import Block
 from vggt_lite.research.presets import PRESETS, stage_model
 from vggt_lite.synthetic.prerender import render_ahead
 from vggt_lite.training import loop
 from vggt_lite.training.state import TrainState
+from vggt_lite.utils.runtime import pick_dtype
 
 MODELS, VIEWS = ("nano", "tiny"), 4
 PLAIN, COMPILED = "plain", "attention blocks compiled"
@@ -51,7 +52,9 @@ class Trial:
         self.device, self.folder = device, folder
         self.model = stage_model(self.preset.model, self.config, {}).to(device)
         self.state = TrainState(self.model, self.config, f"{folder}/run", resume=False)
-        self.step = loop.TrainStep(self.model, self.state, self.config)
+        self.step = loop.TrainStep(
+            self.state, loop.default_objective(self.model, self.config), pick_dtype(device)
+        )
 
     def source(self, kind: str = SOURCES[0]):
         path, size = self.preset.path_views, self.stage.size
@@ -168,13 +171,13 @@ def profile(model: str, device: str, steps: int) -> dict:
 
 
 def waiting(model: str, device: str, steps: int) -> dict:
-    """Of each way to load: seconds of making a batch, and of waiting for it in a training with `Prefetch`."""
+    """Of each way to load: seconds of making a batch, and of waiting for it in a training with `StepLoader`."""
     rows = []
     with trial(model, device) as it:
         for kind in SOURCES:
             source = it.source(kind)
             for ahead in (False, True):
-                loader = Prefetch(source) if ahead else source
+                loader = StepLoader(source, steps + 2, num_workers=1) if ahead else source
                 waits, whole = [], []
                 for number in range(steps + 2):
                     began = time.perf_counter()
@@ -189,8 +192,6 @@ def waiting(model: str, device: str, steps: int) -> dict:
                     "wait_max": round(max(waits), 4), "seconds_median": round(statistics.median(whole), 4),
                     "wait_share": round(sum(waits) / sum(whole), 4), "runs": steps,
                 })  # fmt: skip
-                if ahead:
-                    loader.pool.shutdown(cancel_futures=True)
     return {"rows": rows}
 
 

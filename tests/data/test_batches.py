@@ -120,13 +120,13 @@ def test_the_shares_of_three_processes_are_the_scenes_of_one(folder, rendered):
 
 def test_processes_draw_colours_of_their_own(folder):
     config = CONFIG.with_(views=(2, 2), max_images=4, augment=1.0)
-    images = [RenderedScenes(folder, config, (rank, 2)).batch_for_step(0).images for rank in (0, 1)]
-    plain = config.with_(augment=0.0)
-    changes = [
-        i.mean((0, 1, 3, 4))
-        - RenderedScenes(folder, plain, (rank, 2)).batch_for_step(0).images.mean((0, 1, 3, 4))
-        for rank, i in enumerate(images)
-    ]
+    changes = []
+    for rank in (0, 1):
+        plain, coloured = (
+            RenderedScenes(folder, config.with_(augment=strength), (rank, 2)).batch_for_step(0).images
+            for strength in (0.0, 1.0)
+        )
+        changes.append((coloured - plain).mean((0, 1, 3, 4)))  # (3,)
     assert (changes[0] - changes[1]).abs().max() > 0.01
 
 

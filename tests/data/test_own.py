@@ -61,15 +61,15 @@ def test_a_batch_depends_on_seed_and_step_alone(folders):
     assert not same(one.batch_for_step(4), source([folders], CONFIG.with_(seed=1)).batch_for_step(4))
 
 
-def test_the_shares_of_two_processes_are_the_scenes_of_one(folders):
+def test_two_processes_make_half_of_a_batch_each(folders):
     config = CONFIG.with_(views=(2, 2), max_images=8)
     plain = {"config": config, "zooms": (1.0, 1.0)}
     for step in range(3):
         shares = [source([folders], worker=(rank, 2), **plain).batch_for_step(step) for rank in (0, 1)]
         whole = source([folders], **plain).batch_for_step(step)
-        assert [len(share) for share in shares] == [2, 2] and whole.images.shape[1:] == shares[
-            0
-        ].images.shape[1:]
+        assert [len(share) for share in shares] == [2, 2] and len(whole) == 4
+        assert whole.images.shape[1:] == shares[0].images.shape[1:] == shares[1].images.shape[1:]
+        assert not torch.equal(shares[0].images, shares[1].images)
     with pytest.raises(ValueError, match="4 scenes cannot be shared by 5 processes"):
         source([folders], config, worker=(0, 5))
 

@@ -209,13 +209,8 @@ def test_a_loss_of_ones_own_is_lowered_accumulated_and_logged_by_name(tmp_path):
         return total + sharpness, {**terms, "sharpness": sharpness, "constant": 3.0}
 
     for parts in (1, 2):
-        run = train(
-            ToyModel(),
-            ToyScenes(),
-            CONFIG.with_(accumulation=parts),
-            tmp_path / str(parts),
-            objective=objective,
-        )
+        config, folder = CONFIG.with_(accumulation=parts), tmp_path / str(parts)
+        run = train(ToyModel(), ToyScenes(), config, folder, objective=objective)
         lines = read_log(run.log)
         assert lines[-1]["sharpness"] < lines[0]["sharpness"] and lines[0]["constant"] == 3
         assert "camera/rotation" in lines[0] and "depth" not in lines[0]

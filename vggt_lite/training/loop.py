@@ -84,9 +84,7 @@ def train(
     """
     started, workers = time.monotonic(), workers or Alone()
     identity = run_identity(model, data, objective or multitask_loss, **(identity or {}))
-    if objective is None:
-        sizes = {"form": config.loss_form, "patch_size": model.config.patch_size}
-        objective = partial(multitask_loss, weights=config.loss_weights, **sizes)
+    objective = objective or default_objective(model, config)
     seed_everything(config.seed + workers.rank)  # before the state, which puts back a checkpoint's
     state = TrainState(model, config, folder, resume, identity, workers)
     log = Log(state.folder / "log.jsonl", state.step, writes=workers.rank == 0)
@@ -116,6 +114,12 @@ def train(
         state.save()
     state.average.copy_to(model)
     return TrainResult(state.step, state.step == config.steps, state.checkpoint, log.path)
+
+
+def default_objective(model: nn.Module, config: TrainConfig) -> Objective:
+    """`multitask_loss` with the weights and the form that `config` names."""
+    settings = {"form": config.loss_form, "patch_size": model.config.patch_size}
+    return partial(multitask_loss, weights=config.loss_weights, **settings)
 
 
 class TrainStep:
