@@ -171,7 +171,7 @@ def profile(model: str, device: str, steps: int) -> dict:
 
 
 def waiting(model: str, device: str, steps: int) -> dict:
-    """Of each way to load: seconds of making a batch, and of waiting for it in a training with `StepLoader`."""
+    """Seconds of waiting for a batch, for each way to load."""
     rows = []
     with trial(model, device) as it:
         for kind in SOURCES:

@@ -62,7 +62,7 @@ def test_slices_on_ever_new_machines_end_with_the_same_weights(finished, monkeyp
     monkeypatch.setitem(presets.PRESETS, "micro", MICRO)
     render = presets.batch_source
     at_home = finished / "data"  # scenes rendered ahead once; a GPU would draw them anew
-    monkeypatch.setattr(presets, "batch_source", lambda p, s, data, d: render(p, s, at_home, d))
+    monkeypatch.setattr(presets, "batch_source", lambda p, s, _, *rest: render(p, s, at_home, *rest))
     monkeypatch.setattr(train_slice, "held_out_scores", None)
     codes = []
     for machine in range(3):

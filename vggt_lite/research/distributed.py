@@ -58,8 +58,8 @@ def init(shard: bool = False) -> Iterator[Alone]:
             )
         torch.cuda.set_device(here)  # now `pick_device()` means this one
     store, rank, count = next(dist.rendezvous("env://"))
-    # torchrun keeps its store when it starts everybody again: without a prefix, the addresses of the processes
-    # that died would be found there
+    # torchrun keeps its store when it starts everybody again; without a prefix the addresses of processes
+    # that died would be found there.
     store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     dist.init_process_group(store=store, rank=rank, world_size=count)
     workers = Workers(shard)
