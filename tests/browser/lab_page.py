@@ -56,6 +56,13 @@ def run_all(page) -> None:
     raise AssertionError("Run All never started")
 
 
+def wait_for_traces(page, figure: str):
+    """The first figure at this selector, once it holds its data: a widget begins as empty axes."""
+    there = "figure => (document.querySelector(figure)?.data || []).length > 0"
+    page.wait_for_function(there, arg=figure, timeout=PATIENCE)
+    return page.locator(figure).first
+
+
 def number_of_colors(plot) -> int:
     """How many colours a drawn plot shows: an empty canvas has a handful."""
     picture = Image.open(io.BytesIO(plot.screenshot(timeout=PATIENCE))).convert("RGB").resize((200, 140))
@@ -63,8 +70,11 @@ def number_of_colors(plot) -> int:
 
 
 def assert_no_upload(page) -> None:
-    """No figure on the page offers to send itself to plotly's servers."""
-    buttons = page.locator(".modebar-btn")
-    titles = buttons.evaluate_all("all => all.map(button => button.getAttribute('data-title'))")
-    assert any("png" in title.lower() for title in titles), "there is no figure with buttons to look at"
-    assert not [title for title in titles if "Share" in title]
+    """No figure on the page offers to send itself to plotly's servers (the empty axes of a new widget do)."""
+    look = "all => all.map(button => button.getAttribute('data-title'))"
+    for _ in range(100):
+        titles = page.locator(".modebar-btn").evaluate_all(look)
+        if any("PNG" in title for title in titles) and not any("Share" in title for title in titles):
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"the buttons of the figures are {titles}")

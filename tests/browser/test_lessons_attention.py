@@ -2,7 +2,14 @@
 
 import json
 
-from tests.browser.lab_page import PATIENCE, cells_with, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import (
+    PATIENCE,
+    cells_with,
+    open_notebook,
+    run_all,
+    wait_for_traces,
+    write_notebook,
+)
 
 # The lesson's own cells, and only those that the slider needs.
 NEEDED = ["from vggt_lite.model import", "def similarity(", "viz.show_with_sliders("]
@@ -21,7 +28,7 @@ def test_the_frequency_slider_changes_the_similarity_of_patches(page, lab):
     open_notebook(page, lab, "rotary.ipynb")
     run_all(page)
 
-    page.locator(FIGURE).first.wait_for(timeout=PATIENCE)
+    wait_for_traces(page, FIGURE)
     before = page.evaluate(VALUES)
     assert min(before) < -90 and max(before) == 100  # one radian a patch: stripes of both signs
     page.locator(".vggt-frequency .noUi-handle").focus()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.browser.lab_page import PATIENCE, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import PATIENCE, open_notebook, run_all, wait_for_traces, write_notebook
 
 CODE = """
 import torch
@@ -39,7 +39,8 @@ def figures(page, lab):
     write_notebook(lab, "cameras.ipynb", [CODE, RESIDUALS])
     open_notebook(page, lab, "cameras.ipynb")
     run_all(page)
-    page.locator(EPIPOLAR).first.wait_for(timeout=PATIENCE)
+    wait_for_traces(page, EPIPOLAR)
+    wait_for_traces(page, SHRINKING)
     return page
 
 

@@ -1,6 +1,13 @@
 """Lesson 07's slider over the levels of the pyramid: coarser cells and a larger window, in place."""
 
-from tests.browser.lab_page import PATIENCE, number_of_colors, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import (
+    PATIENCE,
+    number_of_colors,
+    open_notebook,
+    run_all,
+    wait_for_traces,
+    write_notebook,
+)
 
 CELL = """import torch
 from vggt_lite import viz
@@ -31,8 +38,7 @@ def test_the_slider_over_levels_enlarges_cells_and_window(page, lab):
     open_notebook(page, lab, "correlation.ipynb")
     run_all(page)
 
-    figure = page.locator(FIGURE).first
-    figure.wait_for(timeout=PATIENCE)
+    figure = wait_for_traces(page, FIGURE)
     assert page.evaluate(SIZES) == "[2,6]"
     assert number_of_colors(figure) > 50
     page.locator(".vggt-level .noUi-handle").first.focus()

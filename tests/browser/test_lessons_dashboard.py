@@ -6,6 +6,7 @@ from tests.browser.lab_page import (
     number_of_colors,
     open_notebook,
     run_all,
+    wait_for_traces,
     write_notebook,
 )
 
@@ -34,7 +35,7 @@ board.finish()
 WATCH = """() => {
     window.seen = new Set();
     const look = () => document.querySelectorAll('.jp-OutputArea .js-plotly-plot')
-        .forEach(plot => plot._fullData && window.seen.add(plot._fullData[0].x.length));
+        .forEach(plot => plot._fullData?.length && window.seen.add(plot._fullData[0].x.length));
     new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
 }"""
 FIGURE = ".jp-OutputArea .js-plotly-plot"
@@ -46,9 +47,9 @@ def test_the_dashboard_changes_in_place_while_the_cell_runs(page, lab):
     page.evaluate(WATCH)
     run_all(page)
 
+    figure = wait_for_traces(page, FIGURE)
     assert page.locator(FIGURE).count() == 1
-    figure = page.locator(FIGURE).first
-    steps = f"() => Array.from(document.querySelector('{FIGURE}')._fullData[0].x).join()"
+    steps = f"() => Array.from(document.querySelector('{FIGURE}')._fullData[0]?.x || []).join()"
     page.wait_for_function(f"() => ({steps})() === '1,2,3,4,5,6,7,8'", timeout=PATIENCE)
     assert page.evaluate("() => window.seen.size") >= 3, "the figure never changed while the cell ran"
     assert number_of_colors(figure) > 50

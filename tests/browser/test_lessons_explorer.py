@@ -8,6 +8,7 @@ from tests.browser.lab_page import (
     number_of_colors,
     open_notebook,
     run_all,
+    wait_for_traces,
     write_notebook,
 )
 
@@ -39,8 +40,7 @@ def test_layer_and_kind_change_what_the_patch_reads(page, lab):
     open_notebook(page, lab, "explorer.ipynb")
     run_all(page)
 
-    figure = page.locator(FIGURE).first
-    figure.wait_for(timeout=PATIENCE)
+    figure = wait_for_traces(page, FIGURE)
     assert number_of_colors(figure) > 50
 
     def moved(slider: str, key: str):

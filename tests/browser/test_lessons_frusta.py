@@ -1,6 +1,13 @@
 """Lesson 05's slider over rounds: the cameras walk on, in place."""
 
-from tests.browser.lab_page import PATIENCE, number_of_colors, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import (
+    PATIENCE,
+    number_of_colors,
+    open_notebook,
+    run_all,
+    wait_for_traces,
+    write_notebook,
+)
 
 CELL = """import numpy as np
 from vggt_lite import viz
@@ -37,8 +44,7 @@ def test_the_slider_over_rounds_moves_the_cameras_in_place(page, lab):
     open_notebook(page, lab, "frusta.ipynb")
     run_all(page)
 
-    figure = page.locator(FIGURE).first
-    figure.wait_for(timeout=PATIENCE)
+    figure = wait_for_traces(page, FIGURE)
     before = page.evaluate(STATE)
     assert "after round 1" in before
     assert number_of_colors(figure) > 20

@@ -1,6 +1,6 @@
 """Lesson 11's league: another protocol, and the rows change places without a new figure."""
 
-from tests.browser.lab_page import PATIENCE, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import PATIENCE, open_notebook, run_all, wait_for_traces, write_notebook
 
 CELL = """from vggt_lite import viz
 
@@ -29,7 +29,7 @@ def test_the_order_of_the_rows_follows_the_protocol(page, lab):
     open_notebook(page, lab, "league.ipynb")
     run_all(page)
 
-    page.locator(FIGURE).first.wait_for(timeout=PATIENCE)
+    wait_for_traces(page, FIGURE)
     page.wait_for_function(f"({NAMES})() === 'large small'", timeout=PATIENCE)
     page.locator(".vggt-alignment .noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")

@@ -1,6 +1,13 @@
 """Lesson 02's slider over the stages of the ViT: another stage, other colours, in place."""
 
-from tests.browser.lab_page import PATIENCE, number_of_colors, open_notebook, run_all, write_notebook
+from tests.browser.lab_page import (
+    PATIENCE,
+    number_of_colors,
+    open_notebook,
+    run_all,
+    wait_for_traces,
+    write_notebook,
+)
 
 CELL = """import torch
 from vggt_lite import viz
@@ -31,8 +38,7 @@ def test_the_slider_over_stages_changes_the_colours_in_place(page, lab):
     open_notebook(page, lab, "tokens.ipynb")
     run_all(page)
 
-    figure = page.locator(FIGURE).first
-    figure.wait_for(timeout=PATIENCE)
+    figure = wait_for_traces(page, FIGURE)
     before = page.evaluate(TOKEN)
     assert number_of_colors(figure) > 50
     page.locator(".vggt-stage .noUi-handle").first.focus()

@@ -7,6 +7,7 @@ from tests.browser.lab_page import (
     number_of_colors,
     open_notebook,
     run_all,
+    wait_for_traces,
 )
 
 # The first live figure: its points, which the kernel replaces when a control moves.
@@ -22,18 +23,14 @@ def test_every_cell_runs_and_the_slider_changes_the_figure(page, lab):
     errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")
     assert not errors.count(), errors.first.inner_text()
 
-    figure = page.locator(FIGURE).first
+    figure = wait_for_traces(page, FIGURE)
     figure.scroll_into_view_if_needed(timeout=PATIENCE)
     before = page.evaluate(COUNT)
     assert before > 100
     assert number_of_colors(figure) > 50
 
     boxes = page.locator(f"{CONTROLS} input[type=checkbox]")
-    for view in (
-        1,
-        2,
-        3,
-    ):  # a twentieth of one view is less than the most points drawn
+    for view in (1, 2, 3):  # a twentieth of one view is less than the most points drawn
         boxes.nth(view).uncheck()
     slider = page.locator(".vggt-confidence").first
     slider.locator(".noUi-handle").focus()
