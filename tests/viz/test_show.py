@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import plotly.io
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from vggt_lite.viz import Cameras, Cloud, SceneControls, Sliders, draw_scene, show, show_reconstruction
+from vggt_lite.viz.show import live_widget
 
 
 @pytest.fixture
@@ -45,6 +47,20 @@ def test_a_reconstruction_is_shown_with_widgets_and_with_the_figure_to_make_a_st
     widget, caption = displayed
     assert set(widget) == {WIDGET, PLOTLY, "text/plain"}
     assert len(widget[PLOTLY]["data"]) == 3 and "3 numbered pyramids" in caption
+
+
+def test_the_browser_hears_of_a_widget_and_of_what_it_shows_in_one_message(scene, monkeypatch):
+    opened = []
+
+    def create_comm(data, **_):
+        opened.append(data["state"])
+        return SimpleNamespace(comm_id=str(len(opened)), on_msg=print, send=None, close=print)
+
+    monkeypatch.setattr("ipywidgets.widgets.widget.comm.create_comm", create_comm)
+    live_widget(draw_scene(Cloud.of(scene), Cameras.of(scene)))
+    figures = [state for state in opened if "_widget_data" in state]
+    assert [len(state["_widget_data"]) for state in figures] == [3]
+    assert figures[0]["_widget_layout"]["height"] == 460 and not figures[0]["_config"]["showSendToCloud"]
 
 
 def test_where_there_are_no_widgets_the_figure_is_shown_alone(scene, displayed, monkeypatch):
