@@ -10,7 +10,7 @@ from PIL import Image
 
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.data import check_scene, read_scene, write_scene
-from vggt_lite.data.scene_files import read_info
+from vggt_lite.data.scene_io import read_info
 from vggt_lite.geometry import invert_rigid, unproject_depth
 from vggt_lite.losses import SceneBatch
 from vggt_lite.synthetic import generate_scenes
@@ -123,7 +123,7 @@ FILE_MISTAKES = {
     "another size": (
         lambda f: Image.new("RGB", (W, H - 1)).save(f / "images/001.png"),
         "images/001.png",
-        "47×64.*first image 48×64",
+        "64×47 pixels, its camera is for 64×48",
     ),
     "a camera too few": (
         lambda f: change(f / "cameras.npz", cam_from_world=lambda x: x[:-1]),
@@ -145,7 +145,7 @@ FILE_MISTAKES = {
     "depth of another size": (
         lambda f: change(f / "depths/001.npz", depth=lambda x: x[:, ::2]),
         "depths/001.npz",
-        "48×32",
+        "32×48 pixels, .* 64×48",
     ),
     "mask missing": (lambda f: (f / "masks/003.png").unlink(), "masks/003.png", "does not exist"),
     "tracks of other views": (
@@ -186,7 +186,7 @@ NUMBER_MISTAKES = {
     "not finite": (
         "cameras.npz",
         {"cam_from_world": spoil_view(lambda x: x * np.nan)},
-        r"view 2 \(002.png\).*finite",
+        r"view 2 \(002\).*finite",
     ),
     "scaled": ("cameras.npz", {"cam_from_world": spoil_view(lambda x: x * 1.1)}, "not orthonormal"),
     "mirrored": (

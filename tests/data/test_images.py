@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.golden.loader import metadata
 from vggt_lite.data import PixelMap, load_images
-from vggt_lite.data.sources import find_photos
+from vggt_lite.data.pictures import find_photos
 
 PNG = Path(__file__).parents[1] / "golden" / "png"
 GOLDEN = metadata("functions")["preprocess"]

@@ -11,15 +11,17 @@ from tests.data.foreign import write_co3d, write_colmap, write_nerfstudio, write
 from vggt_lite.config import TrainConfig
 from vggt_lite.data import write_scene
 from vggt_lite.data.batches import StepLoader, step_generator
-from vggt_lite.data.overlap import usual_depth, view_overlap
-from vggt_lite.data.readers import find_scenes, open_scene, to_batch
+from vggt_lite.data.readers import find_scenes, open_scene
 from vggt_lite.data.scene_folders import (
     MixtureSource,
     SceneFolders,
     depth_of_points,
     near_views,
     released_sides,
+    usual_depth,
+    view_overlap,
 )
+from vggt_lite.data.views import to_batch
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.losses import SceneBatch
 from vggt_lite.synthetic import generate_scenes

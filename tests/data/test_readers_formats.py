@@ -22,8 +22,12 @@ from tests.data.foreign import (
     write_nerfstudio,
     write_vkitti2,
 )
-from vggt_lite.data.readers import check_views, open_scene, read_co3d, read_vkitti2
-from vggt_lite.data.readers.views import whole
+from vggt_lite.data import check_scene
+from vggt_lite.data.readers import open_scene
+from vggt_lite.data.readers.co3d import read_co3d
+from vggt_lite.data.readers.vkitti2 import read_vkitti2
+from vggt_lite.data.scene_check import Readings
+from vggt_lite.data.views import to_batch, whole
 
 WRITERS = {
     "COLMAP text": lambda root, **options: write_colmap(root, binary=False, **options),
@@ -41,7 +45,8 @@ WRONG_AXES |= dict.fromkeys(("CO3Dv2", "CO3Dv2, older units"), (-1, 1, -1))
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_scene_in_the_layout_of_others_comes_back(name, tmp_path):
-    views, want = open_scene(WRITERS[name](tmp_path)), truth()
+    folder, want = WRITERS[name](tmp_path), truth()
+    views = open_scene(folder)
     assert views.format == name.split(",")[0].removesuffix(" text").removesuffix(" binary")
     assert len(views) == S
     np.testing.assert_allclose(views.cam_from_world, want.cam_from_world[:, :3], atol=1e-9)
@@ -49,20 +54,21 @@ def test_a_scene_in_the_layout_of_others_comes_back(name, tmp_path):
     for view, image, depth in zip(views.views, want.images, want.depth, strict=True):
         assert np.abs(np.asarray(view.open_image()).astype(float) - image).mean() < 2  # JPEG
         if name in CLOSE:
-            got = view.depth_in(whole(view.size)).numpy()
+            got, trusted = (x.numpy() for x in view.depth_in(whole(view.size)))
+            got = got * trusted
             depth = depth * (np.arange(W) < W - 6) if name.startswith("CO3D") else depth  # its mask
             assert np.abs(got - depth).max() < CLOSE[name]
             assert (got[:4, :10] == 0).all() and (got > 0).mean() > 0.8
         else:
-            assert view.read_depth is None
-    assert check_views(views) == []
+            assert view.depth is None
+    assert check_scene(folder) == []
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_wrong_axes_are_found(name, tmp_path):
-    views = open_scene(WRITERS[name](tmp_path, flip=WRONG_AXES[name]))
-    (problem,) = check_views(views)
-    assert str(views.cameras_file) in problem and "the camera axes are OpenGL's" in problem
+    folder = WRITERS[name](tmp_path, flip=WRONG_AXES[name])
+    (problem,) = check_scene(folder)
+    assert str(open_scene(folder).cameras_file) in problem and "the camera axes are OpenGL's" in problem
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -107,7 +113,7 @@ def test_nerfstudio_undoes_the_turn_of_the_world_and_takes_shared_numbers(tmp_pa
     views = open_scene(folder / "transforms.json")
     np.testing.assert_allclose(views.cam_from_world, truth().cam_from_world[:, :3], atol=1e-9)
     np.testing.assert_allclose(views.intrinsics, truth().intrinsics, atol=1e-9)
-    assert (views.views[0].depth_in(whole((H, W))) - 3).abs().max() < 1e-6
+    assert (views.views[0].depth_in(whole((H, W)))[0] - 3).abs().max() < 1e-6
     del content["fl_x"], content["fl_y"], content["w"], content["h"]  # as instant-ngp writes them
     content |= {
         "camera_angle_x": 2 * np.arctan(W / 2 / k[0, 0]),
@@ -117,13 +123,15 @@ def test_nerfstudio_undoes_the_turn_of_the_world_and_takes_shared_numbers(tmp_pa
     np.testing.assert_allclose(open_scene(folder).intrinsics, truth().intrinsics, atol=1e-9)
 
 
-def test_what_a_mask_hides_has_no_depth(tmp_path):
+def test_what_a_mask_hides_is_not_valid_and_is_not_checked(tmp_path):
     folder = write_nerfstudio(tmp_path)
     Image.fromarray(np.arange(W)[None].repeat(H, 0) > 20).save(folder / "mask.png")
     change_json(folder / "transforms.json", lambda content: content["frames"][0].update(mask_path="mask.png"))
-    last, first = (open_scene(folder).views[view].depth_in(whole((H, W))) for view in (S - 1, 0))
-    assert (last[:, :21] == 0).all() and (last[:, 21:] > 0).float().mean() > 0.9
-    assert (first[4:, :21] > 0).float().mean() > 0.9
+    valid = to_batch(open_scene(folder)).valid[0]
+    assert not valid[-1][:, :21].any() and valid[-1][:, 21:].float().mean() > 0.9
+    assert valid[0][4:, :21].float().mean() > 0.9
+    depth = Readings.of(folder).depth[-1]
+    assert (depth[:, :21] == 0).all() and (depth[:, 21:] > 0).mean() > 0.9
 
 
 def test_one_sequence_and_one_camera_are_chosen(tmp_path):
@@ -139,7 +147,7 @@ def test_one_sequence_and_one_camera_are_chosen(tmp_path):
     (variation / "frames/rgb/Camera_0").rename(variation / "frames/rgb/Camera_1")
     right = open_scene(variation / "frames" / "rgb" / "Camera_1")
     np.testing.assert_allclose(right.cam_from_world[:, 0, 3], truth().cam_from_world[:, 0, 3] - 0.53)
-    assert right.views[0].read_depth is None  # only the left camera's is there
+    assert right.views[0].depth is None  # only the left camera's is there
 
 
 def change_json(path, change):
@@ -329,13 +337,13 @@ def test_the_check_names_a_broken_picture(mistake, tmp_path):
     layout, file, spoil, message = LATER_MISTAKES[mistake]
     folder = WRITERS[layout](tmp_path)
     spoil(folder / file)
-    (problem,) = check_views(open_scene(folder))
+    (problem,) = check_scene(folder)
     assert re.search(f"{re.escape(str(folder / file))}.*{message}", problem), problem
 
 
 def test_centimetres_taken_for_millimetres_are_found(tmp_path):
     folder = write_nerfstudio(tmp_path, depth_unit_scale_factor=1.0)
-    assert "depth is in thousandths" in check_views(open_scene(folder))[0]
+    assert "depth is in thousandths" in check_scene(folder)[0]
 
 
 def test_what_is_no_scene_is_refused(tmp_path):

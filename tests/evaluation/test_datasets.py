@@ -19,7 +19,7 @@ from tests.evaluation.layouts import (
     write_tapvid,
 )
 from vggt_lite.data import PixelMap
-from vggt_lite.data.readers.colmap_files import Camera
+from vggt_lite.data.readers.colmap import Camera
 from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
 from vggt_lite.evaluation.datasets.sample import look_up, random_frames

@@ -23,9 +23,9 @@ DERIVED = {
     "08": """losses.camera losses.dense losses.surface losses.track losses.matching losses.multitask
         losses.masked synthetic.corruptions metrics.consistency""",
     "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.shapes
-        synthetic.materials synthetic.textures
-        synthetic.raycaster synthetic.render synthetic.cameras data.tracks_from_depth losses.scene_batch data.normalize
-        data.augment data.batches data.folder data.scene_check data.consistency_check
+        synthetic.materials synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
+        data.tracks_from_depth losses.scene_batch data.normalize
+        data.augment data.batches data.scene_io data.scene_check data.consistency_check
         training.grad_accumulation training.ema training.clipping training.loop training.schedule""",
     "10": """model.vggt pretrained.loading pretrained.names inference.memory_estimate
         parity.deterministic_weights parity.stages parity.checks parity.golden parity.table""",

@@ -10,7 +10,6 @@ import pytest
 from tests.data.foreign import write_colmap, write_nerfstudio
 from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
-from vggt_lite.data.readers import open_scene, readings_of_views
 from vggt_lite.data.scene_check import Readings, check_readings
 from vggt_lite.geometry import invert_rigid
 from vggt_lite.synthetic import generate_scenes
@@ -29,12 +28,12 @@ def folders(tmp_path_factory):
 
 
 def checked(folder) -> Checked:
-    readings = Readings.of_folder(folder)
+    readings = Readings.of(folder)
     return Checked(folder, readings, check_readings(readings))
 
 
 def test_a_good_scene_is_painted_with_its_own_colours(folders):
-    scene = thinned(Readings.of_folder(folders / "good"), [0, 1])
+    scene = thinned(Readings.of(folders / "good"), [0, 1])
     painted, share = repainted(scene, scene.geometry, 0, 1)
     right = (painted[..., 3] == 255) & (painted[..., :3] != WRONG).any(-1)
     off = np.abs(painted[right][:, :3].astype(int) - scene.pictures[1][right].astype(int)).mean(-1)
@@ -45,7 +44,7 @@ def test_a_good_scene_is_painted_with_its_own_colours(folders):
 
 
 def test_a_wrong_scene_shows_it_and_shows_it_mended(folders):
-    scene = thinned(Readings.of_folder(folders / "inverted"), [0, 1, 2])
+    scene = thinned(Readings.of(folders / "inverted"), [0, 1, 2])
     _, share = repainted(scene, scene.geometry, 0, 1)
     mistake = mistake_in(scene)
     assert "world_from_cam" in mistake.text
@@ -65,7 +64,7 @@ def test_the_section_says_what_is_wrong_and_draws_both(folders):
 
 
 def test_a_sparse_model_shows_where_its_points_were_seen(tmp_path):
-    readings = readings_of_views(open_scene(write_colmap(tmp_path / "colmap", binary=True)))
+    readings = Readings.of(write_colmap(tmp_path / "colmap", binary=True))
     text = check_section(Checked(tmp_path, readings, check_readings(readings)))
     assert "Points of the sparse model" in text and "points of the sparse model, as it is" in text
     wrong = replace(readings, cam_from_world=invert_rigid(readings.cam_from_world)[:, :3])

@@ -13,7 +13,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 1 if anything is wrong; what could not be told is no fault."""
-    from vggt_lite.data.readers import MAX_CHECKED, find_scenes, is_known, open_scene, readings_of_views
+    from vggt_lite.data.readers import find_scenes
     from vggt_lite.data.scene_check import Readings, examine
     from vggt_lite.viz.check_page import MOST_SCENES, Checked, check_name, write_check_page
 
@@ -22,13 +22,8 @@ def run(args: argparse.Namespace) -> int:
         check_name(args.out)
     problems, notes, said = [], [], f"{len(found)} scene{'s' * (len(found) != 1)}"
     for folder in found:
-        if is_known(folder):
-            views = open_scene(folder)
-            readings = readings_of_views(views)
-            looked = f"; looked at {MAX_CHECKED} of them" if len(views) > MAX_CHECKED else ""
-            said = f"{views}{looked}" if len(found) == 1 else said
-        else:
-            readings = Readings.of_folder(folder)
+        readings = Readings.of(folder)
+        said = readings.text if len(found) == 1 else said
         wrong, untold = examine(readings)
         problems, notes = problems + wrong, notes + [f"note: {note}" for note in untold]
         if args.out and (wrong or len(kept) < MOST_SCENES):  # maps of all would not fit into memory

@@ -21,12 +21,13 @@ from PIL import Image
 from torch import Tensor
 
 from vggt_lite.config import DEFAULT_MODE, MODES
+from vggt_lite.data.pictures import Photo, find_photos
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.data.sources import Photo, find_photos
 
 DISPLAY_SIDE = 1024  # pixels; larger photographs are kept at this size for drawing
 MAX_CROPPED = 20  # crop mode refuses a picture of which it would keep less than 1/20
 MAX_CANVAS = 13_000  # pixels; square mode works on a canvas as large as the longer side
+Fit = tuple[Image.Image, PixelMap]  # a picture on its way to the network's size, and where its pixels went
 
 
 @dataclass
@@ -92,9 +93,10 @@ def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: i
         fits.append(_fit(image, mode, size, patch_size, photo.label))
         image.thumbnail((DISPLAY_SIDE, DISPLAY_SIDE), Image.Resampling.BICUBIC)
         pictures.append(torch.from_numpy(np.array(image)))
-    inputs, pixel_maps = _to_common_size(fits)
-    images = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2).contiguous()  # (S, 3, H, W)
-    return ImageBatch(images.float() / 255, list(pixel_maps), photos, pictures)
+    fits = _to_common_size(fits)
+    inputs = np.stack([np.asarray(picture) for picture, _ in fits])  # (S, H, W, 3)
+    images = torch.from_numpy(inputs).permute(0, 3, 1, 2).contiguous().float() / 255
+    return ImageBatch(images, [pixel_map for _, pixel_map in fits], photos, pictures)
 
 
 def scaled_size(width: int, height: int, mode: str, size: int, patch_size: int) -> tuple[int, int]:
@@ -108,13 +110,18 @@ def scaled_size(width: int, height: int, mode: str, size: int, patch_size: int) 
     return round(width * (size / height) / patch_size) * patch_size, size
 
 
-def _fit(
-    image: Image.Image, mode: str, size: int, patch_size: int, label: str
-) -> tuple[np.ndarray, PixelMap]:
-    """One picture (h, w, 3) uint8 of the network's input, and its map."""
-    if mode == "square":
-        return _fit_square(image, size, label)
+def _fit(image: Image.Image, mode: str, size: int, patch_size: int, label: str) -> Fit:
+    """One picture of the network's input, and its map."""
     width, height = image.size
+    fit = image, PixelMap((height, width), (height, width))
+    if mode == "square":
+        side = max(width, height)
+        if side > MAX_CANVAS or min(width, height) * size < side:
+            raise ValueError(
+                f"{label} is {width}×{height} pixels: square mode cannot fit that into {size}×{size}. "
+                'Use mode="pad", or cut it into pieces.'
+            )
+        return _scale(*_center(*fit, side, side, "black"), size, size)
     new_width, new_height = scaled_size(width, height, mode, size, patch_size)
     if not new_width or not new_height:
         raise ValueError(
@@ -126,54 +133,33 @@ def _fit(
             f"{label} is {width}×{height} pixels: crop mode would keep only {size} of {new_height} rows. "
             'Use mode="pad", or cut it into pieces.'
         )
-    scaled = np.asarray(image.resize((new_width, new_height), Image.Resampling.BICUBIC))
-    pixel_map = PixelMap((height, width), (new_height, new_width), (new_width / width, new_height / height))
-    if mode == "pad":
-        return _on_white(scaled, pixel_map, (size, size))
-    if new_height > size:
-        top = (new_height - size) // 2
-        return scaled[top : top + size], pixel_map.shifted(0, -top, (size, new_width))
-    return scaled, pixel_map
+    fit = _scale(*fit, new_width, new_height)
+    return _center(*fit, size, size) if mode == "pad" else _center(*fit, new_width, min(new_height, size))
 
 
-def _fit_square(image: Image.Image, size: int, label: str) -> tuple[np.ndarray, PixelMap]:
-    width, height = image.size
-    side = max(width, height)
-    if side > MAX_CANVAS or min(width, height) * size < side:
-        raise ValueError(
-            f"{label} is {width}×{height} pixels: square mode cannot fit that into {size}×{size}. "
-            'Use mode="pad", or cut it into pieces.'
-        )
-    left, top = (side - width) // 2, (side - height) // 2
-    canvas = Image.new("RGB", (side, side), "black")
+def _scale(image: Image.Image, pixel_map: PixelMap, width: int, height: int) -> Fit:
+    scaled = image.resize((width, height), Image.Resampling.BICUBIC)
+    return scaled, pixel_map.scaled((height, width))
+
+
+def _center(image: Image.Image, pixel_map: PixelMap, width: int, height: int, color: str = "white") -> Fit:
+    """The middle of a picture on the middle of a canvas: cut off where it is too large, else filled up."""
+    left, top = int((width - image.width) / 2), int((height - image.height) / 2)
+    canvas = Image.new("RGB", (width, height), color)
     canvas.paste(image, (left, top))
-    scaled = np.asarray(canvas.resize((size, size), Image.Resampling.BICUBIC))
-    scale = size / side
-    return scaled, PixelMap((height, width), (size, size), (scale, scale), (left * scale, top * scale))
+    return canvas, pixel_map.shifted(left, top, (height, width))
 
 
-def _on_white(picture: np.ndarray, pixel_map: PixelMap, size: tuple[int, int]) -> tuple[np.ndarray, PixelMap]:
-    """Centre a picture (h, w, 3) on a white canvas of size (H, W)."""
-    (height, width), (h, w) = size, picture.shape[:2]
-    top, left = (height - h) // 2, (width - w) // 2
-    canvas = np.full((height, width, 3), 255, dtype=np.uint8)
-    canvas[top : top + h, left : left + w] = picture
-    return canvas, pixel_map.shifted(left, top, size)
-
-
-def _to_common_size(
-    fits: list[tuple[np.ndarray, PixelMap]],
-) -> tuple[tuple[np.ndarray, ...], tuple[PixelMap, ...]]:
-    """All pictures and all maps, the smaller pictures centred on white canvases of the largest size."""
-    sizes = [picture.shape[:2] for picture, _ in fits]
-    if len(set(sizes)) > 1:
-        height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-        found = ", ".join(f"{h}×{w}" for h, w in sorted(set(sizes)))
-        warnings.warn(
-            f"the views differ in size after scaling ({found}); each is centred on white, "
-            f"{height}×{width}. valid_mask() marks the photographs.",
-            stacklevel=3,
-        )
-        fits = [_on_white(picture, pixel_map, (height, width)) for picture, pixel_map in fits]
-    pictures, pixel_maps = zip(*fits, strict=True)
-    return pictures, pixel_maps
+def _to_common_size(fits: list[Fit]) -> list[Fit]:
+    """The smaller pictures centred on white canvases of the largest size, with a warning."""
+    sizes = {picture.size for picture, _ in fits}
+    if len(sizes) == 1:
+        return fits
+    width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
+    found = ", ".join(f"{h}×{w}" for h, w in sorted((h, w) for w, h in sizes))
+    warnings.warn(
+        f"the views differ in size after scaling ({found}); each is centred on white, "
+        f"{height}×{width}. valid_mask() marks the photographs.",
+        stacklevel=3,
+    )
+    return [_center(*fit, width, height) for fit in fits]

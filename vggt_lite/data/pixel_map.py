@@ -81,6 +81,13 @@ class PixelMap:
         """Network column (axis 0) or row (axis 1) in which original column or row `index` has its centre."""
         return torch.floor((index.double() + 0.5) * self.scale[axis] + self.offset[axis]).long()
 
+    def scaled(self, network_size: tuple[int, int]) -> "PixelMap":
+        """The map after the network's input was scaled to another size (H, W)."""
+        (height, width), (old_height, old_width) = network_size, self.network_size
+        x, y = width / old_width, height / old_height
+        scale, offset = (self.scale[0] * x, self.scale[1] * y), (self.offset[0] * x, self.offset[1] * y)
+        return PixelMap(self.original_size, network_size, scale, offset)
+
     def shifted(self, x: float, y: float, network_size: tuple[int, int]) -> "PixelMap":
         """The map after the network's input was laid on a canvas with its corner at (x, y)."""
         offset = (self.offset[0] + x, self.offset[1] + y)

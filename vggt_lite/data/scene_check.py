@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vggt_lite.data.consistency_check import Geometry, SeenPoints, Verdict, judge, views_with_depth
-from vggt_lite.data.scene_files import SceneFiles
+from vggt_lite.data.readers import open_scene
+from vggt_lite.data.scene_io import read_tracks
+from vggt_lite.data.views import Views, whole
 
 BORDER = 0.05  # of the side; the lens of a picture twice as large has its principal point there
-EXIF_ORIENTATION = 0x0112
+MAX_CHECKED = 48  # views of a scene of another program; of more, so many are looked at, evenly spaced
 FEWEST_TRACKS = 8  # that two views saw: fewer say nothing about cameras
 
 
@@ -32,20 +33,19 @@ class Readings:
     cam_from_world: Tensor | None  # (S, 3, 4)
     intrinsics: Tensor | None  # (S, 3, 3) pixels
     depth_files: list[Path] | None = None
-    depth: list[np.ndarray | None] | None = None  # S × (H, W)
-    masks: list[np.ndarray | None] | None = None  # S × (H, W) bool
+    depth: list[np.ndarray | None] | None = None  # S × (H, W), 0 where a mask does not trust it
     tracks_file: Path | None = None
     tracks: Tensor | None = None  # (S, N, 2) pixels
     visibility: Tensor | None = None  # (S, N) bool
     points: Tensor | None = None  # (N, 3) world: what the tracks are tracks of
+    text: str = "1 scene"  # what was looked at
 
     def geometry(self) -> Geometry:
         """Cameras, and trusted depth of the views that have it."""
         depth = [torch.zeros(size) for size in self.sizes]
         for view, values in enumerate(self.depth or []):
             if values is not None:
-                trusted = True if self.masks is None else torch.from_numpy(self.masks[view])
-                depth[view] = torch.from_numpy(values) * trusted
+                depth[view] = torch.from_numpy(values)
         return Geometry(self.cam_from_world, self.intrinsics, depth)
 
     def seen_points(self) -> SeenPoints | None:
@@ -56,31 +56,55 @@ class Readings:
         return SeenPoints(self.points, self.tracks, self.visibility, widths)
 
     @classmethod
-    def of_folder(cls, folder: str | Path) -> "Readings":
-        """What `SceneFiles` finds in a scene folder."""
-        parts = SceneFiles(folder)
-        stems = [Path(name).stem for name in parts.names]
-        opened = zip(parts.names, parts.images, strict=True)
+    def of(cls, path: str | Path) -> "Readings":
+        """What can be read of a scene in any format."""
+        try:
+            return cls.of_views(open_scene(path))
+        except (ValueError, FileNotFoundError) as error:
+            return cls([str(error)], [], [], [], Path(path), None, None)
+
+    @classmethod
+    def of_views(cls, views: Views) -> "Readings":
+        """What a reader returned, pictures and depth opened, and the tracks of a scene folder."""
+        count, text = len(views), cls.text
+        if own := views.format == "scene folder":
+            folder = views.cameras_file.parent
+        else:
+            views = views.choose(min(count, MAX_CHECKED))
+            text = f"{views}" + (f"; looked at {MAX_CHECKED} of {count}" if count > MAX_CHECKED else "")
+        problems, pictures, depth = [], [None] * len(views), [None] * len(views)
+        for number, view in enumerate(views.views):
+            try:
+                view.open_image()
+                pictures[number] = view.image
+                if view.depth:
+                    values, trusted = view.depth_in(whole(view.size))
+                    depth[number] = (values * trusted).numpy()
+            except (ValueError, FileNotFoundError) as error:
+                problems.append(str(error))
+        tracks_file = tracks = seen = points = None
+        if views.points is not None:
+            tracks_file, (tracks, seen, points) = views.points.file, views.tracks()
+        elif own:
+            try:
+                tracks_file, (tracks, seen) = (
+                    folder / "tracks.npz",
+                    read_tracks(folder, count) or (None, None),
+                )
+            except ValueError as error:
+                problems.append(str(error))
         return cls(
-            problems=list(parts.problems),
-            names=parts.names,
-            pictures=[None if image is None else parts.folder / "images" / name for name, image in opened],
-            sizes=[parts.size] * len(parts.names) if parts.size else [],
-            cameras_file=parts.folder / "cameras.npz",
-            cam_from_world=parts.cam_from_world,
-            intrinsics=parts.intrinsics,
-            depth_files=[parts.folder / "depths" / f"{stem}.npz" for stem in stems],
-            depth=parts.depth,
-            masks=parts.masks,
-            tracks_file=parts.folder / "tracks.npz",
-            tracks=parts.tracks,
-            visibility=parts.visibility,
-        )
+            problems, views.names, pictures, [view.size for view in views.views], views.cameras_file,
+            views.cam_from_world.float(), views.intrinsics.float(),
+            [view.depth and view.depth.file for view in views.views],
+            depth if any(view.depth for view in views.views) else None,
+            tracks_file, tracks, seen, points, text,
+        )  # fmt: skip
 
 
 def check_scene(folder: str | Path) -> list[str]:
-    """Everything that is wrong with a scene folder, each naming a file and a cure; [] if all is well."""
-    return check_readings(Readings.of_folder(folder))
+    """All that is wrong with a scene in any format, each naming a file and a cure; [] if all is well."""
+    return check_readings(Readings.of(folder))
 
 
 def check_readings(parts: Readings) -> list[str]:
@@ -91,7 +115,6 @@ def check_readings(parts: Readings) -> list[str]:
 def examine(parts: Readings) -> Verdict:
     """What is wrong, and what could not be told. Conventions are looked at if nothing else is wrong."""
     problems = list(parts.problems)
-    problems += _rotated_images([path for path in parts.pictures if path is not None])
     if parts.cam_from_world is not None:
         problems += _cameras(parts)
     if parts.depth is not None:
@@ -119,18 +142,6 @@ def _conventions(parts: Readings) -> Verdict:
     elif problems or not all(verdict.notes for verdict in verdicts):
         notes = []  # something could tell
     return Verdict(problems, notes)
-
-
-def _rotated_images(pictures: list[Path]) -> list[str]:
-    found = []
-    for path in pictures:
-        with Image.open(path) as file:
-            if file.getexif().get(EXIF_ORIENTATION, 1) != 1:
-                found.append(
-                    f"{path}: carries an EXIF rotation, so its cameras may be meant for the picture on "
-                    "its side. Save it upright, without the EXIF tag."
-                )
-    return found
 
 
 def _cameras(parts: Readings) -> list[str]:

@@ -21,8 +21,8 @@ from vggt_lite.data.batches import (
     shard_batch,
     step_generator,
 )
-from vggt_lite.data.overlap import usual_depth, view_overlap
-from vggt_lite.data.readers import Views, find_scenes, open_scene, to_batch
+from vggt_lite.data.readers import find_scenes, open_scene
+from vggt_lite.data.views import Views, to_batch, whole
 from vggt_lite.geometry import project_points
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.training.identity import described
@@ -30,6 +30,8 @@ from vggt_lite.training.loop import BatchSource
 
 ZOOMS = (0.8, 1.2)  # share of each side that is kept, at most all of it
 LEAST_OVERLAP = 0.2  # of the pictures; below that two views are strangers
+GRID = 6  # places tried per side of a picture to measure overlap
+DEPTHS_READ = 8  # views whose depth is read to learn the usual distance
 
 
 class SceneFolders:
@@ -121,8 +123,8 @@ class SceneFolders:
         low, high = self.zooms
         kept = (low + (high - low) * torch.rand(views, generator=generator)).clamp(max=1.0)
         batch = to_batch(chosen, size, zooms=(1 / kept).tolist())
-        sparse = not any(view.read_depth for view in chosen.views)
-        depth = depth_of_points(chosen, batch) if sparse else batch.depth
+        sparse = not any(view.depth for view in chosen.views)
+        depth = depth_of_points(chosen, batch) if sparse else batch.depth * batch.valid
         tracks = seen = None
         if sparse and "track" in self.config.loss_weights:
             tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
@@ -172,10 +174,53 @@ class MixtureSource:
 
 def references(scene: Views) -> list[int]:
     """The views that can come first: there must be depth, for the loss of the cameras asks for it."""
-    if any(view.read_depth for view in scene.views):
-        return [number for number, view in enumerate(scene.views) if view.read_depth]
+    if with_depth := [number for number, view in enumerate(scene.views) if view.depth]:
+        return with_depth
     seen = scene.points.ids if scene.points is not None else []
     return [number for number, ids in enumerate(seen) if len(ids)]
+
+
+def usual_depth(scene: Views) -> float:
+    """The median z of what is seen: of the points of a sparse model, else of some views' depth maps.
+
+    Returns:
+        In the unit of the scene's translations; 1 where the depth maps hold nothing.
+    """
+    if scene.points is not None and len(scene.points.world):
+        _, z = project_points(scene.points.world, scene.cam_from_world, scene.intrinsics)  # (S, N)
+        seen = torch.cat([z[view, ids] for view, ids in enumerate(scene.points.ids)])
+    else:
+        with_depth = [view for view in scene.views if view.depth]
+        step = -(-len(with_depth) // DEPTHS_READ) or 1
+        read = [view.depth_in(whole(view.size)) for view in with_depth[::step]]
+        seen = torch.cat([depth[(depth > 0) & trusted] for depth, trusted in read] or [torch.zeros(0)])
+    return float(seen.median()) if len(seen) else 1.0
+
+
+def view_overlap(scene: Views, distance: float) -> Tensor:
+    """How much of a picture two views share, if all they see stands upright at one distance.
+
+    Args:
+        scene: S views.
+        distance: z of everything, in the unit of the translations.
+
+    Returns:
+        (S, S) in 0 … 1, symmetric: the smaller of the shares that either finds in the other's picture; 0
+        where they look in opposite directions, for then they see two sides of a thing.
+    """
+    cameras, k = scene.cam_from_world.float(), scene.intrinsics.float()
+    sizes = torch.tensor([(view.size[1], view.size[0]) for view in scene.views])  # (S, 2) width, height
+    share = torch.zeros(len(scene), len(scene))
+    for view, (width, height) in enumerate(sizes.tolist()):
+        x, y = (((torch.arange(GRID) + 0.5) / GRID) * side for side in (width, height))
+        rays = torch.stack([*torch.meshgrid(x, y, indexing="xy"), torch.ones(GRID, GRID)], -1)
+        in_cam = distance * rays.reshape(-1, 3) @ torch.linalg.inv(k[view]).T  # (GRID², 3)
+        rotation, translation = cameras[view, :, :3], cameras[view, :, 3]
+        pixels, z = project_points((in_cam - translation) @ rotation, cameras, k)  # (S, GRID², 2)
+        inside = (z > 0) & (pixels >= 0).all(-1) & (pixels <= sizes[:, None]).all(-1)
+        share[view] = inside.float().mean(-1)
+    ahead = cameras[:, 2, :3]  # (S, 3) where each camera looks, in the world
+    return torch.minimum(share, share.T) * (ahead @ ahead.T > 0)
 
 
 def near_views(
@@ -205,16 +250,14 @@ def near_views(
 def depth_of_points(views: Views, batch: SceneBatch) -> Tensor:
     """(1, S, H, W) z of the points that each view saw, at the pixels where they project; 0 elsewhere."""
     height, width = batch.depth.shape[-2:]
-    depth = torch.zeros_like(batch.depth)
+    nearest = torch.full_like(batch.depth[0].flatten(1), torch.inf)  # (S, H · W)
     for view, ids in enumerate(views.points.ids):
         world = views.points.world[ids].float()
         pixels, z = project_points(world, batch.cam_from_world[0, view], batch.intrinsics[0, view])
         inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < torch.tensor([width, height])).all(-1)
-        pixels, z = pixels[inside], z[inside]
-        nearest_last = z.argsort(descending=True)  # the last one written stays
-        for (column, row), value in zip(pixels[nearest_last].long().tolist(), z[nearest_last], strict=True):
-            depth[0, view, row, column] = value
-    return depth
+        column, row = pixels[inside].long().unbind(-1)
+        nearest[view].scatter_reduce_(0, row * width + column, z[inside], "amin")
+    return torch.where(nearest.isinf(), 0.0, nearest).view_as(batch.depth)
 
 
 def tracks_of_points(batch: SceneBatch, num_tracks: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

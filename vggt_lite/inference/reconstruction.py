@@ -244,5 +244,3 @@ def _views(images: Tensor, batch: ImageBatch | None) -> dict:
         "colors": colors,
         "valid": torch.ones(colors.shape[:3], dtype=torch.bool),
     }
-
-

@@ -34,7 +34,9 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 # Each .scene block holds one JSON script: figures (plotly's data and layout, without points) and, for each
 # figure, clouds by source: base64 of x, y, z (float32), color, rank, view (bytes), and how many points there
 # are in all.
-SCRIPT = f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};" + """
+SCRIPT = (
+    f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};"
+    + """
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 const floats = text => new Float32Array(bytes(text).buffer);
 function decode(cloud) {
@@ -114,3 +116,4 @@ const watcher = new IntersectionObserver(entries => entries.forEach(entry => {
 }), {rootMargin: '200px'});
 document.querySelectorAll('.scene').forEach(block => watcher.observe(block));
 """
+)

@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from vggt_lite.data.consistency_check import CLOSE, Geometry, SeenPoints
-from vggt_lite.data.decode import to_rgb
+from vggt_lite.data.pictures import to_rgb
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.data.readers.views import sample
 from vggt_lite.data.scene_check import Readings
+from vggt_lite.data.views import sample
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.viz.style import COLORS
 
@@ -58,8 +58,7 @@ def _depth(readings: Readings, view: int, window: PixelMap) -> Tensor:
     if depth is None:
         return torch.zeros(window.network_size)
     depth = torch.from_numpy(depth).float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
-    mask = readings.masks[view] if readings.masks else None
-    return sample(depth if mask is None else depth * torch.from_numpy(mask), window)
+    return sample(depth, window)
 
 
 def repainted(scene: Thinned, geometry: Geometry, source: int, target: int) -> tuple[np.ndarray, float]:

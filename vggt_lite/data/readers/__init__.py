@@ -1,40 +1,101 @@
-"""Scenes in the formats of others: COLMAP, nerfstudio, CO3Dv2, Virtual KITTI 2.
+"""Scenes in the formats of others, and which format a folder has (`open_scene`).
 
 Each reader returns `Views`: cameras in our convention, pictures and depth still on disk. `import_scene`
-brings them to one size and writes a scene folder, which is all that training knows.
+brings them to one size and writes a scene folder of this package.
 """
 
-from vggt_lite.data.readers.co3d import read_co3d
-from vggt_lite.data.readers.colmap import read_colmap
-from vggt_lite.data.readers.formats import find_scenes, is_known, open_scene
-from vggt_lite.data.readers.importing import (
-    MAX_CHECKED,
-    check_views,
-    import_scene,
-    readings_of_views,
-    to_batch,
-)
-from vggt_lite.data.readers.nerfstudio import read_nerfstudio
-from vggt_lite.data.readers.scene_folder import is_scene_folder, read_scene_folder
-from vggt_lite.data.readers.views import SparsePoints, View, Views
-from vggt_lite.data.readers.vkitti2 import read_vkitti2
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-__all__ = [
-    "MAX_CHECKED",
-    "SparsePoints",
-    "View",
-    "Views",
-    "check_views",
-    "find_scenes",
-    "import_scene",
-    "is_known",
-    "is_scene_folder",
-    "open_scene",
-    "read_co3d",
-    "read_colmap",
-    "read_nerfstudio",
-    "read_scene_folder",
-    "read_vkitti2",
-    "readings_of_views",
-    "to_batch",
-]
+from vggt_lite.data.pictures import natural_order
+from vggt_lite.data.readers import co3d, colmap, nerfstudio, vkitti2
+from vggt_lite.data.scene_io import is_scene_folder, read_scene_folder, write_scene
+from vggt_lite.data.views import Views, to_batch
+
+# Name → (is it this one?, its reader). A nerfstudio folder often holds a COLMAP model too, with pictures
+# that are not undistorted, so it is asked first.
+FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Views]]] = {
+    "nerfstudio (transforms.json)": (
+        lambda path: (path / nerfstudio.FILE).is_file() or path.suffix == ".json",
+        nerfstudio.read_nerfstudio,
+    ),
+    "CO3Dv2 (the folder of a sequence, beside frame_annotations.jgz)": (
+        lambda path: any((folder / co3d.FILE).is_file() for folder in (path, path.parent)),
+        co3d.read_co3d,
+    ),
+    "Virtual KITTI 2 (SceneNN/VARIATION with extrinsic.txt)": (
+        lambda path: vkitti2.find_variation(path) is not None,
+        vkitti2.read_vkitti2,
+    ),
+    "COLMAP (sparse/0 with cameras and images, beside images)": (
+        lambda path: colmap.find_model(path) is not None,
+        colmap.read_colmap,
+    ),
+}
+
+
+def open_scene(path: str | Path) -> Views:
+    """The views of a scene folder, or of a scene in any of the formats above.
+
+    Pictures and depth are read when they are needed.
+
+    Raises:
+        FileNotFoundError: there is nothing. ValueError: no format fits, or a file is broken.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: give the folder of a scene.")
+    if read := _reader(path):
+        return read(path)
+    raise ValueError(f"{path} has no format that is known here: {'; '.join(FORMATS)}.")
+
+
+def _reader(path: Path) -> Callable[[Path], Views] | None:
+    """What reads a path, if it is a scene."""
+    if is_scene_folder(path):
+        return read_scene_folder
+    foreign = next((read for fits, read in FORMATS.values() if fits(path)), None)
+    # A folder with images but without cameras is read as a scene folder, which says what it lacks
+    return foreign or (read_scene_folder if (path / "images").is_dir() else None)
+
+
+def find_scenes(path: str | Path) -> list[Path]:
+    """The scenes at a path, in natural order: itself, or the folders directly inside it that are scenes.
+
+    Raises:
+        FileNotFoundError: the path does not exist. ValueError: there is no scene.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path} is not a folder: give a scene (images/, cameras.npz) or a folder of them."
+        )
+    if _reader(path):
+        return [path]
+    inner = sorted((p for p in path.iterdir() if p.is_dir()), key=natural_order) if path.is_dir() else []
+    if found := list(filter(_reader, inner)):
+        return found
+    raise ValueError(f"{path} holds no scene: images/ and cameras.npz, or {'; '.join(FORMATS)}.")
+
+
+def import_scene(
+    source: str | Path,
+    folder: str | Path,
+    size: int | tuple[int, int] | None = None,
+    views: int | slice | Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a scene of any format that is read here as a scene folder of this package.
+
+    Args:
+        source: what `open_scene` takes.
+        folder: a new or empty folder, or with `overwrite` one that holds a scene already.
+        size: (H, W) of all views, one number for squares, or None: as they are; see `to_batch`.
+        views: so many, evenly spaced; a slice; given numbers; or all.
+
+    Raises:
+        FileExistsError, FileNotFoundError, ValueError: naming the file and what to do about it.
+    """
+    chosen = open_scene(source).choose(views)
+    about = {"units": chosen.units, "source": chosen.source, "license": chosen.license}
+    return write_scene(folder, to_batch(chosen, size), names=chosen.names, overwrite=overwrite, **about)

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.readers.parse import (
+from vggt_lite.data.parse import (
     entry,
+    entry_numbers,
     inside,
-    numbers,
     pinhole,
     plain_names,
     read_json,
     read_mask,
     read_wide_png,
 )
-from vggt_lite.data.readers.views import View, Views
+from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import convert_cameras
 
 FILE = "frame_annotations.jgz"
@@ -64,38 +64,27 @@ def views_of(frames: list[dict], file: Path, sequence: str) -> Views:
 
     For those who read many sequences: the file is large, and unpacking it takes longer than all else.
     """
-    frames = sorted(
-        frames, key=lambda f: numbers(entry(f, "frame_number", str(file)), f"{file}: frame_number").item()
-    )
-    files = [str(entry(entry(f, "image", str(file)), "path", str(file))) for f in frames]
+    frames = sorted(frames, key=lambda frame: entry_numbers(frame, "frame_number", str(file)).item())
+    files = [str(entry(entry(frame, "image", str(file)), "path", str(file))) for frame in frames]
     views = [_view(frame, name, file) for frame, name in zip(frames, plain_names(files), strict=True)]
     source = f"CO3Dv2, {file.parent.name}/{sequence}"
     return Views("CO3Dv2", views, file, source=source, license="the terms of CO3Dv2")
 
 
 def _view(frame: dict, name: str, file: Path) -> View:
-    root, image = file.parent.parent, frame["image"]  # paths start with the category
+    root, image, viewpoint = file.parent.parent, frame["image"], frame["viewpoint"]
     where = f"{file}: {image['path']}"
-    height, width = numbers(entry(image, "size", where), f"{where}: size", 2).int().tolist()
-    viewpoint = frame["viewpoint"]
-    rotation = numbers(entry(viewpoint, "R", where), f"{where}: R", 3, 3)
-    translation = numbers(entry(viewpoint, "T", where), f"{where}: T", 3)
-    depth = frame.get("depth")
-    mask = depth.get("mask_path") if isinstance(depth, dict) else None
-    depth_file = read_depth = None
-    if depth is not None:
-        depth_file = inside(root, entry(depth, "path", where), where)
-        scale = numbers(entry(depth, "scale_adjustment", where), f"{where}: scale_adjustment").item()
-        read_depth = partial(_read_depth, scale=scale)
-    return View(
-        name, inside(root, image["path"], where), (height, width),
-        convert_cameras((rotation, translation), "pytorch3d", "opencv_cam_from_world"),
-        _intrinsics(viewpoint, (height, width), where),
-        depth_file=depth_file,
-        read_depth=read_depth,
-        mask_file=inside(root, mask, where) if mask else None,
-        read_mask=read_mask if mask else None,
-    )  # fmt: skip
+    height, width = entry_numbers(image, "size", where, 2).int().tolist()
+    camera = entry_numbers(viewpoint, "R", where, 3, 3), entry_numbers(viewpoint, "T", where, 3)
+    camera = convert_cameras(camera, "pytorch3d", "opencv_cam_from_world")
+    k = _intrinsics(viewpoint, (height, width), where)
+    depth = mask = None
+    if (given := frame.get("depth")) is not None:  # paths start with the category
+        scale = entry_numbers(given, "scale_adjustment", where).item()
+        depth = MapFile(inside(root, entry(given, "path", where), where), partial(_read_depth, scale=scale))
+        if given.get("mask_path"):
+            mask = MapFile(inside(root, given["mask_path"], where), read_mask)
+    return View(name, inside(root, image["path"], where), (height, width), camera, k, depth, mask)
 
 
 def _intrinsics(viewpoint: dict, size: tuple[int, int], where: str) -> Tensor:
@@ -106,9 +95,9 @@ def _intrinsics(viewpoint: dict, size: tuple[int, int], where: str) -> Tensor:
             f"{where}: intrinsics_format {kind!r} is unknown: ndc_isotropic, ndc_norm_image_bounds."
         )
     half = torch.tensor([size[1], size[0]], dtype=torch.float64) / 2  # (x, y)
-    unit = half if kind == "ndc_norm_image_bounds" else half.min().expand(2)  # pixels
-    focal = numbers(entry(viewpoint, "focal_length", where), f"{where}: focal_length", 2) * unit
-    center = half - numbers(entry(viewpoint, "principal_point", where), f"{where}: principal_point", 2) * unit
+    unit = half if kind == "ndc_norm_image_bounds" else half.min()  # pixels
+    focal = entry_numbers(viewpoint, "focal_length", where, 2) * unit
+    center = half - entry_numbers(viewpoint, "principal_point", where, 2) * unit
     return pinhole(*focal.tolist(), *center.tolist())
 
 

@@ -13,21 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.readers.parse import (
+from vggt_lite.data.parse import (
     entry,
+    entry_numbers,
     file_order,
     inside,
     numbers,
+    picture_size,
     pinhole,
     plain_names,
     read_json,
     read_mask,
     read_wide_png,
 )
-from vggt_lite.data.readers.views import View, Views
+from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
 
 FILE = "transforms.json"
@@ -56,30 +57,23 @@ def read_nerfstudio(path: str | Path) -> Views:
     frames = sorted(frames, key=lambda frame: file_order(str(entry(frame, "file_path", f"{file}: a frame"))))
     names = plain_names([frame["file_path"] for frame in frames])
     original_from_world = _original_from_world(shared, file)
-    views = [_view(frame, name, shared, original_from_world, file)
-             for frame, name in zip(frames, names, strict=True)]  # fmt: skip
+    views = []
+    for frame, name in zip(frames, names, strict=True):
+        where, camera = f"{file}: frame {frame['file_path']}", {**shared, **frame}
+        image = inside(file.parent, frame["file_path"], where)
+        size, k = _lens(camera, image, where)
+        world_from_cam = original_from_world @ _matrix(frame, "transform_matrix", where)
+        cam_from_world = convert_cameras(world_from_cam, "opengl_world_from_cam", "opencv_cam_from_world")
+        depth = mask = None
+        if path := frame.get("depth_file_path"):
+            unit = entry_numbers(
+                {"depth_unit_scale_factor": DEPTH_UNIT} | camera, "depth_unit_scale_factor", where
+            )
+            depth = MapFile(inside(file.parent, path, where), partial(_read_depth, unit=unit.item()))
+        if path := frame.get("mask_path"):
+            mask = MapFile(inside(file.parent, path, where), read_mask)
+        views.append(View(name, image, size, cam_from_world, k, depth, mask))
     return Views("nerfstudio", views, file, source=f"nerfstudio, {file.parent.name}/{file.name}")
-
-
-def _view(frame: dict, name: str, shared: dict, original_from_world: Tensor, file: Path) -> View:
-    where = f"{file}: frame {frame['file_path']}"
-    camera = {**shared, **frame}
-    image = inside(file.parent, frame["file_path"], where)
-    size, k = _lens(camera, image, where)
-    matrix = entry(frame, "transform_matrix", where)
-    rows = len(matrix) if isinstance(matrix, list) else 0
-    world_from_cam = as_4x4(numbers(matrix, f"{where}: transform_matrix", 3 if rows == 3 else 4, 4))
-    world_from_cam = original_from_world @ world_from_cam
-    cam_from_world = convert_cameras(world_from_cam, "opengl_world_from_cam", "opencv_cam_from_world")
-    depth, mask = frame.get("depth_file_path"), frame.get("mask_path")
-    unit = numbers(camera.get("depth_unit_scale_factor", DEPTH_UNIT), f"{where}: depth_unit_scale_factor")
-    return View(
-        name, image, size, cam_from_world, k,
-        depth_file=inside(file.parent, depth, where) if depth else None,
-        read_depth=partial(_read_depth, unit=unit.item()) if depth else None,
-        mask_file=inside(file.parent, mask, where) if mask else None,
-        read_mask=read_mask if mask else None,
-    )  # fmt: skip
 
 
 def _lens(camera: dict, image: Path, where: str) -> tuple[tuple[int, int], Tensor]:
@@ -92,43 +86,33 @@ def _lens(camera: dict, image: Path, where: str) -> tuple[tuple[int, int], Tenso
             "pictures, for example with `colmap image_undistorter`, and read the model that it writes."
         )
     if "w" not in camera or "h" not in camera:
-        with _open(image) as picture:
-            camera = {"w": picture.width, "h": picture.height, **camera}
-    width, height = (int(numbers(camera[key], f"{where}: {key}").item()) for key in ("w", "h"))
-
-    def focal(key: str, angle: str, pixels: int) -> float:
-        if key in camera:
-            return numbers(camera[key], f"{where}: {key}").item()
-        if angle in camera:
-            return pixels / 2 / math.tan(numbers(camera[angle], f"{where}: {angle}").item() / 2)
-        return math.nan
-
-    fx, fy = focal("fl_x", "camera_angle_x", width), focal("fl_y", "camera_angle_y", height)
-    if math.isnan(fx):
-        raise ValueError(f"{where} lacks 'fl_x': write focal lengths in pixels, fl_x and fl_y.")
-    cx, cy = (numbers(camera.get(key, half), f"{where}: {key}").item()
-              for key, half in (("cx", width / 2), ("cy", height / 2)))  # fmt: skip
-    return (height, width), pinhole(fx, fx if math.isnan(fy) else fy, cx, cy)
+        camera = dict(zip("hw", picture_size(image), strict=True)) | camera
+    width, height = (int(entry_numbers(camera, key, where).item()) for key in ("w", "h"))
+    camera = {"cx": width / 2, "cy": height / 2} | camera
+    for key, angle, side in (("fl_x", "camera_angle_x", width), ("fl_y", "camera_angle_y", height)):
+        if key not in camera and angle in camera:
+            camera[key] = side / 2 / math.tan(entry_numbers(camera, angle, where).item() / 2)
+    camera.setdefault("fl_y", camera.get("fl_x"))
+    k = pinhole(*(entry_numbers(camera, key, where).item() for key in ("fl_x", "fl_y", "cx", "cy")))
+    return (height, width), k
 
 
-def _open(image: Path) -> Image.Image:
-    try:
-        return Image.open(image)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{image} cannot be opened ({error}): copy the pictures, too.") from error
+def _matrix(mapping: dict, key: str, where: str) -> Tensor:
+    """(4, 4), of which three rows or four may be written."""
+    rows = entry(mapping, key, where)
+    return as_4x4(numbers(rows, f"{where}: {key}", 3 if isinstance(rows, list) and len(rows) == 3 else 4, 4))
 
 
 def _original_from_world(shared: dict, file: Path) -> Tensor:
     """(4, 4) that takes back the turn which was applied to the world, or the identity."""
     if shared.get("applied_transform") is None:
         return torch.eye(4, dtype=torch.float64)
-    where = f"{file}: applied_transform"
-    rows = len(shared["applied_transform"]) if isinstance(shared["applied_transform"], list) else 0
-    world_from_original = numbers(shared["applied_transform"], where, 4 if rows == 4 else 3, 4)
+    world_from_original = _matrix(shared, "applied_transform", str(file))
     rotation = world_from_original[:3, :3]
     if (rotation @ rotation.T - torch.eye(3)).abs().max() > 1e-4 or torch.linalg.det(rotation) < 0:
         raise ValueError(
-            f"{where} is no rotation and shift: remove it, and the cameras stay in the file's world."
+            f"{file}: applied_transform is no rotation and shift: remove it, and the cameras stay in the "
+            "file's world."
         )
     return invert_rigid(world_from_original)
 

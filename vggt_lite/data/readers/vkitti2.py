@@ -15,12 +15,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.readers.parse import numbers, pinhole, read_lines, read_wide_png
-from vggt_lite.data.readers.views import View, Views
-from vggt_lite.data.sources import list_images
+from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines, read_wide_png
+from vggt_lite.data.pictures import list_images
+from vggt_lite.data.views import MapFile, View, Views
 
 FILES = ("extrinsic.txt", "intrinsic.txt")
 CENTIMETRES = 0.01
@@ -49,12 +48,23 @@ def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
             "one folder, and give one of its SceneNN/VARIATION."
         )
     cameras, lenses = (_table(root / name, camera, count) for name, count in zip(FILES, (16, 4), strict=True))
-    depth_folder = root / "frames" / "depth" / f"Camera_{camera}"
-    views = [_view(picture, cameras, lenses, depth_folder, root) for picture in pictures]
+    depths = root / "frames" / "depth" / f"Camera_{camera}"
+    views = []
+    for picture in pictures:
+        number = re.search(r"(\d+)$", picture.stem)
+        frame = int(number[1]) if number else -1
+        for name, table in zip(FILES, (cameras, lenses), strict=True):
+            if frame not in table:
+                raise ValueError(
+                    f"{root / name} has no line for {picture.name}: unpack the archive textgt again."
+                )
+        fx, fy, cx, cy = lenses[frame].tolist()
+        pose, k = cameras[frame].reshape(4, 4)[:3], pinhole(fx, fy, cx + 0.5, cy + 0.5)
+        depth = MapFile(depths / f"depth_{frame:05d}.png", _read_depth) if depths.is_dir() else None
+        views.append(View(picture.stem, picture, picture_size(picture), pose, k, depth))
     source = f"Virtual KITTI 2, {root.parent.name}/{root.name}, Camera_{camera}"
-    return Views(
-        "Virtual KITTI 2", views, root / FILES[0], None, "metres", source, "the terms of Virtual KITTI 2"
-    )
+    about = {"units": "metres", "source": source, "license": "the terms of Virtual KITTI 2"}
+    return Views("Virtual KITTI 2", views, root / FILES[0], **about)
 
 
 def find_variation(path: Path) -> Path | None:
@@ -63,28 +73,6 @@ def find_variation(path: Path) -> Path | None:
         if all((folder / name).is_file() for name in FILES):
             return folder
     return None
-
-
-def _view(picture: Path, cameras: dict, lenses: dict, depth_folder: Path, root: Path) -> View:
-    number = re.search(r"(\d+)$", picture.stem)
-    frame = int(number[1]) if number else -1
-    for name, table in zip(FILES, (cameras, lenses), strict=True):
-        if frame not in table:
-            raise ValueError(
-                f"{root / name} has no line for {picture.name}: unpack the archive textgt again."
-            )
-    fx, fy, cx, cy = lenses[frame].tolist()
-    try:
-        with Image.open(picture) as opened:
-            size = (opened.height, opened.width)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{picture} cannot be opened ({error}): unpack the archive rgb again.") from error
-    has_depth = depth_folder.is_dir()
-    return View(
-        picture.stem, picture, size, cameras[frame].reshape(4, 4)[:3], pinhole(fx, fy, cx + 0.5, cy + 0.5),
-        depth_file=depth_folder / f"depth_{frame:05d}.png" if has_depth else None,
-        read_depth=_read_depth if has_depth else None,
-    )  # fmt: skip
 
 
 def _table(path: Path, camera: int, count: int) -> dict[int, Tensor]:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vggt_lite.data.parse import entry, numbers, read_json
 from vggt_lite.data.readers.co3d import FILE, views_of
-from vggt_lite.data.readers.parse import entry, numbers, read_json
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses, show
 
 UNSEEN = frozenset(

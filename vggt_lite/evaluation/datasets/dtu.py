@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.io import loadmat
 from torch import Tensor
 
-from vggt_lite.data.readers.parse import numbers, pinhole, read_lines
-from vggt_lite.data.readers.views import View, Views
+from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines
+from vggt_lite.data.views import View, Views
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses, show
 from vggt_lite.evaluation.metric_groups import surface_figures
 from vggt_lite.export import read_ply
@@ -71,9 +70,7 @@ def read_views(root: Path, folder: Path) -> Views:
         calibration = root / "Calibration" / "cal18" / f"pos_{file.name[5:8]}.txt"
         rows = [line.split() for line in read_lines(calibration) if line]
         intrinsics, cam_from_world = decompose(numbers(rows, str(calibration), 3, 4))
-        with Image.open(file) as picture:
-            size = picture.size[::-1]
-        views.append(View(file.stem, file, size, cam_from_world, intrinsics))
+        views.append(View(file.stem, file, picture_size(file), cam_from_world, intrinsics))
     if not views:
         raise ValueError(f"{folder} has no rect_001_3_r5000.png: unpack DTU's Rectified.zip.")
     return Views("DTU", views, root / "Calibration" / "cal18", units="mm", source=f"DTU, {folder.name}")

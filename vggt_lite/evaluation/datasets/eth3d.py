@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from vggt_lite.data.readers.colmap import read_colmap
-from vggt_lite.data.readers.colmap_files import Camera, read_model
-from vggt_lite.data.readers.views import View
+from vggt_lite.data.readers.colmap import Camera, read_colmap, read_model
+from vggt_lite.data.views import View
 from vggt_lite.evaluation.datasets.sample import (
     Options,
     Sample,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.data.readers.views import Views
+from vggt_lite.data.views import Views
 from vggt_lite.evaluation.metric_groups import path_figures
 from vggt_lite.geometry import unproject_depth
 from vggt_lite.inference import Reconstruction

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.readers.parse import entry
+from vggt_lite.data.parse import entry
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, show
 from vggt_lite.metrics.tracks import choose_queries, track_metrics
 

@@ -1,19 +1,28 @@
-"""`Views`: what every reader returns. Cameras are ours; pictures and depth stay on disk, uncut."""
+"""`Views`: one scene of any format, cameras ours, pictures and depth still on disk; `to_batch` reads them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from vggt_lite.data.decode import to_rgb
+from vggt_lite.data.pictures import to_rgb
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.geometry import project_points
+from vggt_lite.geometry import project_points, unproject_depth
+from vggt_lite.losses.scene_batch import SceneBatch
 
 MAX_TRACKS = 2048  # of a sparse model's points, those that most views see
+
+
+class MapFile(NamedTuple):
+    """A depth map or a mask on disk, and what reads it."""
+
+    file: Path
+    read: Callable[[Path], np.ndarray]  # → (h, w)
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,8 @@ class View:
     size: tuple[int, int]  # (H, W) of the picture that `intrinsics` are for
     cam_from_world: Tensor  # (3, 4) float64, OpenCV axes
     intrinsics: Tensor  # (3, 3) float64, pixels of the picture, centres at +0.5
-    depth_file: Path | None = None
-    read_depth: Callable[[Path], np.ndarray] | None = None  # → (h, w) z in the unit of translations, 0 = none
-    mask_file: Path | None = None
-    read_mask: Callable[[Path], np.ndarray] | None = None  # → (h, w) bool, True where depth may be trusted
+    depth: MapFile | None = None  # z in the unit of translations, 0 = none
+    mask: MapFile | None = None  # True where depth may be trusted
 
     def __post_init__(self) -> None:
         if not all(0 < side < 1_000_000 for side in self.size):
@@ -47,8 +54,8 @@ class View:
         with Image.open(self.image) as file:
             if file.getexif().get(ExifTags.Base.Orientation, 1) != 1:
                 raise ValueError(
-                    f"{self.image} carries an EXIF rotation, which most programs ignore when they find "
-                    "cameras: remove the tag if the cameras are for the picture as stored."
+                    f"{self.image}: carries an EXIF rotation, which most programs ignore when they find "
+                    "cameras: save it upright, or only remove the tag if the cameras are for it as stored."
                 )
         if (picture.height, picture.width) != self.size:
             raise ValueError(
@@ -57,22 +64,24 @@ class View:
             )
         return picture
 
-    def depth_in(self, window: PixelMap) -> Tensor:
-        """(H, W) float32 depth of the pixels of `window`, each that of the place its centre falls on.
+    def depth_in(self, window: PixelMap) -> tuple[Tensor, Tensor]:
+        """Depth (H, W) float32 on the pixels of `window`, and (H, W) bool, whether the mask trusts it.
 
-        Where the mask says no, 0. Depth maps and masks may have fewer pixels than the picture.
+        Each pixel takes the value at the place its centre falls on. Depth maps and masks may have fewer
+        pixels than the picture. Without a depth map depth is 0.
         """
-        depth = self._sampled(self.read_depth, self.depth_file, window).float()
-        if self.read_mask is not None:
-            depth = depth * self._sampled(self.read_mask, self.mask_file, window)
-        return depth
+        if self.depth is None:
+            return torch.zeros(window.network_size), torch.zeros(window.network_size, dtype=torch.bool)
+        depth = self._sampled(self.depth, window).float()
+        trusted = torch.ones_like(depth).bool() if self.mask is None else self._sampled(self.mask, window)
+        return depth, trusted
 
-    def _sampled(self, read: Callable[[Path], np.ndarray], path: Path, window: PixelMap) -> Tensor:
-        values = torch.from_numpy(np.ascontiguousarray(read(path)))  # (h, w)
+    def _sampled(self, stored: MapFile, window: PixelMap) -> Tensor:
+        values = torch.from_numpy(np.ascontiguousarray(stored.read(stored.file)))  # (h, w)
         (h, w), (height, width) = values.shape, self.size
         if abs(w * height - h * width) > max(height, width):  # a pixel of rounding is no other shape
             raise ValueError(
-                f"{path} is {w}×{h} pixels, which has not the shape of its picture, {width}×{height}: "
+                f"{stored.file} is {w}×{h} pixels, which has not the shape of its picture, {width}×{height}: "
                 "cut both alike."
             )
         return sample(values, window)
@@ -104,7 +113,7 @@ class Views:
         return len(self.views)
 
     def __repr__(self) -> str:
-        depth = sum(view.read_depth is not None for view in self.views)
+        depth = sum(view.depth is not None for view in self.views)
         points = f", {len(self.points.world)} points" if self.points else ""
         return f"Views({self.format}: {len(self)} views, {depth} with depth{points})"
 
@@ -129,14 +138,12 @@ class Views:
             ValueError: none would be left, or there is no such view.
         """
         count = len(self)
-        if which is None or which == count:
+        if which is None:
             return self
         if isinstance(which, slice):
             chosen = list(range(count))[which]
         elif isinstance(which, int):
-            chosen = (
-                np.linspace(0, count - 1, min(which, count)).round().astype(int).tolist() if which > 0 else []
-            )
+            chosen = np.linspace(0, count - 1, min(max(which, 0), count)).round().astype(int).tolist()
         else:
             chosen = list(which)
         if not chosen or not all(-count <= index < count for index in chosen):
@@ -188,6 +195,90 @@ def sample(values: Tensor, window: PixelMap) -> Tensor:
     return PixelMap(window.network_size, (h, w), per_pixel, offset).resample(values)
 
 
+def to_batch(
+    views: Views, size: int | tuple[int, int] | None = None, zooms: Sequence[float] | None = None
+) -> SceneBatch:
+    """All views at one size, with B = 1; intrinsics, depth and tracks follow exactly.
+
+    VGGT's cameras have their principal point in the middle. So the largest part of each picture that has
+    the shape of `size` and the principal point in its middle is cut out and scaled.
+
+    Args:
+        views: what a reader returned.
+        size: (H, W), one number for squares, or None: the pictures as they are, principal points too.
+        zooms: one per view, with `size`: 1.25 cuts out 0.8 of what could be kept of each side.
+
+    Raises:
+        ValueError: naming every file that is missing, unreadable or of a wrong size.
+    """
+    if size is not None:
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        zooms = [1.0] * len(views) if zooms is None else zooms
+        windows = [centered_window(*both, size) for both in zip(views.views, zooms, strict=True)]
+    else:
+        windows = [whole(view.size) for view in views.views]
+        if len(sizes := sorted({view.size for view in views.views})) > 1:
+            found = ", ".join(f"{w}×{h}" for h, w in sizes)
+            raise ValueError(
+                f"the pictures differ in size ({found}): say to which they shall be cut, as size=224."
+            )
+    read, lenses, problems = [], [], []
+    for view, window in zip(views.views, windows, strict=True):
+        lenses.append(window.intrinsics_to_network(view.intrinsics))
+        try:
+            read.append((_cut(view, window), *view.depth_in(window)))
+        except (ValueError, FileNotFoundError) as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError(f"this {views.format} cannot be read as a scene:\n" + "\n".join(problems))
+    images, depth, trusted = (torch.stack(x) for x in zip(*read, strict=True))  # (S, H, W, 3), two (S, H, W)
+    depth = depth.nan_to_num(0.0, 0.0, 0.0)
+    cameras, k = views.cam_from_world.float(), torch.stack(lenses).float()
+    scene = {
+        "images": images.permute(0, 3, 1, 2).contiguous().float() / 255,
+        "depth": depth,
+        "cam_from_world": cameras,
+        "intrinsics": k,
+        "point_map": unproject_depth(depth, k, cameras),
+        "valid": (depth > 0) & trusted,
+    }
+    if views.points is not None:
+        tracks, seen, _ = views.tracks()
+        tracks = torch.stack([window.to_network(t) for window, t in zip(windows, tracks, strict=True)])
+        limit = torch.tensor(depth.shape[:0:-1])  # (W, H)
+        seen = seen & ((tracks >= 0) & (tracks <= limit)).all(-1)
+        kept = seen.sum(0) > 1  # cutting may leave a point to one view
+        if kept.any():
+            scene |= {"tracks": tracks[:, kept], "track_visibility": seen[:, kept]}
+    return SceneBatch(**{name: value[None] for name, value in scene.items()})
+
+
+def centered_window(view: View, zoom: float, size: tuple[int, int]) -> PixelMap:
+    """The largest window of a picture shaped as `size` (H, W) with the principal point in its middle.
+
+    A `zoom` above 1 cuts out as much less, which gives a longer lens.
+    """
+    (height, width), (h, w) = view.size, size
+    cx, cy = view.intrinsics[0, 2].item(), view.intrinsics[1, 2].item()
+    across, down = 2 * min(cx, width - cx), 2 * min(cy, height - cy)  # what lies evenly around the centre
+    if min(h, w) < 1 or across < 4 or down < 4:
+        raise ValueError(
+            f"{view.image}, {width}×{height}, cannot be cut to {w}×{h} around its principal point "
+            f"({cx:g}, {cy:g}): see what `vggt-lite check-data` says of its intrinsics."
+        )
+    scale = zoom * max(w / across, h / down)
+    return PixelMap(view.size, size, (scale, scale), (w / 2 - cx * scale, h / 2 - cy * scale))
+
+
 def whole(size: tuple[int, int]) -> PixelMap:
     """The map that changes nothing, for a picture of `size` (H, W)."""
     return PixelMap(size, size)
+
+
+def _cut(view: View, window: PixelMap) -> Tensor:
+    """(H, W, 3) uint8 of the picture's window."""
+    picture = view.open_image()
+    (h, w), (sx, sy), (ox, oy) = window.network_size, window.scale, window.offset
+    left, top, right, bottom = -ox / sx, -oy / sy, (w - ox) / sx, (h - oy) / sy
+    box = (max(left, 0.0), max(top, 0.0), min(right, picture.width), min(bottom, picture.height))  # rounding
+    return torch.from_numpy(np.array(picture.resize((w, h), Image.Resampling.BICUBIC, box=box)))

@@ -1,4 +1,4 @@
-"""Reading other people's files safely: text, JSON and pictures, no pickles. What is wrong is named."""
+"""Reading files that others wrote: text, JSON, arrays and pictures, no pickles. What is wrong is named."""
 
 import gzip
 import json
@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.decode import to_rgb
-from vggt_lite.data.sources import natural_order
+from vggt_lite.data.pictures import natural_order, to_rgb
+
+READ_WITH = "numpy.savez, numbers only, no objects"
 
 
 def read_json(path: Path) -> object:
@@ -41,11 +42,64 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if not line.lstrip().startswith("#")]
 
 
+def read_arrays(path: Path, **shapes: str) -> list[np.ndarray]:
+    """The named arrays of an npz file; `shapes` says what each should be, in words."""
+    wanted = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if not path.exists():
+        raise ValueError(f"{path} is missing: it must hold {wanted} ({READ_WITH}).")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except Exception as error:  # a broken archive can raise almost anything
+        raise ValueError(f"{path} cannot be read ({error}): write {wanted} with {READ_WITH}.") from error
+    if missing := [name for name in shapes if name not in arrays]:
+        raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
+    if text := [name for name in shapes if arrays[name].dtype.kind not in "fiub"]:
+        raise ValueError(f"{path}: {text} are no numbers: write {wanted} with {READ_WITH}.")
+    return [arrays[name] for name in shapes]
+
+
+def read_wide_png(path: Path) -> np.ndarray:
+    """(H, W) of a one-channel picture with 16 or 32 bits, as stored (uint16, int32 or float32)."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: copy the depth maps, too.")
+    try:
+        with Image.open(path) as file:
+            file.load()
+            mode, array = file.mode, np.array(file)
+    except Exception as error:  # a broken picture can raise almost anything
+        raise ValueError(f"{path} cannot be read ({error}): download it again.") from error
+    if not mode.startswith(("I", "F")) or array.ndim != 2:
+        raise ValueError(
+            f"{path} has not one channel of 16 bits (its mode is {mode}): give the original depth."
+        )
+    return array
+
+
+def read_mask(path: Path, above: int = 0) -> np.ndarray:
+    """(H, W) bool: True where the picture is brighter than `above`, of 255."""
+    return np.asarray(to_rgb(path, str(path)).convert("L")) > above
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a picture, from its first bytes."""
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be opened ({error}): copy it again.") from error
+
+
 def entry(mapping: object, key: str, where: str) -> object:
     """`mapping[key]`, where a JSON object should have it."""
     if not isinstance(mapping, dict) or mapping.get(key) is None:
         raise ValueError(f"{where} lacks {key!r}: write the file again.")
     return mapping[key]
+
+
+def entry_numbers(mapping: object, key: str, where: str, *shape: int) -> Tensor:
+    """`mapping[key]` as finite numbers of the given shape."""
+    return numbers(entry(mapping, key, where), f"{where}: {key}", *shape)
 
 
 def numbers(values: object, where: str, *shape: int) -> Tensor:
@@ -85,31 +139,9 @@ def file_order(name: str) -> list:
 
 def plain_names(names: list[str]) -> list[str]:
     """One name per view without folders and suffix; numbered where that leaves two alike."""
-    plain = ["_".join(PurePosixPath(name.replace("\\", "/")).with_suffix("").parts) for name in names]
-    stems = [PurePosixPath(name.replace("\\", "/")).stem for name in names]
-    for candidates in (stems, plain):
+    files = [PurePosixPath(name.replace("\\", "/")) for name in names]
+    stems = [file.stem for file in files]
+    for candidates in (stems, ["_".join(file.with_suffix("").parts) for file in files]):
         if len(set(candidates)) == len(names):
             return candidates
     return [f"{number:04d}_{stem}" for number, stem in enumerate(stems)]
-
-
-def read_wide_png(path: Path) -> np.ndarray:
-    """(H, W) of a one-channel picture with 16 or 32 bits, as stored (uint16, int32 or float32)."""
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: copy the depth maps, too.")
-    try:
-        with Image.open(path) as file:
-            file.load()
-            mode, array = file.mode, np.array(file)
-    except Exception as error:  # a broken picture can raise almost anything
-        raise ValueError(f"{path} cannot be read ({error}): download it again.") from error
-    if not mode.startswith(("I", "F")) or array.ndim != 2:
-        raise ValueError(
-            f"{path} has not one channel of 16 bits (its mode is {mode}): give the original depth."
-        )
-    return array
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) bool: True where the picture is not black."""
-    return np.asarray(to_rgb(path, str(path)).convert("L")) > 0

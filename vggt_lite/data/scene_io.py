@@ -1,0 +1,185 @@
+"""A scene on disk: the contract between data and training.
+
+    images/*.png|jpg   the views, all of one size
+    cameras.npz        cam_from_world (S, 3, 4), intrinsics (S, 3, 3) in pixels
+    depths/NAME.npz    optional, one per view: depth (H, W), z in scene units, 0 = none
+    masks/NAME.png     optional, one per view: white where depth may be trusted
+    tracks.npz         optional: tracks (S, N, 2) pixels, visibility (S, N)
+    scene.json         optional: images (file names in order), units, source, license
+
+OpenCV axes; NAME is the image's name without its suffix. Without scene.json the views come in natural
+order (2.png before 10.png). `check_scene` looks at a folder more closely than `read_scene` does.
+"""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vggt_lite.data.parse import picture_size, read_arrays, read_json, read_mask
+from vggt_lite.data.pictures import list_images
+from vggt_lite.data.views import MapFile, View, Views, to_batch
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.utils.files import atomic_folder
+
+KIND = "vggt_lite.scene"
+
+
+def write_scene(
+    folder: str | Path,
+    scene: SceneBatch,
+    index: int | None = None,
+    names: list[str] | None = None,
+    units: str = "scene units",
+    source: str = "",
+    license: str = "",
+    overwrite: bool = False,
+) -> Path:
+    """Write one scene, whole or not at all. Images become 8-bit PNG; everything else is exact.
+
+    Args:
+        folder: a new or empty folder, or with `overwrite` one that holds a scene already.
+        scene: the batch; with more than one scene, `index` says which.
+        index: which scene of the batch.
+        names: one per view, without suffix; None counts 000, 001, …
+        units, source, license: for scene.json: what 1.0 means ("metres"), where from, on what terms.
+
+    Raises:
+        FileExistsError: the folder holds something else. ValueError: the arguments do not fit.
+    """
+    if index is None and len(scene) != 1:
+        raise ValueError(f"the batch holds {len(scene)} scenes: say which one, for example index=0.")
+    views = scene.apply(lambda x: x[index or 0].detach().cpu())
+    count = len(views.images)
+    names = names or [f"{view:03d}" for view in range(count)]
+    if len(set(names)) != count or len(names) != count or any("/" in name or "\\" in name for name in names):
+        raise ValueError(f"names must be {count} different plain names, not {names}.")
+    with atomic_folder(folder, KIND, overwrite) as temporary:
+        _write_maps(temporary, views, names)
+        cameras = {"cam_from_world": views.cam_from_world.numpy(), "intrinsics": views.intrinsics.numpy()}
+        np.savez(temporary / "cameras.npz", **cameras)
+        if views.tracks is not None:
+            visibility = views.track_visibility.numpy()
+            np.savez_compressed(temporary / "tracks.npz", tracks=views.tracks.numpy(), visibility=visibility)
+        info = {"format": KIND, "version": 1, "images": [f"{name}.png" for name in names]}
+        info |= {"units": units, "source": source, "license": license}
+        text = json.dumps(info, indent=1, ensure_ascii=False)
+        (temporary / "scene.json").write_text(text, encoding="utf-8")
+    return Path(folder)
+
+
+def _write_maps(folder: Path, views: SceneBatch, names: list[str]) -> None:
+    with_depth = bool((views.depth > 0).any())
+    for kind in ("images", *(("depths", "masks") if with_depth else ())):
+        (folder / kind).mkdir()
+    for view, name in enumerate(names):
+        image = (views.images[view].permute(1, 2, 0) * 255).round().clamp(0, 255).byte()  # (H, W, 3)
+        Image.fromarray(image.numpy()).save(folder / "images" / f"{name}.png")
+        if with_depth:
+            np.savez_compressed(folder / "depths" / f"{name}.npz", depth=views.depth[view].numpy())
+            mask = views.valid[view].byte() * 255
+            Image.fromarray(mask.numpy()).save(folder / "masks" / f"{name}.png")
+
+
+def read_scene(folder: str | Path) -> SceneBatch:
+    """The scene in a folder, with B = 1. Where there is no depth, `depth` is 0 and `valid` False.
+
+    Raises:
+        FileNotFoundError: there is no folder.
+        ValueError: naming every file that is missing, unreadable or of a wrong size.
+    """
+    views = read_scene_folder(folder)
+    scene = to_batch(views)
+    if stored := read_tracks(folder, len(views)):
+        scene = replace(scene, tracks=stored[0][None], track_visibility=stored[1][None])
+    return scene
+
+
+def read_scene_folder(folder: str | Path) -> Views:
+    """The views of a scene folder, in the order it states; for its tracks see `read_tracks`.
+
+    Raises:
+        FileNotFoundError: there is no folder.
+        ValueError: naming the file, what is wrong with it and the cure.
+    """
+    folder = Path(folder).expanduser()
+    info = read_info(folder)
+    names, path = info["images"], folder / "cameras.npz"
+    cameras, intrinsics = read_arrays(path, cam_from_world="(S, 3, 4)", intrinsics="(S, 3, 3)")
+    for name, array, shape in (("cam_from_world", cameras, (3, 4)), ("intrinsics", intrinsics, (3, 3))):
+        if array.shape != (len(names), *shape):
+            raise ValueError(
+                f"{path}: {name} has shape {array.shape}; {len(names)} images need {(len(names), *shape)}, "
+                "in the order of scene.json."
+            )
+    cameras, intrinsics = (torch.from_numpy(array.astype(np.float64)) for array in (cameras, intrinsics))
+    size = picture_size(folder / "images" / names[0])  # the others must agree
+    depths, masks = folder / "depths", folder / "masks"
+    views = []
+    for name, camera, k in zip(names, cameras, intrinsics, strict=True):
+        stem = Path(name).stem
+        depth = MapFile(depths / f"{stem}.npz", _read_depth) if depths.is_dir() else None
+        mask = MapFile(masks / f"{stem}.png", partial(read_mask, above=127)) if masks.is_dir() else None
+        views.append(View(stem, folder / "images" / name, size, camera, k, depth, mask))
+    about = {key: str(info.get(key, "")) for key in ("source", "license")}
+    return Views("scene folder", views, path, units=str(info.get("units", "scene units")), **about)
+
+
+def is_scene_folder(path: Path) -> bool:
+    """Whether images/ and cameras.npz are there."""
+    return (path / "images").is_dir() and (path / "cameras.npz").is_file()
+
+
+def read_info(folder: str | Path) -> dict:
+    """scene.json: images, units, source, license. Without it, the images in natural order.
+
+    Raises:
+        FileNotFoundError: there is no folder. ValueError: it is not valid, or there are no images.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} does not exist: give a folder with images/ and cameras.npz.")
+    path, pictures = folder / "scene.json", folder / "images"
+    info = read_json(path) if path.exists() else {}
+    if not isinstance(info, dict):
+        raise ValueError(f"{path} must hold an object with keys images, units, source, license.")
+    found = [picture.name for picture in list_images(pictures)] if pictures.is_dir() else []
+    names = info.setdefault("images", found)
+    plain = isinstance(names, list) and all(isinstance(n, str) and Path(n).name == n for n in names)
+    if not plain or len({Path(name).stem for name in names}) < len(names):
+        raise ValueError(f"{path}: images must list different file names, without folders.")
+    if not names:
+        raise ValueError(f"{pictures} holds no pictures: put the views there, PNG or JPEG.")
+    return info
+
+
+def read_tracks(folder: str | Path, num_views: int) -> tuple[Tensor, Tensor] | None:
+    """Tracks (S, N, 2) float32 and visibility (S, N) bool of a scene folder, or None.
+
+    Raises:
+        ValueError: they cannot be read, or are those of another number of views.
+    """
+    path = Path(folder).expanduser() / "tracks.npz"
+    if not path.exists():
+        return None
+    tracks, visibility = read_arrays(path, tracks="(S, N, 2)", visibility="(S, N)")
+    fits = tracks.ndim == 3 and tracks.shape[::2] == (num_views, 2) and visibility.shape == tracks.shape[:2]
+    if not fits:
+        raise ValueError(
+            f"{path}: tracks {tracks.shape} and visibility {visibility.shape} must be ({num_views}, N, 2) "
+            f"and ({num_views}, N): one row per image."
+        )
+    return torch.from_numpy(tracks.astype(np.float32)), torch.from_numpy(visibility.astype(bool))
+
+
+def _read_depth(path: Path) -> np.ndarray:
+    """(H, W) float32 z."""
+    (depth,) = read_arrays(path, depth="(H, W)")
+    if depth.ndim != 2:
+        raise ValueError(f"{path}: depth has shape {depth.shape}: it must be (H, W).")
+    return depth.astype(np.float32)
