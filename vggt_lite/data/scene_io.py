@@ -12,6 +12,7 @@ order (2.png before 10.png). `check_scene` looks at a folder more closely than `
 """
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,14 +119,19 @@ def read_scene_folder(folder: str | Path) -> Views:
                 "in the order of scene.json."
             )
     cameras, intrinsics = (torch.from_numpy(array.astype(np.float64)) for array in (cameras, intrinsics))
-    size = picture_size(folder / "images" / names[0])  # the others must agree
-    depths, masks = folder / "depths", folder / "masks"
+    images, depths, masks = (folder / name for name in ("images", "depths", "masks"))
+    size = None
+    for name in names:
+        with suppress(ValueError):  # that of the first that can be opened; the others must agree
+            size = size or picture_size(images / name)
+    if size is None:
+        raise ValueError(f"{images}: none of its pictures can be opened: copy them again.")
     views = []
     for name, camera, k in zip(names, cameras, intrinsics, strict=True):
         stem = Path(name).stem
         depth = MapFile(depths / f"{stem}.npz", _read_depth) if depths.is_dir() else None
         mask = MapFile(masks / f"{stem}.png", partial(read_mask, above=127)) if masks.is_dir() else None
-        views.append(View(stem, folder / "images" / name, size, camera, k, depth, mask))
+        views.append(View(stem, images / name, size, camera, k, depth, mask))
     about = {key: str(info.get(key, "")) for key in ("source", "license")}
     return Views("scene folder", views, path, units=str(info.get("units", "scene units")), **about)
 
