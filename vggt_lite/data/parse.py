@@ -105,7 +105,7 @@ def entry_numbers(mapping: object, key: str, where: str, *shape: int) -> Tensor:
 def numbers(values: object, where: str, *shape: int) -> Tensor:
     """Finite numbers, or texts of numbers, as float64 of the given shape; () for a single one."""
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{where} are no numbers ({error}): write the file again.") from error
     if array.size != math.prod(shape) or (array.ndim > 1 and array.shape != shape):
@@ -135,13 +135,3 @@ def inside(folder: Path, name: object, where: str) -> Path:
 def file_order(name: str) -> list:
     """A sort key: a/2.png before a/10.png before b/1.png."""
     return [natural_order(Path(part)) for part in PurePosixPath(name).parts]
-
-
-def plain_names(names: list[str]) -> list[str]:
-    """One name per view without folders and suffix; numbered where that leaves two alike."""
-    files = [PurePosixPath(name.replace("\\", "/")) for name in names]
-    stems = [file.stem for file in files]
-    for candidates in (stems, ["_".join(file.with_suffix("").parts) for file in files]):
-        if len(set(candidates)) == len(names):
-            return candidates
-    return [f"{number:04d}_{stem}" for number, stem in enumerate(stems)]

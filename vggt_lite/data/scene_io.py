@@ -131,7 +131,7 @@ def read_scene_folder(folder: str | Path) -> Views:
         stem = Path(name).stem
         depth = MapFile(depths / f"{stem}.npz", _read_depth) if depths.is_dir() else None
         mask = MapFile(masks / f"{stem}.png", partial(read_mask, above=127)) if masks.is_dir() else None
-        views.append(View(stem, images / name, size, camera, k, depth, mask))
+        views.append(View(images / name, size, camera, k, depth, mask))
     about = {key: str(info.get(key, "")) for key in ("source", "license")}
     return Views("scene folder", views, path, units=str(info.get("units", "scene units")), **about)
 

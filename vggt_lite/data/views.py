@@ -1,5 +1,6 @@
 """`Views`: one scene of any format, cameras ours, pictures and depth still on disk; `to_batch` reads them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,6 @@ class MapFile(NamedTuple):
 class View:
     """One picture, its camera, and how to read what belongs to it."""
 
-    name: str  # plain and unique: names its files in a scene folder
     image: Path
     size: tuple[int, int]  # (H, W) of the picture that `intrinsics` are for
     cam_from_world: Tensor  # (3, 4) float64, OpenCV axes
@@ -119,7 +119,14 @@ class Views:
 
     @property
     def names(self) -> list[str]:
-        return [view.name for view in self.views]
+        """One per view: its file's, without suffix; with its folders or a number where two would be alike."""
+        files = [view.image.with_suffix("") for view in self.views]
+        shared = Path(os.path.commonpath([file.parent for file in files]))
+        stems = [file.name for file in files]
+        for candidates in (stems, ["_".join(file.relative_to(shared).parts) for file in files]):
+            if len(set(candidates)) == len(files):
+                return candidates
+        return [f"{number:04d}_{stem}" for number, stem in enumerate(stems)]
 
     @property
     def cam_from_world(self) -> Tensor:

@@ -19,7 +19,6 @@ from vggt_lite.data.parse import (
     entry_numbers,
     inside,
     pinhole,
-    plain_names,
     read_json,
     read_mask,
     read_wide_png,
@@ -65,15 +64,14 @@ def views_of(frames: list[dict], file: Path, sequence: str) -> Views:
     For those who read many sequences: the file is large, and unpacking it takes longer than all else.
     """
     frames = sorted(frames, key=lambda frame: entry_numbers(frame, "frame_number", str(file)).item())
-    files = [str(entry(entry(frame, "image", str(file)), "path", str(file))) for frame in frames]
-    views = [_view(frame, name, file) for frame, name in zip(frames, plain_names(files), strict=True)]
+    views = [_view(frame, file) for frame in frames]
     source = f"CO3Dv2, {file.parent.name}/{sequence}"
     return Views("CO3Dv2", views, file, source=source, license="the terms of CO3Dv2")
 
 
-def _view(frame: dict, name: str, file: Path) -> View:
-    root, image, viewpoint = file.parent.parent, frame["image"], frame["viewpoint"]
-    where = f"{file}: {image['path']}"
+def _view(frame: dict, file: Path) -> View:
+    root, image, viewpoint = file.parent.parent, entry(frame, "image", str(file)), frame["viewpoint"]
+    where = f"{file}: {entry(image, 'path', str(file))}"
     height, width = entry_numbers(image, "size", where, 2).int().tolist()
     camera = entry_numbers(viewpoint, "R", where, 3, 3), entry_numbers(viewpoint, "T", where, 3)
     camera = convert_cameras(camera, "pytorch3d", "opencv_cam_from_world")
@@ -84,7 +82,7 @@ def _view(frame: dict, name: str, file: Path) -> View:
         depth = MapFile(inside(root, entry(given, "path", where), where), partial(_read_depth, scale=scale))
         if given.get("mask_path"):
             mask = MapFile(inside(root, given["mask_path"], where), read_mask)
-    return View(name, inside(root, image["path"], where), (height, width), camera, k, depth, mask)
+    return View(inside(root, image["path"], where), (height, width), camera, k, depth, mask)
 
 
 def _intrinsics(viewpoint: dict, size: tuple[int, int], where: str) -> Tensor:

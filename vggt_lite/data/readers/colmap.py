@@ -7,8 +7,7 @@ also have rigs and frames, which repeat what stands in images.
 Source: colmap.github.io, Output Format.
 """
 
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import file_order, inside, numbers, pinhole, plain_names, read_lines
+from vggt_lite.data.parse import file_order, inside, numbers, pinhole, read_lines
 from vggt_lite.data.views import SparsePoints, View, Views
 from vggt_lite.geometry import convert_cameras
 
@@ -27,7 +26,13 @@ CAMERA_MODELS = {
     "OPENCV_FISHEYE": (8, None), "FULL_OPENCV": (12, 2), "FOV": (5, None), "SIMPLE_RADIAL_FISHEYE": (4, None),
     "RADIAL_FISHEYE": (5, None), "THIN_PRISM_FISHEYE": (12, None), "RAD_TAN_THIN_PRISM_FISHEYE": (16, None),
 }  # fmt: skip
-OBSERVATION = np.dtype([("xy", "<f8", 2), ("point", "<i8")])
+# Records of the binary files; what is longer or shorter follows each of them.
+CAMERA = np.dtype([("id", "<i4"), ("model", "<i4"), ("size", "<u8", 2)])
+PICTURE = np.dtype([("id", "<i4"), ("pose", "<f8", 7), ("camera", "<i4")])
+OBSERVATION = np.dtype([("pixel", "<f8", 2), ("point", "<i8")])
+POINT = np.dtype(
+    [("id", "<u8"), ("world", "<f8", 3), ("color", "u1", 3), ("error", "<f8"), ("length", "<u8")]
+)
 
 
 class Camera(NamedTuple):
@@ -82,8 +87,7 @@ def read_colmap(path: str | Path, images: str | Path | None = None) -> Views:
     if not model.pictures:
         raise ValueError(f"{model.pictures_file} lists no pictures: COLMAP could register none.")
     pictures = sorted(model.pictures, key=lambda picture: file_order(picture.name))
-    names = plain_names([picture.name for picture in pictures])
-    views = [_view(picture, name, model, Path(images)) for picture, name in zip(pictures, names, strict=True)]
+    views = [_view(picture, model, Path(images)) for picture in pictures]
     points = _points(model, pictures) if len(model.points) else None
     return Views("COLMAP", views, model.pictures_file, points, source=f"COLMAP, {path.name}")
 
@@ -97,7 +101,7 @@ def find_model(path: Path) -> Path | None:
     return None
 
 
-def _view(picture: Picture, name: str, model: Model, images: Path) -> View:
+def _view(picture: Picture, model: Model, images: Path) -> View:
     where = f"{model.pictures_file}: image {picture.name}"
     if picture.camera not in model.cameras:
         raise ValueError(f"{where} has camera {picture.camera}, which cameras lacks: export the model again.")
@@ -114,7 +118,7 @@ def _view(picture: Picture, name: str, model: Model, images: Path) -> View:
             "--output_path undistorted` and give undistorted."
         )
     fx, fy, cx, cy = camera.parameters[[0, focal - 1, focal, focal + 1]].tolist()
-    return View(name, inside(images, picture.name, where), camera.size, pose, pinhole(fx, fy, cx, cy))
+    return View(inside(images, picture.name, where), camera.size, pose, pinhole(fx, fy, cx, cy))
 
 
 def _points(model: Model, pictures: list[Picture]) -> SparsePoints:
@@ -133,115 +137,108 @@ def read_model(folder: Path) -> Model:
     Raises:
         ValueError: naming the file, what is wrong with it and the cure.
     """
-    binary = (folder / "images.bin").is_file()
-    files = [folder / f"{name}.{'bin' if binary else 'txt'}" for name in ("cameras", "images", "points3D")]
-    read_cameras, read_pictures, read_points = BINARY if binary else TEXT
-    cameras, pictures, points = {}, [], []
+    binary = all((folder / f"{name}.bin").is_file() for name in ("cameras", "images"))
+    suffix, (read_cameras, read_pictures, read_points) = ("bin", BINARY) if binary else ("txt", TEXT)
+    files = [folder / f"{name}.{suffix}" for name in ("cameras", "images", "points3D")]
+    cameras, pictures = {}, []
     for identifier, model, size, parameters in read_cameras(files[0]):
         where = f"{files[0]}: camera {identifier}"
-        cameras[identifier] = Camera(model, size, numbers(parameters, where, len(parameters)))
+        width, height = map(int, numbers(size, where, 2))
+        parameters = numbers(parameters, where, len(parameters))
+        cameras[int(identifier)] = Camera(model, (height, width), parameters)
     for name, camera, pose, seen in read_pictures(files[1]):
-        pose = numbers(pose, f"{files[1]}: image {name}", 7)
-        pixels, ids = torch.from_numpy(seen["xy"].copy()), torch.from_numpy(seen["point"].copy())
-        pictures.append(Picture(name, camera, pose[:4], pose[4:], pixels, ids))
-    if files[2].is_file():
-        points = list(read_points(files[2]))
+        where = f"{files[1]}: image {name}"
+        camera, pose, seen = (
+            numbers(camera, where),
+            numbers(pose, where, 7),
+            numbers(seen, where, len(seen), 3),
+        )
+        pictures.append(Picture(name, int(camera), pose[:4], pose[4:], seen[:, :2], seen[:, 2].long()))
+    points = list(read_points(files[2])) if files[2].is_file() else []
     return Model(cameras, pictures, numbers(points, f"{files[2]}: the points", len(points), 4), files[1])
 
 
-# Records of cameras: (identifier, model, (H, W), parameters); of pictures: (name, camera, seven numbers of
-# the pose, OBSERVATIONs); of points: (identifier, x, y, z).
+# Records of text and binary files: cameras (identifier, model, (width, height), parameters), pictures (name,
+# camera, seven numbers of the pose, (x, y, identifier) of each point seen) and points (identifier, x, y, z).
+
+
+def _text_rows(path: Path, lines: Iterable[str], columns: int) -> Iterator[list[str]]:
+    """Each line cut into `columns` texts; the last one is the rest of the line."""
+    for line in lines:
+        row = line.split(maxsplit=columns - 1)
+        if len(row) < columns:
+            raise ValueError(
+                f"{path}: {line!r} has {len(row)} columns, not {columns}: export the model from COLMAP again."
+            )
+        yield row
 
 
 def _text_cameras(path: Path) -> Iterator[tuple]:
-    for line in filter(None, read_lines(path)):
-        columns = line.split()
-        where = f"{path}: camera {columns[0]}"
-        if len(columns) < 7:
-            raise ValueError(f"{where} has {len(columns)} columns, not 7 or more: export the model again.")
-        key, width, height = numbers([columns[0], *columns[2:4]], where, 3).int().tolist()
-        yield key, columns[1], (height, width), columns[4:]
+    for identifier, model, width, height, parameters in _text_rows(path, filter(None, read_lines(path)), 5):
+        yield identifier, model, (width, height), parameters.split()
 
 
 def _text_pictures(path: Path) -> Iterator[tuple]:
     lines = "\n".join(read_lines(path)).strip("\n").split("\n")
     lines += [""] * (len(lines) % 2)  # an empty second line: the picture saw no points
-    for first, second in zip(lines[::2], lines[1::2], strict=True):
-        columns = first.split(maxsplit=9)
-        where = f"{path}: image {columns[-1] if columns else '?'}"
-        if len(columns) != 10:
-            raise ValueError(
-                f"{where} has {len(columns)} columns, not 10: export the model from COLMAP again."
-            )
-        values = second.split()
-        count = len(values) // 3
-        values = numbers(values[: 3 * count], where, 3 * count).reshape(count, 3).numpy()
-        seen = np.empty(count, OBSERVATION)
-        seen["xy"], seen["point"] = values[:, :2], values[:, 2]
-        yield columns[9], int(numbers(columns[8], where)), columns[1:8], seen
+    for (_, *pose, camera, name), seen in zip(_text_rows(path, lines[::2], 10), lines[1::2], strict=True):
+        seen = seen.split()
+        yield name, camera, pose, [seen[i : i + 3] for i in range(0, len(seen) - 2, 3)]
 
 
 def _text_points(path: Path) -> Iterator[list[str]]:
-    return (line.split(maxsplit=4)[:4] for line in read_lines(path) if line)
+    return (row[:4] for row in _text_rows(path, filter(None, read_lines(path)), 5))
 
 
 class _Binary:
     """A binary file, read from front to back, never beyond its end."""
 
     def __init__(self, path: Path) -> None:
+        self.path, self.content, self.at = path, path.read_bytes(), 0
+
+    def take(self, layout: np.dtype | str, count: int = 1) -> np.ndarray:
+        """The next `count` records of a layout."""
         try:
-            self.path, self.content, self.at = path, path.read_bytes(), 0
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read ({error}): copy it, too.") from error
+            values = np.frombuffer(self.content, layout, int(count), self.at)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(
+                f"{self.path} ends in the middle: export the model from COLMAP again."
+            ) from error
+        self.at += values.nbytes
+        return values
 
-    def take(self, layout: str) -> tuple:
-        """The numbers of a struct layout."""
-        return struct.unpack("<" + layout, self.bytes(struct.calcsize("<" + layout)))
-
-    def bytes(self, count: int) -> bytes:
-        if not 0 <= count <= len(self.content) - self.at:
-            raise ValueError(f"{self.path} ends in the middle: export the model from COLMAP again.")
-        self.at += count
-        return self.content[self.at - count : self.at]
-
-    def text(self) -> str:
-        """Up to the next zero byte."""
-        text = self.bytes(self.content.find(b"\0", self.at) - self.at)
-        self.at += 1
-        return text.decode("utf-8", errors="replace")
+    def records(self, layout: np.dtype) -> Iterator[np.ndarray]:
+        """One after the other, for what follows each of them to be taken; their number stands in front."""
+        return (self.take(layout)[0] for _ in range(self.take("<u8")[0]))
 
 
 def _binary_cameras(path: Path) -> Iterator[tuple]:
     file, models = _Binary(path), list(CAMERA_MODELS)
-    for _ in range(file.take("Q")[0]):
-        identifier, model, width, height = file.take("iiQQ")
-        if not 0 <= model < len(models):
+    for camera in file.records(CAMERA):
+        number = camera["model"]
+        if not 0 <= number < len(models):
             raise ValueError(
-                f"{path}: camera {identifier} has the unknown model {model}: export it as PINHOLE."
+                f"{path}: camera {camera['id']} has the unknown model {number}: export as PINHOLE."
             )
-        name = models[model]
-        yield identifier, name, (height, width), file.take(f"{CAMERA_MODELS[name][0]}d")
+        model = models[number]
+        yield camera["id"], model, camera["size"], file.take("<f8", CAMERA_MODELS[model][0])
 
 
 def _binary_pictures(path: Path) -> Iterator[tuple]:
     file = _Binary(path)
-    for _ in range(file.take("Q")[0]):
-        _, *pose, camera = file.take("i7di")
-        name = file.text()
-        yield (
-            name,
-            camera,
-            pose,
-            np.frombuffer(file.bytes(file.take("Q")[0] * OBSERVATION.itemsize), OBSERVATION),
-        )
+    for picture in file.records(PICTURE):
+        end = file.content.find(b"\0", file.at)
+        name = file.take("u1", (end if end > 0 else len(file.content)) + 1 - file.at).tobytes()[:-1]
+        seen = file.take(OBSERVATION, file.take("<u8")[0])
+        sightings = np.column_stack([seen["pixel"], seen["point"]])
+        yield name.decode("utf-8", errors="replace"), picture["camera"], picture["pose"], sightings
 
 
 def _binary_points(path: Path) -> Iterator[tuple]:
     file = _Binary(path)
-    for _ in range(file.take("Q")[0]):
-        yield file.take("Q3d")
-        file.take("3Bd")  # colour and error
-        file.bytes(8 * file.take("Q")[0])  # which views saw it: stands in images, too
+    for point in file.records(POINT):
+        file.take("<u8", point["length"])  # which views saw it: stands in images, too
+        yield point["id"], *point["world"]
 
 
 TEXT = (_text_cameras, _text_pictures, _text_points)

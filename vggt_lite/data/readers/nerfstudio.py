@@ -23,7 +23,6 @@ from vggt_lite.data.parse import (
     numbers,
     picture_size,
     pinhole,
-    plain_names,
     read_json,
     read_mask,
     read_wide_png,
@@ -55,10 +54,9 @@ def read_nerfstudio(path: str | Path) -> Views:
     if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
         raise ValueError(f"{file}: frames must be a list of objects, one per picture.")
     frames = sorted(frames, key=lambda frame: file_order(str(entry(frame, "file_path", f"{file}: a frame"))))
-    names = plain_names([frame["file_path"] for frame in frames])
     original_from_world = _original_from_world(shared, file)
     views = []
-    for frame, name in zip(frames, names, strict=True):
+    for frame in frames:
         where, camera = f"{file}: frame {frame['file_path']}", {**shared, **frame}
         image = inside(file.parent, frame["file_path"], where)
         size, k = _lens(camera, image, where)
@@ -72,7 +70,7 @@ def read_nerfstudio(path: str | Path) -> Views:
             depth = MapFile(inside(file.parent, path, where), partial(_read_depth, unit=unit.item()))
         if path := frame.get("mask_path"):
             mask = MapFile(inside(file.parent, path, where), read_mask)
-        views.append(View(name, image, size, cam_from_world, k, depth, mask))
+        views.append(View(image, size, cam_from_world, k, depth, mask))
     return Views("nerfstudio", views, file, source=f"nerfstudio, {file.parent.name}/{file.name}")
 
 

@@ -61,7 +61,7 @@ def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
         fx, fy, cx, cy = lenses[frame].tolist()
         pose, k = cameras[frame].reshape(4, 4)[:3], pinhole(fx, fy, cx + 0.5, cy + 0.5)
         depth = MapFile(depths / f"depth_{frame:05d}.png", _read_depth) if depths.is_dir() else None
-        views.append(View(picture.stem, picture, picture_size(picture), pose, k, depth))
+        views.append(View(picture, picture_size(picture), pose, k, depth))
     source = f"Virtual KITTI 2, {root.parent.name}/{root.name}, Camera_{camera}"
     about = {"units": "metres", "source": source, "license": "the terms of Virtual KITTI 2"}
     return Views("Virtual KITTI 2", views, root / FILES[0], **about)

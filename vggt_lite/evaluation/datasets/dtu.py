@@ -70,7 +70,7 @@ def read_views(root: Path, folder: Path) -> Views:
         calibration = root / "Calibration" / "cal18" / f"pos_{file.name[5:8]}.txt"
         rows = [line.split() for line in read_lines(calibration) if line]
         intrinsics, cam_from_world = decompose(numbers(rows, str(calibration), 3, 4))
-        views.append(View(file.stem, file, picture_size(file), cam_from_world, intrinsics))
+        views.append(View(file, picture_size(file), cam_from_world, intrinsics))
     if not views:
         raise ValueError(f"{folder} has no rect_001_3_r5000.png: unpack DTU's Rectified.zip.")
     return Views("DTU", views, root / "Calibration" / "cal18", units="mm", source=f"DTU, {folder.name}")
