@@ -1,6 +1,5 @@
 """What a user holds: original pixels, the first camera's frame, and no crash over a bad number."""
 
-import math
 import warnings
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ from PIL import Image
 import vggt_lite.viz
 from tests.inference.oracle import DEPTH, FOCAL, Oracle, S, pictures
 from vggt_lite.data import load_images
-from vggt_lite.geometry import project_points, unproject_depth
+from vggt_lite.geometry import matrix_from_quat_xyzw, project_points, unproject_depth
 from vggt_lite.inference import Reconstruction, reconstruct
 from vggt_lite.losses import SceneBatch
 from vggt_lite.metrics.poses import relative_pose_errors
@@ -95,9 +94,8 @@ def test_truth_takes_the_same_form_as_a_prediction():
 
 
 def turned(angle: float, center: list[float]) -> torch.Tensor:
-    """(3, 4) of a camera that is turned about its y axis (rad) and stands at `center`."""
-    sin, cos = math.sin(angle), math.cos(angle)
-    turn = torch.tensor([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+    """(3, 4) of a camera that is turned by about `angle` (rad) and stands at `center`."""
+    turn = matrix_from_quat_xyzw(torch.tensor([0.3 * angle, 0.5 * angle, 0.1 * angle, 1.0]))
     return torch.cat([turn, -turn @ torch.tensor(center)[:, None]], dim=1)
 
 
