@@ -71,7 +71,8 @@ def updated(text: str) -> str:
     for row in rows(text):
         if len(where := places(row)) == 1:
             old = f"[{row.shown}:{row.line}]({row.path}#L{row.anchor}) `{row.code}`"
-            text = text.replace(old, f"[{row.shown}:{where[0]}]({row.path}#L{where[0]}) `{row.code}`")
+            shown = f"{Path(row.path).name}:{where[0]}"
+            text = text.replace(old, f"[{shown}]({row.path}#L{where[0]}) `{row.code}`")
     return text
 
 

@@ -7,8 +7,7 @@ from vggt_lite.config import NANO, TINY, VGGT_1B, ModelConfig
 
 if TYPE_CHECKING:  # for editors; see __getattr__
     from vggt_lite.data import load_images
-    from vggt_lite.inference import Reconstruction
-    from vggt_lite.model import VGGT
+    from vggt_lite.inference import VGGT, Reconstruction
     from vggt_lite.synthetic import generate_scenes
 
 __version__ = "0.1.0"
@@ -17,7 +16,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOME = {
-    "VGGT": "model",
+    "VGGT": "inference",
     "Reconstruction": "inference",
     "load_images": "data",
     "generate_scenes": "synthetic",

@@ -28,62 +28,6 @@ def check_range(name: str, pair: tuple[float, float], lowest: float, highest: fl
         )
 
 
-ATTENTION = ("alternating", "global", "cross")
-REFERENCES = ("first", "none")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Switches:
-    """The fields that `ModelConfig` inherits. The code behind them: `vggt_lite/model/variants/`."""
-
-    # What a pair of blocks attends to (VGGT, table 5). "alternating": one view, then all. "global": all
-    # views in both blocks. "cross": in both, each view reads the other views and not itself.
-    attention: str = "alternating"
-    # Pairs of blocks whose global block sees special tokens only (as VGGT-Ω): the camera and register
-    # tokens of all views talk, patches pass by unchanged.
-    register_attention: tuple[int, ...] = ()
-    global_positions: bool = True  # False: no rotary positions where views meet (as VGGT-Ω)
-    # "none": no view is special (as π³). Each view's points are in its own camera's frame, and the whole
-    # answer is moved into the first view's frame afterwards.
-    reference: str = "first"
-    # Share of the patch tokens, of all views but the first, merged into similar ones before global
-    # attention and copied back after it (as FastVGGT): 0 is off, 0.5 merges every second patch.
-    merge_tokens: float = 0.0
-
-    def check_switches(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            ValueError: an unknown choice, a number out of range, or switches that exclude each other.
-        """
-        for name, choices in (("attention", ATTENTION), ("reference", REFERENCES)):
-            if (value := getattr(self, name)) not in choices:
-                raise ValueError(f"{name}={value!r}: choose among {', '.join(map(repr, choices))}.")
-        pairs = self.register_attention
-        if len(set(pairs)) < len(pairs) or not all(0 <= pair < self.depth for pair in pairs):
-            raise ValueError(
-                f"register_attention={pairs} must name different pairs of blocks, 0 … {self.depth - 1} "
-                f"(depth={self.depth})."
-            )
-        if not 0 <= self.merge_tokens < 1:
-            raise ValueError(f"merge_tokens={self.merge_tokens} is a share: give 0 (off) up to below 1.")
-        if self.attention != "alternating" and (pairs or self.merge_tokens):
-            raise ValueError(
-                f"attention={self.attention!r} has no global blocks beside frame blocks: register_attention "
-                'and merge_tokens need attention="alternating".'
-            )
-        if self.reference == "none" and self.merge_tokens:
-            raise ValueError(
-                'merge_tokens keeps all tokens of the first view, which reference="none" forbids: switch on '
-                "one of the two."
-            )
-        if self.reference == "none" and "point" in self.heads and "camera" not in self.heads:
-            raise ValueError(
-                'reference="none" predicts points in each camera\'s own frame; only cameras bring them '
-                'together: add "camera" to heads, or leave out "point".'
-            )
-
-
 HEADS = ("camera", "depth", "point", "track")
 
 
@@ -104,11 +48,10 @@ class Config:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig(Switches, Config):
-    """Sizes of a `VGGT`. The defaults are NANO, which trains on a laptop.
+class ModelConfig(Config):
+    """Sizes of a `VGGT`, and departures from it. The defaults are NANO, which trains on a laptop.
 
-    `VGGT_1B` is the released model. Widths are channels C, depths count blocks, sizes are pixels. Departures
-    from VGGT are inherited from `Switches`.
+    `VGGT_1B` is the released model. Widths are channels C, depths count blocks, sizes are pixels.
     """
 
     # Images to tokens
@@ -149,6 +92,18 @@ class ModelConfig(Switches, Config):
     # Where the centre of pixel (0, 0) lies in query points and tracks. The package counts from the
     # pixel's corner (0.5); the released weights were trained counting from its centre (0.0).
     pixel_center: float = 0.5
+    # Departures from VGGT; the code of each is a file in vggt_lite/model/variants/.
+    # What a pair of blocks attends to (VGGT, table 5). "alternating": one view, then all. "global": all
+    # views in both blocks. "cross": in both, each view reads the other views and not itself.
+    attention: str = "alternating"
+    # Pairs of blocks in whose global block only camera and register tokens take part (as in VGGT-Ω).
+    register_attention: tuple[int, ...] = ()
+    global_positions: bool = True  # False: no rotary positions in attention across views (as in VGGT-Ω)
+    # "none": no view is special (as in π³). Poses and points end in the first view's frame all the same.
+    reference: str = "first"
+    # Share of the patch tokens, of all views but the first, merged into similar ones during global
+    # attention (as in FastVGGT): 0 is off, 0.5 merges every second patch.
+    merge_tokens: float = 0.0
 
     def __post_init__(self) -> None:
         if self.patch_embed not in ("vit", "conv"):
@@ -179,7 +134,40 @@ class ModelConfig(Switches, Config):
             )
         if self.dense_dim % 8:
             raise ValueError(f"dense_dim={self.dense_dim} must be a multiple of 8 (sine positions).")
-        self.check_switches()
+        check_variants(self)
+
+
+def check_variants(config: ModelConfig) -> None:
+    """Refuse departures from VGGT that make no sense.
+
+    Raises:
+        ValueError: an unknown choice, a number out of range, or departures that exclude each other.
+    """
+    check_choice("attention", config.attention, ("alternating", "global", "cross"))
+    check_choice("reference", config.reference, ("first", "none"))
+    pairs = config.register_attention
+    if len(set(pairs)) < len(pairs) or not all(0 <= pair < config.depth for pair in pairs):
+        raise ValueError(
+            f"register_attention={pairs} must name different pairs of blocks, 0 … {config.depth - 1} "
+            f"(depth={config.depth})."
+        )
+    if not 0 <= config.merge_tokens < 1:
+        raise ValueError(f"merge_tokens={config.merge_tokens} is a share: give 0 (off) up to below 1.")
+    if config.attention != "alternating" and (pairs or config.merge_tokens):
+        raise ValueError(
+            f"attention={config.attention!r} has no global blocks beside frame blocks: register_attention "
+            'and merge_tokens need attention="alternating".'
+        )
+    if config.reference == "none" and config.merge_tokens:
+        raise ValueError(
+            'merge_tokens keeps all tokens of the first view, but with reference="none" no view is the '
+            "first: choose one of the two."
+        )
+    if config.reference == "none" and "point" in config.heads and "camera" not in config.heads:
+        raise ValueError(
+            'reference="none" predicts points in each camera\'s own frame; only cameras bring them '
+            'together: add "camera" to heads, or leave out "point".'
+        )
 
 
 NANO = ModelConfig()

@@ -7,14 +7,14 @@ from vggt_lite import NANO, VGGT
 from vggt_lite.course.checks.experiments import paired_mean_and_margin, shapes_on_the_way
 from vggt_lite.course.checks.variants import (
     merged_reading,
-    seen_from_the_first,
+    relative_to_first,
     some_poses,
-    special_tokens_meet,
+    special_tokens_attend,
 )
 from vggt_lite.geometry import quat_xyzw_from_matrix
-from vggt_lite.model import Block, attention_weights, grid_positions, rotary_tables
-from vggt_lite.model.variants.global_attention import Exchange
-from vggt_lite.model.variants.reference_free import seen_from_first
+from vggt_lite.model import Block, attention_weights, grid_positions
+from vggt_lite.model.variants.reference_free import to_first_camera
+from vggt_lite.model.variants.register_attention import attend_special_tokens
 from vggt_lite.research.comparison import compare_runs
 
 SMALL = NANO.with_(dim=16, num_heads=2, num_registers=2, camera_num_heads=2)
@@ -23,17 +23,17 @@ SMALL = NANO.with_(dim=16, num_heads=2, num_registers=2, camera_num_heads=2)
 def test_register_attention_is_the_packages():
     torch.manual_seed(0)
     block, x = Block(16, 2, layer_scale=1.0), torch.randn(6, 3 + 4, 16)  # two scenes of three views
-    where = grid_positions(2, 2, 3)
-    exchange = Exchange(SMALL, where, rotary_tables(where, 8, 100.0), num_views=3)
+    config = SMALL.with_(register_attention=(0,))
+    _, (theirs,) = attend_special_tokens(config, [block], [block], grid_positions(2, 2, 3), num_views=3)
     with torch.no_grad():
-        ours = special_tokens_meet(x, 3, 3, lambda y: block(y, None))
-        torch.testing.assert_close(ours, exchange.special_tokens(block, x, recompute=False))
+        ours = special_tokens_attend(x, 3, 3, block)
+        torch.testing.assert_close(ours, theirs(x.reshape(2, 21, 16), None).reshape(x.shape))
 
 
-def test_poses_seen_from_the_first_view_are_the_packages():
+def test_poses_relative_to_first_view_are_the_packages():
     poses = some_poses(4, seed=3)
     encoding = torch.cat([poses[..., 3], quat_xyzw_from_matrix(poses[..., :3]), torch.ones(4, 2)], dim=-1)
-    moved, ours = seen_from_first(encoding[None])[0], seen_from_the_first(poses)
+    moved, ours = to_first_camera(encoding[None])[0], relative_to_first(poses)
     torch.testing.assert_close(moved[:, :3], ours[..., 3], atol=1e-5, rtol=1e-5)
     turns = quat_xyzw_from_matrix(ours[..., :3])
     torch.testing.assert_close((moved[:, 3:7] * turns).sum(-1).abs(), torch.ones(4), atol=1e-5, rtol=1e-5)

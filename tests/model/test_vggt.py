@@ -1,12 +1,17 @@
 """What the network promises beyond its numbers: shapes, invariances, clear errors."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
+import vggt_lite
 from vggt_lite import NANO, VGGT, ModelConfig
 from vggt_lite.model.aggregator import first_and_others
 
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)
+NANO_DEPTH = NANO.with_(heads=("depth",))
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +171,25 @@ def test_images_too_small_for_the_correlation_pyramid_are_explained():
 def test_impossible_sizes_are_refused_when_the_configuration_is_made(changes, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**changes)
+
+
+def test_from_images_to_depth_a_reader_passes_eight_files():
+    """Those whose code runs when the network is built, and when it sees images."""
+    package, files = Path(vggt_lite.__file__).parent, set()
+
+    def note(frame, event, argument):
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(package):
+            files.add(path.relative_to(package).as_posix())
+
+    sys.setprofile(note)
+    try:
+        model = VGGT(NANO_DEPTH)
+        model(pictures(2, 3, 64, 64))
+    finally:
+        sys.setprofile(None)
+    assert {"model/vggt.py", "model/aggregator.py", "model/layers.py", "model/dense_head.py"} <= files
+    assert len(files) <= 8, sorted(files)
 
 
 def test_a_configuration_survives_json():

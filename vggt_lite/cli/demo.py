@@ -13,7 +13,7 @@ from vggt_lite.cli.options import add_device, add_weights
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain
-from vggt_lite.model import VGGT
+from vggt_lite.inference import VGGT
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.runtime import pick_device
 from vggt_lite.viz import metrics_table, scene_section, write_page

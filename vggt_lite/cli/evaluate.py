@@ -11,8 +11,8 @@ from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
 from vggt_lite.evaluation.report_page import write_report_page
+from vggt_lite.inference import VGGT
 from vggt_lite.metrics.tracks import MODES as QUERY_MODES
-from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
 from vggt_lite.utils.files import file_sha256

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from vggt_lite.evaluation.own_scenes import evaluate_own
-    from vggt_lite.model import VGGT
+    from vggt_lite.inference import VGGT
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions, changes, fine_tune
     from vggt_lite.research.training_memory import estimate_training
     from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype

@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> None:
     """Reconstruct and save. A folder that cannot be written is refused before the network runs."""
     import torch
 
+    from vggt_lite.inference import VGGT
     from vggt_lite.inference.saving import KIND
-    from vggt_lite.model import VGGT
     from vggt_lite.utils.files import check_target
     from vggt_lite.utils.runtime import pick_device
 

@@ -1,5 +1,7 @@
 """The figures that reports hold: what people read, which direction is better, how many decimals count."""
 
+from collections.abc import Iterable
+
 from vggt_lite.evaluation.metric_groups import depth_key
 from vggt_lite.metrics.depths import ALIGNMENTS
 
@@ -102,8 +104,9 @@ DATA_ROWS = {
 }
 
 
-def rows_of(protocol: dict) -> dict[str, tuple[str, str, int]]:
-    """The rows of a report with this protocol, in order, with its unit filled in."""
+def rows_of(protocol: dict, figures: Iterable[str] = ()) -> dict[str, tuple[str, str, int]]:
+    """The rows of a report with this protocol, in order, its unit filled in; then any other `figures`."""
     rows = ROWS if protocol.get("data") in (None, OWN) else DATA_ROWS
     unit = protocol.get("unit", "scene scale")
-    return {key: (label.format(unit=unit), *rest) for key, (label, *rest) in rows.items()}
+    known = {key: (label.format(unit=unit), *rest) for key, (label, *rest) in rows.items()}
+    return known | {key: (key, "", 3) for key in figures if key not in known}

@@ -9,7 +9,7 @@ from torch import nn
 from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, conditions
-from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
+from vggt_lite.evaluation.scores import SURFACE_POINTS, ExtraScores, Scores
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
@@ -46,6 +46,7 @@ def evaluate(
     batch_size: int = 20,
     device: torch.device | str | None = None,
     icp_distance: float | None = None,
+    extra_scores: ExtraScores | None = None,
 ) -> Report:
     """Score a model on held-out generated scenes.
 
@@ -60,6 +61,8 @@ def evaluate(
             that lies on a threshold may fall on its other side.
         device: Where to compute; None is the best at hand.
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
+        extra_scores: Figures of your own, of `Predictions.extras` for example: called with predictions and
+            truth of one scene (B = 1, normalised), it returns numbers by name, and scenes are averaged.
 
     Returns:
         A `Report`: print it for a table, `save` it as JSON.
@@ -78,6 +81,7 @@ def evaluate(
         num_scenes, first_seed, num_views, size, scene_config, num_tracks, batch_size, device
     )
     fresh = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
+    fresh["model"].extra = extra_scores  # the constant predictor has no such outputs
     scores = collect(predictors, scenes, model.config.patch_size, fresh)
     numbers = {
         "num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size,

@@ -164,7 +164,8 @@ def figure_rows(
     """
     rows: dict[str, tuple] = {}
     for report, _ in columns:
-        rows |= {key: row for key, row in rows_of(report.protocol).items() if key not in rows}
+        known = rows_of(report.protocol, report.model)
+        rows |= {key: row for key, row in known.items() if key not in rows}
     return [
         [label, direction, *(r.cell(key, decimals, who, intervals and who == "model") for r, who in columns)]
         for key, (label, direction, decimals) in rows.items()

@@ -1,6 +1,7 @@
 """`Scores`: what one predictor makes of generated scenes, scene by scene, and summed up."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from vggt_lite.metrics.intervals import group_mean
 from vggt_lite.metrics.motion_correlation import COMPONENTS, correlations, motion_components
 from vggt_lite.model.predictions import Predictions
 
+ExtraScores = Callable[[Predictions, SceneBatch], dict[str, float]]
 SURFACE_POINTS = 1000  # of a cloud, evenly spread, that look for the nearest of all points of the other
 SURFACE_KEYS = ("accuracy", "completeness", "overall", "f_score")  # without medians: a page has its limits
 
@@ -29,10 +31,13 @@ class Scores:
         thorough: also the figures that take as long as all others together: clouds compared as surfaces,
             and depth under every alignment. What is watched during a training does without.
         icp_distance: as for `point_metrics`, unit of the scene; of the surfaces only.
+        extra: predictions and truth of one scene → further figures of your own, by name.
     """
 
-    def __init__(self, thorough: bool = False, icp_distance: float | None = None) -> None:
-        self.thorough, self.icp_distance = thorough, icp_distance
+    def __init__(
+        self, thorough: bool = False, icp_distance: float | None = None, extra: ExtraScores | None = None
+    ) -> None:
+        self.thorough, self.icp_distance, self.extra = thorough, icp_distance, extra
         self.scenes: list[dict[str, float]] = []  # figures of each scene, which are averaged
         self.pools: dict[str, list[Tensor]] = {}  # values of which all scenes together give one figure
 
@@ -45,7 +50,7 @@ class Scores:
             self.pool("truly moved", motion_components(truth.cam_from_world, up).flatten(0, 1))
             self.pool("fov", (horizontal_fov(pred) - horizontal_fov(truth)).abs().rad2deg().flatten())
         for b in range(len(scenes)):
-            one = Predictions(**{name: row(value, b) for name, value in vars(pred).items()})
+            one = pred.apply(lambda x, b=b: x[b : b + 1])
             self.add_scene(one, truth.scene(b), patch_size)
 
     def add_scene(self, pred: Predictions, truth: SceneBatch, patch_size: int) -> None:
@@ -72,6 +77,8 @@ class Scores:
             self.add_points(pred.point_map, truth, "point_error", "point")
         if pred.tracks is not None:
             self.add_tracks(pred, truth)
+        if self.extra is not None:
+            self.means(self.extra(pred, truth))
 
     def add_points(self, point_map: Tensor, truth: SceneBatch, key: str, kind: str) -> None:
         """Points (1, S, H, W, 3), aligned: mean distance as `key`, and as surfaces, in units of the scene."""
@@ -125,13 +132,6 @@ class Scores:
         if "rotation" not in self.pools:
             return {}
         return pair_histograms(torch.cat(self.pools["rotation"]), torch.cat(self.pools["translation"]))
-
-
-def row(value, b: int):
-    """Scene b of a tensor or a list of tensors, still with its batch axis."""
-    if isinstance(value, list):
-        return [x[b : b + 1] for x in value]
-    return value if value is None else value[b : b + 1]
 
 
 def horizontal_fov(cameras: Predictions | SceneBatch) -> Tensor:

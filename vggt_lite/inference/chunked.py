@@ -1,58 +1,65 @@
-"""Chunked inference: the same numbers with less memory, where no gradient is wanted.
+"""Chunked inference: the same results with less memory, without gradients.
 
     with chunked(model):
         pred = model(images)
 
-The lesson's modules compute every token, view and track at once. But norms, projections and the perceptron
+The lesson's modules compute all tokens, views and tracks at once. But norms, projections and the perceptron
 treat each token by itself, dense heads each view, correlations each track. So these can be computed for a few
 at a time, and what lies in between (four times the tokens in the perceptron, three times in the projection)
 never exists for all of them. `benchmarks/inference.py` measures what that saves.
 
-Inside the block, modules get a chunked `forward` as an instance attribute; afterwards it is gone. That holds
-only for modules whose code is this package's own and on whose inner modules nobody hangs a hook: a replaced
-attention, norm, perceptron or head computes what it computes anywhere else, on all tokens at once. Hooks on
-blocks and heads are called once, as always.
+Inside the `with`, modules have a chunked method as an instance attribute; afterwards it is gone. Only modules
+that run the code of this package get one, and it is used only while the modules inside them do so as well and
+carry no hooks. Otherwise they compute what they compute anywhere else, on all tokens at once. So a replaced
+attention, norm, perceptron or head has its effect, and hooks are called as often as without chunks.
 """
 
+import ast
+import hashlib
+import inspect
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MethodType
+from functools import cache
+from types import CodeType, MethodType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggt_lite.model.dense_head import DenseHead, DPTDecoder, FusionBlock, ResidualUnit
-from vggt_lite.model.layers import Attention, Block, LayerScale, Mlp
+from vggt_lite.model.layers import Attention, Block, LayerScale, Mlp, Rotary
 from vggt_lite.model.track_head import TrackBlock, Tracker, TrackHead
 
-# A processor is quickest while its cache holds what it works on; a large device idles on small chunks.
+# A CPU is fastest while its cache holds what it works on; a large device idles on small chunks.
 TOKENS_PER_CHUNK, TOKENS_PER_CHUNK_ACCELERATOR = 1_536, 32_768
 PIXELS_PER_CHUNK, PIXELS_PER_CHUNK_ACCELERATOR = 518 * 518, 8 * 518 * 518
 GATHERED_PER_CHUNK, GATHERED_PER_CHUNK_ACCELERATOR = 2**20, 2**26  # numbers read around tracks
 
-# The methods that chunking relies on. A class that is missing here is foreign.
+# The methods that chunks rely on, each with a digest of the source for which they were tested. Where one was
+# edited or replaced, and in classes that are not listed, nothing is chunked. After an edit: make sure that
+# each token (view, track) is still treated by itself, adapt the chunked method, and write down the new
+# digest, which tests/model/test_chunked.py prints.
 KNOWN = {
-    nn.LayerNorm: ("forward",),
-    nn.Linear: ("forward",),
-    nn.Identity: ("forward",),
-    nn.Conv2d: ("forward",),
-    nn.ConvTranspose2d: ("forward",),
-    nn.ReLU: ("forward",),
-    nn.Sequential: ("forward",),
-    nn.ModuleList: (),
-    LayerScale: ("forward",),
-    Mlp: ("forward",),
-    Attention: ("forward", "queries_keys_values"),
-    Block: ("forward",),
-    TrackBlock: ("forward",),
-    ResidualUnit: ("forward",),
-    FusionBlock: ("forward",),
-    DPTDecoder: ("forward", "maps"),
-    DenseHead: ("forward", "decode"),
-    TrackHead: ("forward", "feature_maps"),
-    Tracker: ("forward", "correlations"),
+    Block: {"forward": "c5022b92"},
+    Attention: {"forward": "ba1a8a9d", "queries_keys_values": "9cccbee8", "split_heads": "8ecdcc72"},
+    Mlp: {"forward": "38955864"},
+    LayerScale: {"forward": "66c14030"},
+    DenseHead: {"forward": "1d03f65b", "decode": "8c6cb335"},
+    DPTDecoder: {"forward": "8e63d986", "maps": "5907e8fc"},
+    FusionBlock: {"forward": "7a177343"},
+    ResidualUnit: {"forward": "0ddd218d"},
+    TrackHead: {"feature_maps": "799cd2ec"},
+    Tracker: {"correlations": "f912e7b3"},
+    TrackBlock: {"forward": "3eb41a0c"},
 }
+TORCH = {
+    kind: kind.forward
+    for kind in (
+        nn.LayerNorm, nn.Linear, nn.Identity, nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.Sequential,
+        nn.ModuleList,
+    )
+}  # fmt: skip
 
 
 @contextmanager
@@ -63,14 +70,14 @@ def chunked(model: nn.Module) -> Iterator[None]:
         model: A `VGGT`, or any module with such modules inside.
     """
     given = [
-        (module, name, form)
+        (module, name, method)
         for module in model.modules()
-        for name, form in CHUNKED_FORMS.get(type(module), {}).items()
         if is_own(module)
+        for name, method in CHUNKED.get(type(module), {}).items()
     ]
     try:
-        for module, name, form in given:
-            vars(module)[name] = MethodType(form, module)
+        for module, name, method in given:
+            vars(module)[name] = MethodType(method, module)
         with torch.no_grad():
             yield
     finally:
@@ -79,18 +86,32 @@ def chunked(model: nn.Module) -> Iterator[None]:
 
 
 def is_own(module: nn.Module) -> bool:
-    """Whether a module runs the code of its class in this package or in torch, and nothing else."""
+    """Whether a module runs the code for which chunks were tested, and no other."""
     kind = type(module)
+    if kind in TORCH:
+        return "forward" not in vars(module) and kind.forward is TORCH[kind]
     return kind in KNOWN and all(
-        name not in vars(module)
-        and getattr(kind, name).__module__ == kind.__module__
-        and getattr(kind, name).__qualname__ == f"{kind.__name__}.{name}"
-        for name in KNOWN[kind]
+        name not in vars(module) and digest(getattr(getattr(kind, name), "__code__", None)) == tested
+        for name, tested in KNOWN[kind].items()
     )
 
 
+@cache
+def digest(code: CodeType | None) -> str:
+    """Eight hexadecimal digits of a function's source; comments, docstring and layout do not count."""
+    try:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
+        if ast.get_docstring(function) is not None:
+            del function.body[0]
+    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or not that of a `def`
+        return ""
+    return hashlib.sha256(ast.unparse(function).encode()).hexdigest()[:8]
+
+
 def can_be_chunked(*parts: nn.Module) -> bool:
-    """Whether all modules inside are this package's or torch's own, and no hook would see chunks."""
+    """Whether all modules inside are own ones, and no hook would be called once for each chunk."""
+    if nn.modules.module._has_any_global_hook():
+        return False
     modules = [module for part in parts for module in part.modules()]
     return all(is_own(m) and not m._forward_hooks and not m._forward_pre_hooks for m in modules)
 
@@ -99,7 +120,7 @@ def can_be_chunked(*parts: nn.Module) -> bool:
 
 
 def tokens_per_chunk(x: Tensor) -> int:
-    """How many tokens a block works on at once, where `x` lives."""
+    """How many tokens a block processes at once on the device of `x`."""
     return TOKENS_PER_CHUNK if x.is_cpu else TOKENS_PER_CHUNK_ACCELERATOR
 
 
@@ -121,19 +142,20 @@ def split_evenly(count: int, most: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
 
 
-# --- the chunked forms ----------------------------------------------------------------------------
+# --- the chunked methods --------------------------------------------------------------------------
 
 
 def block_chunked(
-    block: Block, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None, mask: Tensor | None = None
+    block: Block, x: Tensor, rotary: Rotary | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """`Block.forward`; arguments and result are the same, and the input is left as it is."""
     if can_be_chunked(block.norm1, block.attn, block.ls1):
         out = torch.empty_like(x, memory_format=torch.contiguous_format)
         for some in split_evenly(len(x), tokens_per_chunk(x) // x.shape[1]):  # sequences are independent
-            _attend(block, x[some], rotary, None if mask is None else _of_sequences(mask, some), out[some])
+            by_sequence = mask is not None and mask.ndim == 4 and len(mask) > 1
+            _attend(block, x[some], rotary, mask[some] if by_sequence else mask, out[some])
     else:
-        out = x + block.ls1(block.attn(block.norm1(x), rotary=rotary, mask=mask))
+        out = (x + block.ls1(block.attn(block.norm1(x), rotary=rotary, mask=mask))).contiguous()
     if not can_be_chunked(block.norm2, block.mlp, block.ls2):
         return out + block.ls2(block.mlp(block.norm2(out)))
     tokens = out.view(-1, out.shape[-1])  # (B · L, C): each passes the perceptron alone
@@ -142,18 +164,11 @@ def block_chunked(
     return out
 
 
-def _of_sequences(mask: Tensor, some: slice) -> Tensor:
-    """The mask of some sequences, where it has one for each."""
-    return mask[some] if mask.ndim == 4 and len(mask) > 1 else mask
-
-
-def _attend(
-    block: Block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, mask: Tensor | None, out: Tensor
-) -> None:
+def _attend(block: Block, x: Tensor, rotary: Rotary | None, mask: Tensor | None, out: Tensor) -> None:
     """Write x + γ₁ · Attention(LN x) of some sequences x (B, L, C) into `out`."""
     (count, length, dim), heads = x.shape, block.attn.num_heads
     chunks = split_evenly(length, tokens_per_chunk(x) // count)
-    # Under autocast the fused kernel rounds its inputs anyway; storing them rounded changes nothing.
+    # Under autocast the fused kernel rounds its inputs; storing them rounded changes nothing.
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     q, k, v = x.new_empty(3, count, heads, length, dim // heads, dtype=dtype)  # each (B, n, L, d)
@@ -191,7 +206,7 @@ def feature_maps_chunked(head: TrackHead, layers: list[Tensor], grid: tuple[int,
 
 
 def correlations_chunked(tracker: Tracker, pyramid: list[Tensor], features: Tensor, tracks: Tensor) -> Tensor:
-    """`Tracker.correlations`, a few tracks at a time: what is read around all of them would be the tracker's
+    """`Tracker.correlations`, a few tracks at a time: the features around all of them would be the tracker's
     largest tensor."""
     scenes, views, _, channels = features.shape
     most = GATHERED_PER_CHUNK if features.is_cpu else GATHERED_PER_CHUNK_ACCELERATOR
@@ -215,7 +230,7 @@ def track_block_chunked(block: TrackBlock, x: Tensor, context: Tensor | None = N
     return torch.cat(parts)
 
 
-CHUNKED_FORMS = {
+CHUNKED = {
     Block: {"forward": block_chunked},
     DenseHead: {"forward": dense_head_chunked},
     TrackHead: {"feature_maps": feature_maps_chunked},

@@ -1,7 +1,7 @@
 """`Reconstruction`: what a user holds after photographs went through the network."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -46,6 +46,7 @@ class Reconstruction:
     tracks: Tensor | None = None  # (S, N, 2) original pixels (x, y)
     track_visibility: Tensor | None = None  # (S, N) probability
     track_conf: Tensor | None = None  # (S, N) probability
+    extras: dict[str, Tensor] = field(default_factory=dict)  # each (S, …), from `VGGT.extra_heads`
 
     @classmethod
     def from_predictions(
@@ -63,6 +64,7 @@ class Reconstruction:
             pixel_center: where the network counts the centre of pixel (0, 0), as in `ModelConfig`.
         """
         parts = {name: _take(getattr(pred, name), index) for name in PREDICTED}
+        parts["extras"] = {name: _take(value, index) for name, value in pred.extras.items()}
         scene = cls(**_views(_take(pred.images, index), batch), **parts)
         if scene.tracks is not None:
             scene.tracks = scene._each(PixelMap.to_original, scene.tracks + (0.5 - pixel_center))

@@ -1,7 +1,7 @@
 """A `Reconstruction` in a folder, and its parts back: what `Reconstruction.save` and `load` do.
 
 scene.json    names, pixel maps, conventions
-arrays.npz    cameras, depth, points, confidence, tracks (each as in `Reconstruction`)
+arrays.npz    cameras, depth, points, confidence, tracks, extras (each as in `Reconstruction`)
 images/       the photographs, at display size, and the network's input colours
 points.ply    the coloured points that the page shows when it is opened: a sample where there are many
 index.html    the scene to turn around, in any browser
@@ -25,6 +25,7 @@ SHAPES = {  # of what arrays.npz holds
     "track_visibility": "S N", "track_conf": "S N",
 }  # fmt: skip
 MOST_HIDDEN = 95  # per cent of the points: where the page's slider ends
+EXTRA = "extras."  # before the name of an array in `Reconstruction.extras`
 ABOUT = (
     "OpenCV axes (x right, y down, z forward); cam_from_world: p_cam = R p_world + t; intrinsics and tracks "
     "in original pixels, pixel (0, 0) covers [0, 1)²; dense maps on network pixels, network = scale * "
@@ -66,6 +67,7 @@ def save_reconstruction(
     folder = Path(folder).expanduser()
     with atomic_folder(folder, KIND, overwrite) as temporary:
         arrays = {name: getattr(scene, name) for name in SHAPES}
+        arrays |= {f"{EXTRA}{name}": value for name, value in scene.extras.items()}
         np.savez_compressed(
             temporary / "arrays.npz", **{k: v.numpy() for k, v in arrays.items() if v is not None}
         )
@@ -107,11 +109,14 @@ def load_parts(folder: str | Path) -> dict:
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
             held = {"colors", "valid", *file.files}  # without these two there is no reconstruction
             arrays = {name: torch.from_numpy(file[name]) for name in SHAPES if name in held}
+            extra = [name for name in file.files if name.startswith(EXTRA)]
+            extras = {name.removeprefix(EXTRA): torch.from_numpy(file[name]) for name in extra}
         _check_shapes(arrays, len(contents["views"]))
         return {
             "names": [view["name"] for view in contents["views"]],
             "pixel_maps": [PixelMap.from_dict(view["pixel_map"]) for view in contents["views"]],
             "images": [_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
+            "extras": extras,
             **arrays,
         }
     except Exception as error:  # missing members, broken zip files, wrong types: one answer to all

@@ -12,17 +12,12 @@ from vggt_lite.model.layers import Block, Mlp
 POSE_DIM = 9  # translation 3, quaternion xyzw 4, field of view (vertical, horizontal) 2
 
 
-def activate_pose(raw: Tensor) -> Tensor:
-    """Raw numbers (…, 9) → pose encoding: fields of view are made non-negative, the rest is free."""
-    return torch.cat([raw[..., :7], F.relu(raw[..., 7:])], dim=-1)
-
-
 class CameraHead(nn.Module):
-    """Predict a pose encoding, look at it, correct it; `iterations` times with the same weights.
+    """Predict a pose encoding and refine it, `iterations` times with the same weights.
 
     Args:
         dim: Channels 2C of the aggregator's output.
-        depth, num_heads: Size of the trunk, which lets the views of a scene agree with each other.
+        depth, num_heads: Size of the trunk: self-attention over the views' camera tokens.
         iterations: Refinement steps (4 in VGGT).
         layer_scale: First value of the trunk's γ.
     """
@@ -41,19 +36,11 @@ class CameraHead(nn.Module):
         self.trunk_norm = nn.LayerNorm(dim, eps=1e-5)
         self.pose_branch = Mlp(dim, dim // 2, POSE_DIM)
 
-    def pose_update(self, tokens: Tensor, pose: Tensor) -> Tensor:
-        """How the pose (B, S, 9) should change, seen from the camera tokens (B, S, 2C)."""
-        shift, scale, gate = self.modulation(F.silu(self.embed_pose(pose))).chunk(3, dim=-1)
-        x = tokens + gate * (self.adaptive_norm(tokens) * (1 + scale) + shift)
-        for block in self.trunk:
-            x = block(x)
-        return self.pose_branch(self.trunk_norm(x))
-
     def forward(self, tokens: Tensor) -> list[Tensor]:
         """Camera tokens (B, S, 2C) → pose encodings (B, S, 9) of every iteration, last one best.
 
-        Between iterations the gradient is cut: each step learns to correct what it is given, not to
-        please its successors. What is fed back is the raw pose, before the fields of view are clipped.
+        Between iterations the gradient is cut: each step learns to correct what it is given. What is fed
+        back is the raw pose, before the fields of view are clipped.
         """
         tokens = self.token_norm(tokens)
         raw = self.pose_update(tokens, self.empty_pose.expand(*tokens.shape[:2], -1))
@@ -63,3 +50,17 @@ class CameraHead(nn.Module):
             raw = raw + self.pose_update(tokens, raw)
             encodings.append(activate_pose(raw))
         return encodings
+
+    def pose_update(self, tokens: Tensor, pose: Tensor) -> Tensor:
+        """The update of the pose (B, S, 9) predicted from it and the camera tokens (B, S, 2C)."""
+        shift, scale, gate = self.modulation(F.silu(self.embed_pose(pose))).chunk(3, dim=-1)
+        # Adaptive layer norm: the pose shifts, scales and gates the tokens
+        x = tokens + gate * (self.adaptive_norm(tokens) * (1 + scale) + shift)
+        for block in self.trunk:
+            x = block(x)
+        return self.pose_branch(self.trunk_norm(x))
+
+
+def activate_pose(raw: Tensor) -> Tensor:
+    """Raw numbers (…, 9) → pose encoding: fields of view are made non-negative, the rest is free."""
+    return torch.cat([raw[..., :7], F.relu(raw[..., 7:])], dim=-1)

@@ -1,33 +1,55 @@
-"""The layers of a transformer: attention, rotary positions, perceptron, LayerScale, block.
+"""The layers of a transformer: block, attention, rotary positions, perceptron, LayerScale.
 
-The same `Attention` serves a *frame* block, called with (B · S, T, C), a *global* block, called with
-(B, S · T, C), and the tracker. Nothing in this file knows which one is running.
+The same `Block` serves as a *frame* block, called with (B · S, T, C), and as a *global* block, called with
+(B, S · T, C). Nothing in this file depends on which of the two it is.
 
 Sources: attention: Vaswani et al. 2017, eq. 1 (arXiv:1706.03762), with query/key normalisation as in VGGT;
 rotary positions: Su et al. 2021 (arXiv:2104.09864); LayerScale: Touvron et al. 2021 (arXiv:2103.17239).
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
-import torch.utils.checkpoint
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+Rotary = tuple[Tensor, Tensor]  # cosines and sines, from `rotary_tables`
 
 
-def attention_weights(q: Tensor, k: Tensor) -> Tensor:
-    """softmax(q kᵀ / √d): row i says how much token i reads from each token.
-
-    Kept apart from `Attention` because it is what one draws; the module uses the fused kernel and
-    never builds this matrix.
+class Block(nn.Module):
+    """x ← x + γ₁ · Attention(LN x), then x ← x + γ₂ · Mlp(LN x).
 
     Args:
-        q: Queries (…, L, d).
-        k: Keys (…, M, d).
-
-    Returns:
-        (…, L, M); every row sums to 1.
+        dim: Channels C.
+        num_heads: Heads of the attention.
+        norm_eps: ε of the layer norms: 1e-6 in the ViT, 1e-5 elsewhere.
+        layer_scale: Initial value of γ: 1 in the ViT, 0.01 elsewhere.
+        qk_norm: Normalise queries and keys (frame and global blocks do).
     """
-    scores = q @ k.transpose(-2, -1)  # (…, L, M)
-    return (scores / q.shape[-1] ** 0.5).softmax(dim=-1)
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        norm_eps: float = 1e-5,
+        layer_scale: float = 0.01,
+        qk_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = Attention(dim, num_heads, qk_norm=qk_norm)
+        self.ls1 = LayerScale(dim, layer_scale)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, 4 * dim)
+        self.ls2 = LayerScale(dim, layer_scale)
+
+    def forward(self, x: Tensor, rotary: Rotary | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B, L, C) → (B, L, C)."""
+        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, mask=mask))
+        return x + self.ls2(self.mlp(self.norm2(x)))
 
 
 class Attention(nn.Module):
@@ -56,28 +78,26 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def queries_keys_values(
-        self, x: Tensor, context: Tensor | None = None, rotary: tuple[Tensor, Tensor] | None = None
+        self, x: Tensor, context: Tensor | None = None, rotary: Rotary | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the heads compare and mix: q (B, n, L, d), k and v (B, n, M, d)."""
-        if context is None:
-            qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, L, 3, n, d)
-            q, k, v = qkv.permute(2, 0, 3, 1, 4)  # three of (B, n, L, d)
-        else:
-            dim = x.shape[-1]  # the stacked projection is [q | k | v]
-            q = F.linear(x, self.qkv.weight[:dim], self.qkv.bias[:dim])
-            q = q.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, n, L, d)
-            kv = F.linear(context, self.qkv.weight[dim:], self.qkv.bias[dim:])
-            k, v = kv.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B, n, M, d)
+        q, k, v = self.split_heads(self.qkv(x))
+        if context is not None:
+            _, k, v = self.split_heads(self.qkv(context))
         q, k = self.q_norm(q), self.k_norm(k)
         if rotary is not None:
             q, k = rotate(q, rotary), rotate(k, rotary)
         return q, k, v
 
+    def split_heads(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, L, 3C), channels [q | k | v] → three of (B, n, L, d)."""
+        return qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+
     def forward(
         self,
         x: Tensor,
         context: Tensor | None = None,
-        rotary: tuple[Tensor, Tensor] | None = None,
+        rotary: Rotary | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
         """Every token of `x` reads from every token of `context` (from `x` itself when omitted).
@@ -97,6 +117,22 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).flatten(2))  # (B, L, C)
 
 
+def attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """softmax(q kᵀ / √d): row i says how much token i reads from each token.
+
+    `Attention` uses the fused kernel, which never builds this matrix; it is here to be drawn.
+
+    Args:
+        q: Queries (…, L, d).
+        k: Keys (…, M, d).
+
+    Returns:
+        (…, L, M); every row sums to 1.
+    """
+    scores = q @ k.transpose(-2, -1)  # (…, L, M)
+    return (scores / q.shape[-1] ** 0.5).softmax(dim=-1)
+
+
 def grid_positions(height: int, width: int, num_special: int) -> Tensor:
     """(row, column) of every token of a view, (num_special + height · width, 2), integers.
 
@@ -107,7 +143,7 @@ def grid_positions(height: int, width: int, num_special: int) -> Tensor:
     return torch.cat([patches.new_zeros(num_special, 2), patches])  # (T, 2)
 
 
-def rotary_tables(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor, Tensor]:
+def rotary_tables(positions: Tensor, head_dim: int, base: float) -> Rotary:
     """Cosines and sines of every token's angles, computed once and used by all blocks.
 
     Args:
@@ -124,8 +160,8 @@ def rotary_tables(positions: Tensor, head_dim: int, base: float) -> tuple[Tensor
     return angle.cos(), angle.sin()
 
 
-def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn queries or keys by their tokens' positions.
+def rotate(x: Tensor, tables: Rotary) -> Tensor:
+    """Rotate queries or keys by the angles of their tokens' positions.
 
     Args:
         x: (…, L, d).
@@ -135,10 +171,10 @@ def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
         (…, L, d), each vector as long as before.
     """
     cos, sin = (table.to(x.dtype) for table in tables)
-    # Channels are [row a | row b | column a | column b]; (a, b) is the pair that turns together.
+    # Channels are [row a | row b | column a | column b]; (a, b) is the pair that rotates together.
     a, b = x.unflatten(-1, (2, 2, -1)).unbind(-2)  # two of (…, L, 2, d / 4)
-    turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-2)
-    return turned.flatten(-3)  # (…, L, d)
+    rotated = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-2)  # (…, L, 2, 2, d / 4)
+    return rotated.flatten(-3)  # (…, L, d)
 
 
 class Mlp(nn.Module):
@@ -162,10 +198,7 @@ class Mlp(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """Multiply each channel by a learned factor (Touvron et al. 2021, arXiv:2103.17239).
-
-    Starting near zero, every block begins as almost the identity and earns its influence.
-    """
+    """Multiply each channel by a learned factor γ. With γ near zero a fresh block is almost the identity."""
 
     def __init__(self, dim: int, initial: float) -> None:
         super().__init__()
@@ -175,46 +208,6 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-class Block(nn.Module):
-    """x ← x + γ₁ · Attention(LN x), then x ← x + γ₂ · Mlp(LN x).
-
-    Args:
-        dim: Channels C.
-        num_heads: Heads of the attention.
-        norm_eps: ε of the layer norms: 1e-6 in the ViT, 1e-5 elsewhere.
-        layer_scale: Initial value of γ: 1 in the ViT, 0.01 elsewhere.
-        qk_norm: Normalise queries and keys (frame and global blocks).
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        *,
-        norm_eps: float = 1e-5,
-        layer_scale: float = 0.01,
-        qk_norm: bool = False,
-    ) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
-        self.attn = Attention(dim, num_heads, qk_norm=qk_norm)
-        self.ls1 = LayerScale(dim, layer_scale)
-        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, 4 * dim)
-        self.ls2 = LayerScale(dim, layer_scale)
-
-    def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        """(B, L, C) → (B, L, C)."""
-        x = x + self.ls1(self.attn(self.norm1(x), rotary=rotary, mask=mask))
-        return x + self.ls2(self.mlp(self.norm2(x)))
-
-
-def run_block(
-    block: Block, x: Tensor, rotary: tuple[Tensor, Tensor] | None, recompute: bool, *further
-) -> Tensor:
-    """Run a block; with `recompute`, forget its inner activations and redo them in the backward pass."""
-    if recompute:
-        return torch.utils.checkpoint.checkpoint(block, x, rotary, *further, use_reentrant=False)
-    return block(x, rotary, *further)
+def recomputed(blocks: Iterable[Callable]) -> list[Callable]:
+    """Gradient checkpointing: the backward pass computes what happens in a block again; nothing is stored."""
+    return [partial(checkpoint, block, use_reentrant=False) for block in blocks]

@@ -7,48 +7,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vggt_lite.model.layers import Block, run_block
-
-
-def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:
-    """Stretch a square table of learned positions to another grid of patches.
-
-    Args:
-        table: (1, 1 + g · g, C); row 0 belongs to the class token and stays as it is.
-        height, width: The wanted grid, in patches.
-
-    Returns:
-        (1, 1 + height · width, C). Antialiased bicubic, which is what the released weights expect.
-    """
-    side = round((table.shape[1] - 1) ** 0.5)
-    if height == width == side:
-        return table
-    grid = table[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, C, g, g)
-    grid = F.interpolate(grid, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
-    return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
-
-
-class ConvPatchEmbed(nn.Module):
-    """The simplest tokens: one linear map of each patch. They carry no position."""
-
-    def __init__(self, dim: int, patch_size: int) -> None:
-        super().__init__()
-        self.projection = nn.Conv2d(3, dim, patch_size, stride=patch_size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(M, 3, H, W) → (M, h · w, C)."""
-        return self.projection(images).flatten(2).transpose(1, 2)
+from vggt_lite.model.layers import Block, recomputed
 
 
 class ViTPatchEmbed(nn.Module):
-    """DINOv2: patches plus learned positions through a stack of blocks; only patch tokens come out.
+    """DINOv2's vision transformer: patches plus learned positions through a stack of blocks.
 
     Args:
         dim: Channels C.
         depth, num_heads: Size of the stack.
         patch_size: Side of a patch in pixels.
         image_size: Side of the square the position table covers, in pixels.
-        num_registers: Extra tokens without position that give global information a place to live.
+        num_registers: R, extra tokens without a position, in which the network can store global information.
     """
 
     def __init__(
@@ -59,7 +29,7 @@ class ViTPatchEmbed(nn.Module):
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.register_tokens = nn.Parameter(torch.empty(1, num_registers, dim))
         self.position_table = nn.Parameter(torch.empty(1, 1 + (image_size // patch_size) ** 2, dim))
-        # DINOv2's own training hides patches behind this token. VGGT never does; it only travels along.
+        # DINOv2's training replaces hidden patches by this token. VGGT has no use for it; its files hold it.
         self.mask_token = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         self.blocks = nn.ModuleList(
             Block(dim, num_heads, norm_eps=1e-6, layer_scale=1.0) for _ in range(depth)
@@ -90,6 +60,37 @@ class ViTPatchEmbed(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (M, 3, H, W) → patch tokens (M, P, C)."""
         x = self.embed(images)
-        for block in self.blocks:
-            x = run_block(block, x, None, recompute=self.gradient_checkpointing and self.training)
+        blocks = recomputed(self.blocks) if self.gradient_checkpointing and self.training else self.blocks
+        for block in blocks:
+            x = block(x)  # (M, 1 + R + P, C)
         return self.norm(x)[:, 1 + self.register_tokens.shape[1] :]
+
+
+def resize_position_table(table: Tensor, height: int, width: int) -> Tensor:
+    """Resize a square table of learned positions to another grid of patches.
+
+    Args:
+        table: (1, 1 + g · g, C); row 0 belongs to the class token and stays as it is.
+        height, width: The wanted grid, in patches.
+
+    Returns:
+        (1, 1 + height · width, C). Antialiased bicubic, which is what the released weights expect.
+    """
+    side = round((table.shape[1] - 1) ** 0.5)
+    if height == width == side:
+        return table
+    grid = table[:, 1:].float().unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, C, g, g)
+    grid = F.interpolate(grid, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat([table[:, :1], grid.flatten(2).transpose(1, 2).to(table.dtype)], dim=1)
+
+
+class ConvPatchEmbed(nn.Module):
+    """One linear map of each patch, without positions: the ViT's ablation."""
+
+    def __init__(self, dim: int, patch_size: int) -> None:
+        super().__init__()
+        self.projection = nn.Conv2d(3, dim, patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(M, 3, H, W) → (M, h · w, C)."""
+        return self.projection(images).flatten(2).transpose(1, 2)

@@ -1,5 +1,6 @@
 """`Predictions`: everything one forward pass says about a scene."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 
 import torch
@@ -28,6 +29,7 @@ class Predictions:
     track_visibility_logits: Tensor | None = None  # (B, S, N), for the loss
     track_conf_logits: Tensor | None = None  # (B, S, N), for the loss
     patch_tokens: Tensor | None = None  # (B, S, P, 2C): the aggregator's last, for probes and matching
+    extras: dict[str, Tensor] = field(default_factory=dict)  # each (B, S, …), from `VGGT.extra_heads`
 
     @property
     def pose_encoding(self) -> Tensor | None:
@@ -39,10 +41,17 @@ class Predictions:
         """(B, S, N, 2) pixels: the last iteration's."""
         return self.tracks_list[-1] if self.tracks_list else None
 
-    def to(self, device: torch.device | str) -> "Predictions":
-        def move(value):
-            if isinstance(value, list):
-                return [v.to(device) for v in value]
-            return value if value is None else value.to(device)
+    def apply(self, change: Callable[[Tensor], Tensor]) -> "Predictions":
+        """The same predictions with every tensor changed."""
 
-        return Predictions(**{f.name: move(getattr(self, f.name)) for f in fields(self)})
+        def changed(value):
+            if isinstance(value, list):
+                return [change(x) for x in value]
+            if isinstance(value, dict):
+                return {name: change(x) for name, x in value.items()}
+            return None if value is None else change(value)
+
+        return Predictions(**{f.name: changed(getattr(self, f.name)) for f in fields(self)})
+
+    def to(self, device: torch.device | str) -> "Predictions":
+        return self.apply(lambda x: x.to(device))

@@ -35,6 +35,7 @@ from vggt_lite.parity.deterministic_weights import (
 from vggt_lite.parity.official import HOW, official_class
 from vggt_lite.parity.table import Table
 from vggt_lite.pretrained.hub import find_cached
+from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.pretrained.releases import RELEASES
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
 from vggt_lite.utils.files import atomic_write
@@ -135,7 +136,7 @@ def verify(
     elif weights is None and (lack := lacking_memory(VGGT_1B, done.device)):
         note(f"Real weights: {name} is in the hub's cache, but {lack}")
     else:
-        model = VGGT.from_pretrained(name).to(done.device)
+        model = load_pretrained(name).to(done.device)
         say(f"Real weights: {name}\n")
         measure(model, done, say, note)
         table = verify_precision(model, *pictures(model.config, images, note), dtype)

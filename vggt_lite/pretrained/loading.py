@@ -4,8 +4,9 @@ A loaded model's parameters are the file, mapped into memory: see `weight_files.
 """
 
 import json
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def load_file(
     config: ModelConfig | None = None,
     heads: Iterable[str] | None = None,
     dtype: torch.dtype | None = None,
+    cls: type[VGGT] = VGGT,
 ) -> VGGT:
     """A model from one file. Ours say their configuration; any other file has the official names.
 
@@ -172,25 +174,44 @@ def load_file(
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
         theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}
 
-    with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
-        model = VGGT(config)
-    model.aggregator.register_constants()
+    own = not cls.__module__.startswith("vggt_lite.")
+    if own:  # what a class of the user's own adds to the network needs its first values
+        model = cls(config)
+    else:
+        with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
+            model = cls(config)
+        model.aggregator.register_constants()
     cast_linear_weights(model, dtype or torch.float32)
+    added = _added(model, theirs.keys(), str(path)) if own else {}
 
     def shown(key: str) -> str:
         return theirs.get(key) or (official_name(key) if official else key)
 
     state_dict = {key: tensors[name] for key, name in theirs.items()}
-    check_fits(model, state_dict, str(path), shown)
+    check_fits(model, state_dict | added, str(path), shown)
     types = {key: value.dtype for key, value in model.state_dict().items()}
     others = {theirs[key]: types[key] for key, value in state_dict.items() if value.dtype != types[key]}
     converted = read_as(path, others)
-    model.load_state_dict(
-        {key: converted.get(theirs[key], value) for key, value in state_dict.items()}, assign=True
-    )
+    loaded = {key: converted.get(theirs[key], value) for key, value in state_dict.items()}
+    model.load_state_dict(loaded | added, assign=True)
     if "trained_on" in metadata:
         model.trained_on = _stated(path, "range of training", metadata["trained_on"], TrainedOn.from_dict)
     return model.eval()
+
+
+def _added(model: VGGT, in_file: Collection[str], source: str) -> dict[str, Tensor]:
+    """Parameters that a subclass adds to the network and the file lacks; a warning names them."""
+    with torch.device("meta"), skip_init():
+        network = VGGT(model.config).state_dict()
+    state_dict = model.state_dict()
+    added = {key: state_dict[key] for key in state_dict.keys() - network.keys() - set(in_file)}
+    if added:
+        warnings.warn(
+            f"{source} lacks {len(added)} tensors that {type(model).__name__} adds to the network, first "
+            f"{sorted(added)[:3]}: they keep their initial values and need training.",
+            stacklevel=5,
+        )
+    return added
 
 
 def _stated(path: Path, what: str, text: str, read: Callable):
@@ -217,6 +238,7 @@ def load_pretrained(
     cache: str | Path | None = None,
     heads: Iterable[str] | None = None,
     dtype: torch.dtype | None = None,
+    cls: type[VGGT] = VGGT,
 ) -> VGGT:
     """A trained model, in evaluation mode, on the CPU; it can be trained further.
 
@@ -236,6 +258,11 @@ def load_pretrained(
         heads: Build and read only these, for example ("camera", "depth"); all of them when omitted.
         dtype: torch.bfloat16 or torch.float16 stores the matrices of the aggregator in that type: see
             `cast_linear_weights`. Everything is float32 when omitted, whatever the file holds.
+        cls: Class of the model, built as cls(config). Where the file lacks what a class of your own adds to
+            the network, that keeps its initial values.
+
+    Warns:
+        UserWarning: naming what keeps its initial values.
 
     Raises:
         FileNotFoundError, ConnectionError, PermissionError, OSError, ValueError: each says what to do.
@@ -260,19 +287,19 @@ def load_pretrained(
                 f'no model {text!r}: give "tiny" or "nano", a .safetensors or .pt file, a folder, or a hub '
                 'repository "owner/name".'
             )
-        return _load_from_hub(text, config, revision, cache, heads, dtype)
-    model = load_file(path, config, heads, dtype)
+        return _load_from_hub(text, config, revision, cache, heads, dtype, cls)
+    model = load_file(path, config, heads, dtype, cls)
     if text in BUNDLED_TRAINED_ON:
         model.trained_on = BUNDLED_TRAINED_ON[text]
     return model
 
 
-def _load_from_hub(repository: str, config, revision, cache, heads, dtype) -> VGGT:
+def _load_from_hub(repository: str, config, revision, cache, heads, dtype, cls) -> VGGT:
     from vggt_lite.pretrained import hub  # its client takes half a second to import
 
     path = hub.fetch(repository, revision, cache)
     try:
-        return load_file(path, config or release_of(repository).config, heads, dtype)
+        return load_file(path, config or release_of(repository).config, heads, dtype, cls)
     except UnreadableFile as error:
         if hub.discard_if_damaged(path):
             raise ValueError(

@@ -13,6 +13,7 @@ from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import held_out_scenes, score
 from vggt_lite.losses import heads_for
 from vggt_lite.model.vggt import VGGT
+from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
 from vggt_lite.training.loop import BatchSource, TrainResult, train
@@ -224,7 +225,7 @@ def first_weights(preset: Preset) -> dict:
     """What the first stage starts with, by name: nothing, or a smaller model's knowledge."""
     if preset.widened_from is None:
         return {}
-    return net2net_widen(VGGT.from_pretrained(preset.widened_from), preset.model).state_dict()
+    return net2net_widen(load_pretrained(preset.widened_from), preset.model).state_dict()
 
 
 def stage_model(

@@ -7,7 +7,7 @@ from vggt_lite.course.checks.draws import draws
 from vggt_lite.geometry import compose, invert_rigid, matrix_from_quat_xyzw
 
 
-def special_tokens_meet(x, num_views: int, num_special: int, block):
+def special_tokens_attend(x, num_views: int, num_special: int, block):
     """Camera and register tokens of all views through a block; patches as they were. (B · S, T, C)."""
     special, patches = x[:, :num_special], x[:, num_special:]
     joined = special.reshape(-1, num_views * num_special, x.shape[-1])  # (B, S · K, C)
@@ -15,19 +15,19 @@ def special_tokens_meet(x, num_views: int, num_special: int, block):
 
 
 def _everybody(x, num_views, num_special, block):
-    return special_tokens_meet(x, num_views, x.shape[1], block)
+    return special_tokens_attend(x, num_views, x.shape[1], block)
 
 
 def _each_view_alone(x, num_views, num_special, block):
-    return special_tokens_meet(x, 1, num_special, block)
+    return special_tokens_attend(x, 1, num_special, block)
 
 
 def _all_scenes(x, num_views, num_special, block):
-    return special_tokens_meet(x, len(x), num_special, block)
+    return special_tokens_attend(x, len(x), num_special, block)
 
 
 def _cameras_only(x, num_views, num_special, block):
-    return special_tokens_meet(x, num_views, 1, block)
+    return special_tokens_attend(x, num_views, 1, block)
 
 
 def _like_with_like(x, num_views, num_special, block):
@@ -37,11 +37,11 @@ def _like_with_like(x, num_views, num_special, block):
 
 
 def _patches_lost(x, num_views, num_special, block):
-    return special_tokens_meet(x, num_views, num_special, block)[:, :num_special]
+    return special_tokens_attend(x, num_views, num_special, block)[:, :num_special]
 
 
 def _special_at_the_end(x, num_views, num_special, block):
-    return special_tokens_meet(x, num_views, num_special, block).roll(-num_special, dims=1)
+    return special_tokens_attend(x, num_views, num_special, block).roll(-num_special, dims=1)
 
 
 def exchange_case(num_scenes: int, num_views: int, num_tokens: int, num_special: int, seed: int):
@@ -53,9 +53,9 @@ def exchange_case(num_scenes: int, num_views: int, num_tokens: int, num_special:
     return (*draws((num_scenes * num_views, num_tokens, 4), seed=seed), num_views, num_special, block)
 
 
-special_exchange = Check(
+register_attention = Check(
     name="register attention",
-    reference=special_tokens_meet,
+    reference=special_tokens_attend,
     cases=lambda: [
         ("two views of two special tokens and one patch", exchange_case(1, 2, 3, 2, seed=0)),
         ("two scenes of three views", exchange_case(2, 3, 9, 5, seed=1)),
@@ -76,14 +76,14 @@ special_exchange = Check(
 )
 
 
-def seen_from_the_first(cam_from_any):
+def relative_to_first(cam_from_any):
     """Camera poses (S, 3, 4) of any world → of the first camera's frame."""
     return compose(cam_from_any, invert_rigid(cam_from_any[:1]))
 
 
 def _turn_forgotten(cam_from_any):
     moved = cam_from_any[..., 3:] - cam_from_any[:1, :, 3:]
-    return torch.cat([seen_from_the_first(cam_from_any)[..., :3], moved], dim=-1)
+    return torch.cat([relative_to_first(cam_from_any)[..., :3], moved], dim=-1)
 
 
 def _inverse_by_sign(cam_from_any):
@@ -108,9 +108,9 @@ def _only_moved():
     return poses
 
 
-seen_from_first = Check(
+to_first_camera = Check(
     name="poses seen from the first view",
-    reference=seen_from_the_first,
+    reference=relative_to_first,
     cases=lambda: [
         ("two cameras that do not turn", (_only_moved(),)),
         ("four random cameras", (some_poses(4, seed=0),)),

@@ -1,31 +1,69 @@
 """Merged tokens: global attention over fewer tokens, because views of one scene repeat each other.
 
 The cost of global attention grows with the square of the number of tokens. Here similar patches become one
-token for its duration: half the tokens, a quarter of the comparisons. Trained weights need not know.
+token while attention runs: half the tokens, a quarter of the comparisons. Trained weights can be used as they
+are.
 
-Source: token merging, Bolya et al. 2023 (arXiv:2210.09461); in VGGT: FastVGGT, Shen et al. 2025
-(arXiv:2509.02560), whose plan for who stays we follow: the first view whole, the others sparse.
+Source: token merging (ToMe), Bolya et al. 2023 (arXiv:2210.09461); in VGGT: FastVGGT, Shen et al. 2025
+(arXiv:2509.02560), whose choice of destinations we follow: the first view whole, the others sparse.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.model.layers import Block
+from vggt_lite.config import ModelConfig
+from vggt_lite.model.layers import Block, Rotary
 
 
-class Roles(NamedTuple):
-    """What becomes of each of a scene's S · T tokens: indices of three kinds that cover all of them."""
+class MergePlan(NamedTuple):
+    """What becomes of each of a scene's S · T tokens: three index tensors that together cover all of them."""
 
-    special: Tensor  # camera and register tokens of all views: stay, and take nobody in
-    receivers: Tensor  # patches that stay: all of the first view, a share of the others
-    senders: Tensor  # patches that are merged into the most similar receiver
+    protected: Tensor  # camera and register tokens of all views: stay, and nothing is merged into them
+    dst: Tensor  # patches that stay: all of the first view, a share of the others
+    src: Tensor  # patches that are merged, each into the most similar of `dst`
+
+    @property
+    def kept(self) -> Tensor:
+        """(M,) the tokens that stay: protected ones first, then `dst`."""
+        return torch.cat([self.protected, self.dst])
 
 
-def plan_merge(positions: Tensor, num_special: int, num_views: int, share: float) -> Roles:
-    """Choose by position alone who stays, scattered evenly over each view.
+class MergingBlock(Block):
+    """A `Block` whose attention may run over merged tokens; the perceptron still processes every token."""
+
+    def forward(self, x: Tensor, rotary: Rotary | None = None, plan: MergePlan | None = None) -> Tensor:
+        """(B, L, C) → (B, L, C). Without a plan it is a `Block`."""
+        if plan is None:
+            return super().forward(x, rotary)
+        tokens = self.norm1(x)
+        groups = group_tokens(tokens, plan)  # (B, L)
+        merged, size = average_groups(tokens, groups, len(plan.kept))  # (B, M, C), (B, M)
+        if rotary is not None:
+            rotary = (rotary[0][plan.kept], rotary[1][plan.kept])
+        # log n added to a score makes one token count like n equal ones
+        read = self.attn(merged, rotary=rotary, mask=size.log()[:, None, None])  # (B, M, C)
+        read = read.gather(1, groups[..., None].expand(-1, -1, read.shape[-1]))  # (B, L, C): copied back
+        x = x + self.ls1(read)
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+def merge_tokens(config: ModelConfig, frame_blocks, global_blocks, positions: Tensor, num_views: int):
+    """Global blocks that read patches get a plan. Arguments as for the other wrappers."""
+    if num_views == 1:  # the first view stays whole
+        return frame_blocks, global_blocks
+    plan = plan_merge(positions, 1 + config.num_registers, num_views, config.merge_tokens)
+    return frame_blocks, [
+        block if pair in config.register_attention else partial(block, plan=plan)
+        for pair, block in enumerate(global_blocks)
+    ]
+
+
+def plan_merge(positions: Tensor, num_special: int, num_views: int, share: float) -> MergePlan:
+    """Choose by position alone which patches stay, scattered evenly over each view.
 
     Args:
         positions: (T, 2) rows and columns of a view's tokens; the first `num_special` are special.
@@ -38,28 +76,27 @@ def plan_merge(positions: Tensor, num_special: int, num_views: int, share: float
     patches = num_special + dither.argsort(stable=True)  # (P,) in the order in which they may stay
     staying = round((1 - share) * len(patches))
     first_token = len(positions) * torch.arange(num_views, device=positions.device)[:, None]  # (S, 1)
-    special = first_token + torch.arange(num_special, device=positions.device)  # (S, 1 + R)
-    receivers = first_token[1:] + patches[:staying]
-    senders = first_token[1:] + patches[staying:]
-    return Roles(special.flatten(), torch.cat([patches, receivers.flatten()]), senders.flatten())
+    protected = first_token + torch.arange(num_special, device=positions.device)  # (S, 1 + R)
+    dst = first_token[1:] + patches[:staying]
+    src = first_token[1:] + patches[staying:]
+    return MergePlan(protected.flatten(), torch.cat([patches, dst.flatten()]), src.flatten())
 
 
 @torch.no_grad()
-def group_tokens(tokens: Tensor, roles: Roles) -> Tensor:
+def group_tokens(tokens: Tensor, plan: MergePlan) -> Tensor:
     """Which staying token stands for each token.
 
     Args:
         tokens: (B, L, C).
 
     Returns:
-        (B, L): places among the staying tokens, special ones first, then receivers.
+        (B, L): places among `plan.kept`.
     """
     directions = F.normalize(tokens, dim=-1)
-    similarity = directions[:, roles.senders] @ directions[:, roles.receivers].mT  # (B, senders, receivers)
+    similarity = directions[:, plan.src] @ directions[:, plan.dst].mT  # (B, src, dst)
     groups = torch.empty(tokens.shape[:2], dtype=torch.long, device=tokens.device)
-    stay = torch.cat([roles.special, roles.receivers])  # (M,)
-    groups[:, stay] = torch.arange(len(stay), device=tokens.device)
-    groups[:, roles.senders] = len(roles.special) + similarity.argmax(-1)
+    groups[:, plan.kept] = torch.arange(len(plan.kept), device=tokens.device)
+    groups[:, plan.src] = len(plan.protected) + similarity.argmax(-1)
     return groups
 
 
@@ -70,24 +107,3 @@ def average_groups(tokens: Tensor, groups: Tensor, count: int) -> tuple[Tensor, 
     index = groups[..., None].expand_as(tokens)
     total = tokens.new_zeros(len(tokens), count, tokens.shape[-1]).scatter_add(1, index, tokens)
     return total / size[..., None], size
-
-
-class MergingBlock(Block):
-    """A `Block` whose attention may run over merged tokens; the perceptron still serves each one."""
-
-    def forward(
-        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None = None, roles: Roles | None = None
-    ) -> Tensor:
-        """(B, L, C) → (B, L, C). Without `roles` it is a `Block`."""
-        if roles is None:
-            return super().forward(x, rotary)
-        tokens = self.norm1(x)
-        groups = group_tokens(tokens, roles)  # (B, L)
-        stay = torch.cat([roles.special, roles.receivers])  # (M,)
-        merged, size = average_groups(tokens, groups, len(stay))  # (B, M, C), (B, M)
-        here = None if rotary is None else (rotary[0][stay], rotary[1][stay])
-        # log n added to a score makes one token count like n equal ones
-        read = self.attn(merged, rotary=here, mask=size.log()[:, None, None])  # (B, M, C)
-        read = read.gather(1, groups[..., None].expand(-1, -1, read.shape[-1]))  # (B, L, C): copied back
-        x = x + self.ls1(read)
-        return x + self.ls2(self.mlp(self.norm2(x)))

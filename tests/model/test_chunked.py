@@ -1,29 +1,38 @@
-"""Work in pieces must give the numbers of the lesson form, which runs whenever gradients are wanted."""
+"""Chunked methods give the numbers of the network's own, and leave it as they found it."""
 
 import pytest
 import torch
 
 from vggt_lite import NANO, VGGT
 from vggt_lite.inference import chunked as chunked_module
-from vggt_lite.inference.chunked import chunked, split_evenly
+from vggt_lite.inference.chunked import KNOWN, chunked, digest, split_evenly
 from vggt_lite.model import Block, grid_positions, rotary_tables
 from vggt_lite.pretrained.loading import cast_linear_weights
 
-PIECES = [1, 5, 7, 12, 10_000]
+SIZES = [1, 5, 7, 12, 10_000]
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 1041, 4164])
 @pytest.mark.parametrize("most", [0, 1, 3, 1536])
-def test_pieces_cover_everything_once_and_are_nearly_equal(count, most):
-    pieces = split_evenly(count, most)
-    assert [i for piece in pieces for i in range(count)[piece]] == list(range(count))
-    sizes = [piece.stop - piece.start for piece in pieces]
+def test_chunks_cover_everything_once_and_are_nearly_equal(count, most):
+    chunks = split_evenly(count, most)
+    assert [i for chunk in chunks for i in range(count)[chunk]] == list(range(count))
+    sizes = [chunk.stop - chunk.start for chunk in chunks]
     assert max(sizes) <= max(1, most) and max(sizes) - min(sizes) <= 1
 
 
+def test_chunks_were_tested_for_the_code_that_is_there():
+    """If this fails, read the comment of `KNOWN`, then put the new digests there."""
+    found = {
+        kind: {name: digest(getattr(kind, name).__code__) for name in methods}
+        for kind, methods in KNOWN.items()
+    }
+    assert found == KNOWN
+
+
 @pytest.mark.parametrize("rotary", [False, True])
-@pytest.mark.parametrize("tokens", PIECES)
-def test_a_block_in_pieces_gives_the_numbers_of_the_lesson_form(tokens, rotary, monkeypatch):
+@pytest.mark.parametrize("tokens", SIZES)
+def test_a_block_in_chunks_gives_the_numbers_of_the_lesson_form(tokens, rotary, monkeypatch):
     torch.manual_seed(0)
     block = Block(24, 3, layer_scale=1.0, qk_norm=True)
     x = torch.randn(3, 12, 24)
@@ -49,6 +58,30 @@ def test_heads_that_decode_some_views_at_a_time_give_the_numbers_of_all_at_once(
         torch.testing.assert_close(getattr(some, name), getattr(whole, name).detach(), rtol=1e-4, atol=1e-5)
 
 
+def test_masks_and_a_block_whose_attention_is_replaced_work_in_chunks(monkeypatch):
+    torch.manual_seed(0)
+    block, x = Block(24, 3, layer_scale=1.0), torch.randn(2, 12, 24).transpose(0, 1)  # not contiguous
+    monkeypatch.setattr(chunked_module, "TOKENS_PER_CHUNK", 4)
+    for mask in (torch.rand(2, 2) > 0.3, torch.randn(12, 1, 1, 2)):
+        expected = block(x, mask=mask)
+        with chunked(block):
+            torch.testing.assert_close(block(x, mask=mask), expected)
+    block.attn = torch.nn.LayerNorm(24)
+    block.attn.forward = lambda x, rotary, mask: x.flip(1)
+    expected = block(x)
+    with chunked(block):
+        torch.testing.assert_close(block(x), expected)
+
+
+def test_afterwards_no_method_is_left_on_any_module_whatever_happened():
+    model = VGGT(NANO.with_(heads=("depth",)))
+    before = [set(vars(module)) for module in model.modules()]
+    with pytest.raises(KeyError), chunked(model), chunked(model):
+        assert any("forward" in vars(module) for module in model.modules())
+        raise KeyError
+    assert [set(vars(module)) for module in model.modules()] == before
+
+
 def test_matrices_rounded_beforehand_give_exactly_what_autocast_gives():
     torch.manual_seed(0)
     model, images = VGGT(NANO).eval(), torch.rand(2, 3, 48, 48)
@@ -67,13 +100,13 @@ def test_matrices_rounded_beforehand_give_exactly_what_autocast_gives():
         assert not torch.equal(exact(images).depth, found.depth), "nothing was rounded: the test sees nothing"
 
 
-def test_rounding_inside_autocast_is_the_same_in_pieces(monkeypatch):
+def test_rounding_inside_autocast_is_the_same_in_chunks(monkeypatch):
     torch.manual_seed(0)
     block, x = Block(24, 3, layer_scale=1.0, qk_norm=True), torch.randn(2, 12, 24)
     with torch.autocast("cpu", torch.bfloat16):
         whole = block(x).detach()
         monkeypatch.setattr(chunked_module, "TOKENS_PER_CHUNK", 5)
         with chunked(block):
-            pieces = block(x)
-    assert whole.dtype == pieces.dtype == torch.float32
-    torch.testing.assert_close(pieces, whole, rtol=0, atol=0.02)
+            some = block(x)
+    assert whole.dtype == some.dtype == torch.float32
+    torch.testing.assert_close(some, whole, rtol=0, atol=0.02)

@@ -6,8 +6,8 @@ import torch
 from vggt_lite import NANO, VGGT, ModelConfig
 from vggt_lite.geometry import camera_from_pose_encoding
 from vggt_lite.model import Aggregator, grid_positions
-from vggt_lite.model.variants.global_attention import other_views
-from vggt_lite.model.variants.reference_free import points_in_world, seen_from_first
+from vggt_lite.model.variants.attention_scope import other_views
+from vggt_lite.model.variants.reference_free import points_in_world, to_first_camera
 from vggt_lite.model.variants.token_merging import MergingBlock, average_groups, group_tokens, plan_merge
 
 SMALL = NANO.with_(
@@ -55,7 +55,7 @@ def views_that_change(changes: dict, depth: int) -> tuple[list[int], list[int]]:
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_every_switch_keeps_the_parameters_and_changes_the_answer(changes):
+def test_every_variant_keeps_the_parameters_and_changes_the_answer(changes):
     plain, changed = build(), build(**changes)
     a, b = plain.state_dict(), changed.state_dict()
     assert list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
@@ -172,7 +172,7 @@ def test_poses_of_any_world_and_points_of_each_camera_end_in_the_first_view():
     """Camera 0 stands at x = 5, camera 1 at x = 7 turned by 90° to the right (y is down): both known."""
     half = 0.5**0.5
     encoding = torch.tensor([[[-5.0, 0, 0, 0, 0, 0, 1, 1, 1], [0.0, 0, -7, 0, -half, 0, half, 2, 2]]])
-    moved = seen_from_first(encoding)
+    moved = to_first_camera(encoding)
     torch.testing.assert_close(moved[0, 0], torch.tensor([0.0, 0, 0, 0, 0, 0, 1, 1, 1]))
     # From camera 0 the other one stands 2 to the right: t = −R c = −R (2, 0, 0) = (0, 0, −2)
     torch.testing.assert_close(moved[0, 1], torch.tensor([0, 0, -2, 0, -half, 0, half, 2, 2]))
@@ -190,24 +190,24 @@ def test_with_a_reference_they_do_not():
 
 
 def test_merging_keeps_the_first_view_the_special_tokens_and_an_even_share_of_the_rest():
-    roles = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
-    assert roles.special.tolist() == [0, 1, 18, 19, 36, 37]
-    receivers = roles.receivers.tolist()
-    assert sorted(receivers[:16]) == list(range(2, 18))
-    assert len(receivers) == 16 + 2 * 4 and len(roles.senders) == 2 * 12
-    assert sorted(torch.cat(roles).tolist()) == list(range(54))
-    rows = torch.tensor([i - 20 for i in receivers[16:20]]) // 4
+    plan = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
+    assert plan.protected.tolist() == [0, 1, 18, 19, 36, 37]
+    dst = plan.dst.tolist()
+    assert sorted(dst[:16]) == list(range(2, 18))
+    assert len(dst) == 16 + 2 * 4 and len(plan.src) == 2 * 12
+    assert sorted(torch.cat(plan).tolist()) == list(range(54))
+    rows = torch.tensor([i - 20 for i in dst[16:20]]) // 4
     assert len(set(rows.tolist())) >= 3  # scattered, not the first four patches
 
 
 def test_a_patch_joins_the_most_similar_patch_that_stays_and_groups_are_averaged():
     # Two views of one special token and two patches; the second patch of view 1 is merged away
-    roles = plan_merge(grid_positions(1, 2, 1), num_special=1, num_views=2, share=0.5)
-    away = roles.senders.item()
+    plan = plan_merge(grid_positions(1, 2, 1), num_special=1, num_views=2, share=0.5)
+    away = plan.src.item()
     tokens = torch.tensor([[[9.0, 9], [1, 0], [0, 1], [9, 9], [3, 3], [3, 3]]])
     tokens[0, away] = torch.tensor([0.1, 8.0])  # most like token 2, though nearer in value to others
-    groups = group_tokens(tokens, roles)[0]
-    stay = torch.cat([roles.special, roles.receivers])
+    groups = group_tokens(tokens, plan)[0]
+    stay = plan.kept
     assert stay[groups[away]] == 2
     merged, size = average_groups(tokens, groups[None], len(stay))
     torch.testing.assert_close(merged[0, groups[away]], torch.tensor([0.05, 4.5]))
@@ -218,11 +218,11 @@ def test_merging_equal_tokens_changes_nothing():
     """Without positions, equal tokens ask and answer alike; one that counts n times stands for n of them."""
     torch.manual_seed(0)
     block = MergingBlock(32, 4, layer_scale=1.0, qk_norm=True)
-    roles = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
+    plan = plan_merge(grid_positions(4, 4, 2), num_special=2, num_views=3, share=0.75)
     tokens = torch.randn(2, 54, 32)
-    tokens[:, roles.senders] = tokens[:, roles.receivers[:4]].repeat(1, 6, 1)  # copies of first-view patches
-    assert roles.senders.numel() == 24
-    torch.testing.assert_close(block(tokens, None, roles), block(tokens), atol=1e-5, rtol=1e-5)
+    tokens[:, plan.src] = tokens[:, plan.dst[:4]].repeat(1, 6, 1)  # copies of first-view patches
+    assert plan.src.numel() == 24
+    torch.testing.assert_close(block(tokens, None, plan), block(tokens), atol=1e-5, rtol=1e-5)
 
 
 def test_merging_shortens_the_sequence_that_attends():
@@ -257,6 +257,6 @@ def test_merging_can_be_switched_on_over_trained_weights():
         ({"reference": "none", "heads": ("point",)}, 'add "camera"'),
     ],
 )
-def test_switches_that_make_no_sense_are_refused(changes, message):
+def test_variants_that_make_no_sense_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         ModelConfig(**changes)

@@ -1,0 +1,267 @@
+"""The network grows from a notebook: other blocks and further heads, without an edit in the package."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vggt_lite import NANO, VGGT, ModelConfig, Reconstruction
+from vggt_lite.config import SceneConfig, TrainConfig
+from vggt_lite.data.batches import GeneratedScenes
+from vggt_lite.evaluation import evaluate
+from vggt_lite.evaluation.report import Report
+from vggt_lite.inference.chunked import chunked
+from vggt_lite.model import VGGT as Network
+from vggt_lite.model import Attention, Block, DenseHead
+from vggt_lite.pretrained import load_pretrained, save_weights
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.training import train
+from vggt_lite.training.grad_accumulation import loss_and_gradients
+
+SMALL = NANO.with_(
+    dim=32, vit_depth=1, depth=2, dense_layers=(0, 0, 1, 1), dense_dims=(8, 8, 8, 8), dense_dim=8,
+    heads=("camera", "depth"), image_size=32,
+)  # fmt: skip
+
+
+class GatedAttention(Attention):
+    def __init__(self, dim, num_heads, qk_norm=False):
+        super().__init__(dim, num_heads, qk_norm)
+        self.gate = nn.Linear(dim, dim)
+
+    def forward(self, x, context=None, rotary=None, mask=None):
+        return self.gate(x).sigmoid() * super().forward(x, context, rotary, mask)
+
+
+class GatedBlock(Block):
+    def __init__(self, dim, num_heads, **options):
+        super().__init__(dim, num_heads, **options)
+        self.attn = GatedAttention(dim, num_heads, options["qk_norm"])
+
+
+class NormalHead(DenseHead):
+    def __init__(self, config: ModelConfig):
+        super().__init__(2 * config.dim, config.dense_dims, config.dense_dim, 3, "linear", config.patch_size)
+
+    def forward(self, layers, grid):
+        normals, confidence = super().forward(layers, grid)
+        return {"normals": F.normalize(normals, dim=-1), "normals_conf": confidence}
+
+
+class NormalVGGT(VGGT):
+    def __init__(self, config: ModelConfig):
+        super().__init__(config)
+        self.extra_heads["normals"] = NormalHead(config)
+
+
+class GatedVGGT(VGGT):
+    def __init__(self, config: ModelConfig):
+        super().__init__(config, block=GatedBlock)
+
+
+def pictures(views: int = 2) -> torch.Tensor:
+    return torch.rand(views, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def normal_loss(pred, batch):
+    """As if all surfaces faced the camera."""
+    loss = (1 + pred.extras["normals"][..., 2]).mean() + pred.depth.log().square().mean()
+    return loss, {"loss": loss.detach()}
+
+
+# --- blocks ---------------------------------------------------------------------------------------
+
+
+def test_frame_and_global_blocks_are_built_by_the_block_that_was_given():
+    calls = []
+
+    def block(*sizes, **options):
+        calls.append((sizes, options))
+        return GatedBlock(*sizes, **options)
+
+    model = VGGT(SMALL, block=block)
+    assert calls == 4 * [((32, 4), {"layer_scale": SMALL.layer_scale, "qk_norm": True})]
+    aggregator = model.aggregator
+    assert all(type(b) is GatedBlock for b in [*aggregator.frame_blocks, *aggregator.global_blocks])
+    assert all(type(b) is Block for b in aggregator.patch_embed.blocks)
+    model(pictures()).depth.sum().backward()
+    assert all(b.attn.gate.weight.grad.abs().sum() > 0 for b in aggregator.global_blocks)
+
+
+def test_a_block_that_shares_nothing_with_ours_is_enough():
+    class MeanBlock(nn.Module):
+        def __init__(self, dim, num_heads, layer_scale, qk_norm):
+            super().__init__()
+            self.linear = nn.Linear(dim, dim)
+
+        def forward(self, x, rotary):
+            return x + self.linear(x.mean(dim=1, keepdim=True))
+
+    model = VGGT(SMALL, block=MeanBlock).eval()
+    expected = model(pictures()).depth
+    with chunked(model):
+        torch.testing.assert_close(model(pictures()).depth, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": "global"},
+        {"register_attention": (1,)},
+        {"global_positions": False},
+        {"reference": "none"},
+    ],
+)
+def test_other_blocks_go_with_departures_that_have_no_blocks_of_their_own(changes):
+    model = VGGT(SMALL.with_(**changes), block=GatedBlock)
+    assert torch.isfinite(model(pictures()).depth).all()
+
+
+def test_other_blocks_and_merged_tokens_are_refused():
+    with pytest.raises(ValueError, match="MergingBlock"):
+        VGGT(SMALL.with_(merge_tokens=0.5), block=GatedBlock)
+
+
+# --- heads ----------------------------------------------------------------------------------------
+
+
+def test_what_a_further_head_returns_is_found_in_extras():
+    model = VGGT(SMALL)
+    model.extra_heads["patches"] = PatchMean()
+    model.extra_heads["normals"] = NormalHead(SMALL)
+    pred = model(pictures(3))
+    shapes = {name: tuple(value.shape) for name, value in pred.extras.items()}
+    assert shapes == {"patches": (1, 3, 64), "normals": (1, 3, 32, 32, 3), "normals_conf": (1, 3, 32, 32)}
+    assert pred.to("meta").extras["normals"].is_meta
+    assert VGGT(SMALL)(pictures()).extras == {}
+
+
+class PatchMean(nn.Module):
+    def forward(self, layers, grid):
+        return layers[-1].mean(dim=2)  # (B, S, 2C)
+
+
+def test_heads_of_ones_own_compute_in_float32_under_autocast():
+    model = VGGT(SMALL)
+    model.extra_heads["normals"] = NormalHead(SMALL)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(pictures()).extras["normals"].dtype == torch.float32
+
+
+def test_extras_take_part_in_accumulation():
+    torch.manual_seed(0)
+    model, gradients = NormalVGGT(SMALL), []
+    batch = generate_scenes(0, 2, 2, 32, 32)
+    for parts in (1, 2):
+        model.zero_grad()
+        loss_and_gradients(lambda b: model(b.images), normal_loss, batch, parts)
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert any(name.startswith("extra_heads.normals") for name in gradients[0])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_further_head_is_in_checkpoints_and_goes_on_where_it_stopped(tmp_path):
+    config = TrainConfig(
+        steps=2, max_images=2, views=(2, 2), track_weight=0, point_weight=0, checkpoint_every=1
+    )
+    data, weights = GeneratedScenes(config, SceneConfig(), size=32), []
+    for folder, stops in (("whole", [None]), ("paused", [0, None])):
+        for most in stops:  # each time a new process would make a new model
+            torch.manual_seed(0)
+            model = NormalVGGT(SMALL)
+            result = train(model, data, config, tmp_path / folder, max_seconds=most)
+        weights.append(model.state_dict())
+    assert result.finished and "extra_heads.normals.output.0.weight" in weights[0]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_evaluate_averages_figures_of_ones_own_over_scenes(tmp_path):
+    seen = []
+
+    def facing(pred, truth):
+        seen.append((tuple(pred.extras["normals"].shape), tuple(truth.depth.shape)))
+        return {"facing": float(len(seen))}
+
+    model = NormalVGGT(SMALL)
+    report = evaluate(
+        model, num_scenes=3, num_views=2, size=32, num_tracks=4, batch_size=2, extra_scores=facing
+    )
+    assert seen == 3 * [((1, 2, 32, 32, 3), (1, 2, 32, 32))]
+    assert report["facing"] == 2.0 and "facing" not in report.constant
+    assert [scene["model"]["facing"] for scene in report.scenes] == [1.0, 2.0, 3.0]
+    assert "| facing |" in report.to_markdown()
+    assert Report.load(report.save(tmp_path / "report.json"))["facing"] == 2.0
+
+
+def test_a_reconstruction_keeps_extras_and_so_does_its_folder(tmp_path):
+    torch.manual_seed(0)
+    model = NormalVGGT(SMALL).eval()
+    arrays = list(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # random weights predict no usable cameras
+        scene = model.reconstruct(arrays, mode="crop", size=32)
+    images = torch.stack([torch.from_numpy(array).movedim(-1, 0) / 255 for array in arrays])
+    expected = model(images).extras
+    assert set(scene.extras) == {"normals", "normals_conf"}
+    torch.testing.assert_close(scene.extras["normals"], expected["normals"][0].detach(), rtol=1e-3, atol=1e-4)
+    loaded = Reconstruction.load(scene.save(tmp_path / "scene"))
+    assert set(loaded.extras) == set(scene.extras)
+    assert all(torch.equal(loaded.extras[name], scene.extras[name]) for name in scene.extras)
+
+
+# --- classes of one's own, and weights ------------------------------------------------------------
+
+
+def test_a_subclass_keeps_its_class_and_its_new_head_its_first_values():
+    torch.manual_seed(7)
+    fresh = NormalVGGT(NANO).state_dict()
+    torch.manual_seed(7)
+    with pytest.warns(
+        UserWarning, match=r"nano.safetensors lacks \d+ tensors that NormalVGGT adds.*extra_heads.normals"
+    ):
+        model = NormalVGGT.from_pretrained("nano")
+    assert type(model) is NormalVGGT and not model.training
+    stock = VGGT.from_pretrained("nano").state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, fresh[name] if name.startswith("extra_heads.") else stock[name]), name
+
+
+def test_a_subclass_with_other_blocks_keeps_the_trained_weights_of_the_rest():
+    with pytest.warns(UserWarning, match=r"frame_blocks\.0\.attn\.gate"):
+        model = GatedVGGT.from_pretrained("nano")
+    stock = VGGT.from_pretrained("nano")
+    assert torch.equal(
+        model.aggregator.frame_blocks[1].attn.qkv.weight, stock.aggregator.frame_blocks[1].attn.qkv.weight
+    )
+
+
+@pytest.mark.parametrize("kind", [NormalVGGT, GatedVGGT])
+def test_what_a_subclass_learned_is_saved_and_loaded_without_a_warning(kind, tmp_path):
+    model, path = kind(SMALL), tmp_path / "mine.safetensors"
+    save_weights(model, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = kind.from_pretrained(path)
+    assert type(loaded) is kind
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(loaded.state_dict().values(), model.state_dict().values(), strict=True)
+    )
+    with pytest.raises(ValueError, match="unexpected"):
+        VGGT.from_pretrained(path)
+
+
+def test_a_file_that_lacks_a_part_of_the_network_is_refused_by_a_subclass_too(tmp_path):
+    save_weights(VGGT(SMALL.with_(heads=("camera",))), tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match="missing.*depth_head"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        NormalVGGT.from_pretrained(tmp_path / "part.safetensors", config=SMALL)
+
+
+def test_the_network_alone_and_the_class_that_users_hold_are_loaded_by_name():
+    assert type(load_pretrained("nano")) is Network
+    assert type(VGGT.from_pretrained("nano")) is VGGT and issubclass(VGGT, Network)
