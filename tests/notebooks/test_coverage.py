@@ -34,7 +34,8 @@ DERIVED = {
         evaluation.scores evaluation.metric_table
         evaluation.constant metrics.motion_correlation evaluation.protocols evaluation.report""",
     "12": "geometry.conventions inference.pipeline inference.reconstruction export.ply",
-    "13": """config model.variants.global_attention model.variants.token_merging model.variants.reference_free
+    "13": """config model.variants.attention_scope model.variants.global_positions
+        model.variants.register_attention model.variants.token_merging model.variants.reference_free
         research.experiment research.comparison research.adapters""",
 }
 # Lessons not written yet. A lesson leaves this list when its notebook appears; a test insists on it.

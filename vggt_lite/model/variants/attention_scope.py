@@ -20,22 +20,22 @@ def attend_across_views(config: ModelConfig, frame_blocks, global_blocks, positi
         positions: (T, 2) rows and columns of a view's tokens.
         num_views: S.
     """
+
+    def on_all_views(block):
+        def run(x: Tensor, rotary) -> Tensor:
+            """(B · S, T, C) with the tables of one view → (B · S, T, C)."""
+            if rotary is not None:
+                rotary = tuple(table.repeat(num_views, 1, 1) for table in rotary)  # (S · T, 2, d / 4)
+            joined = x.reshape(-1, num_views * x.shape[1], x.shape[2])  # (B, S · T, C)
+            return block(joined, rotary).reshape(x.shape)
+
+        return run
+
     if config.attention == "cross" and num_views > 1:  # a single view has no other views to read
         mask = other_views(len(positions), num_views, positions.device)
         frame_blocks = [partial(block, mask=mask) for block in frame_blocks]
         global_blocks = [partial(block, mask=mask) for block in global_blocks]
-    return [_on_all_views(block, num_views) for block in frame_blocks], global_blocks
-
-
-def _on_all_views(block, num_views: int):
-    def run(x: Tensor, rotary) -> Tensor:
-        """(B · S, T, C) with the tables of one view → (B · S, T, C)."""
-        if rotary is not None:
-            rotary = tuple(table.repeat(num_views, 1, 1) for table in rotary)  # (S · T, 2, d / 4)
-        joined = x.reshape(-1, num_views * x.shape[1], x.shape[2])  # (B, S · T, C)
-        return block(joined, rotary).reshape(x.shape)
-
-    return run
+    return [on_all_views(block) for block in frame_blocks], global_blocks
 
 
 def other_views(num_tokens: int, num_views: int, device: torch.device) -> Tensor:

@@ -11,10 +11,10 @@ from vggt_lite.config import ModelConfig
 
 def drop_positions(config: ModelConfig, frame_blocks, global_blocks, positions: Tensor, num_views: int):
     """Blocks that read several views get no rotary tables. Arguments as for the other wrappers."""
+
+    def without_positions(block):
+        return lambda x, rotary: block(x, None)
+
     if config.attention != "alternating":  # frame blocks, too, read several views
-        frame_blocks = [_without_positions(block) for block in frame_blocks]
-    return frame_blocks, [_without_positions(block) for block in global_blocks]
-
-
-def _without_positions(block):
-    return lambda x, rotary: block(x, None)
+        frame_blocks = [without_positions(block) for block in frame_blocks]
+    return frame_blocks, [without_positions(block) for block in global_blocks]

@@ -23,19 +23,19 @@ def attend_special_tokens(
         num_views: S.
     """
     num_special = 1 + config.num_registers
+
+    def of_special_tokens(block):
+        def run(x: Tensor, rotary) -> Tensor:
+            """(B, S · T, C) → (B, S · T, C); patches come back unchanged."""
+            by_view = x.unflatten(1, (num_views, -1))  # (B, S, T, C)
+            special, patches = by_view[:, :, :num_special], by_view[:, :, num_special:]
+            joined = special.flatten(1, 2)  # (B, S · (1 + R), C); these tokens have no position
+            special = block(joined, None).reshape(special.shape)
+            return torch.cat([special, patches], dim=2).flatten(1, 2)
+
+        return run
+
     return frame_blocks, [
-        _on_special_tokens(block, num_views, num_special) if pair in config.register_attention else block
+        of_special_tokens(block) if pair in config.register_attention else block
         for pair, block in enumerate(global_blocks)
     ]
-
-
-def _on_special_tokens(block, num_views: int, num_special: int):
-    def run(x: Tensor, rotary) -> Tensor:
-        """(B, S · T, C) → (B, S · T, C); patches come back unchanged."""
-        by_view = x.unflatten(1, (num_views, -1))  # (B, S, T, C)
-        special, patches = by_view[:, :, :num_special], by_view[:, :, num_special:]
-        joined = special.flatten(1, 2)  # (B, S · (1 + R), C); these tokens have no position
-        special = block(joined, None).reshape(special.shape)
-        return torch.cat([special, patches], dim=2).flatten(1, 2)
-
-    return run
