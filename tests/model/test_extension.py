@@ -166,7 +166,7 @@ def test_extras_take_part_in_accumulation():
 
 def test_a_further_head_is_in_checkpoints_and_goes_on_where_it_stopped(tmp_path):
     config = TrainConfig(
-        steps=2, max_images=2, views=(2, 2), track_weight=0, point_weight=0, checkpoint_every=1
+        steps=2, max_images=2, views=(2, 2), checkpoint_every=1, loss_weights={"camera": 5.0, "depth": 1.0}
     )
     data, weights = GeneratedScenes(config, SceneConfig(), size=32), []
     for folder, stops in (("whole", [None]), ("paused", [0, None])):

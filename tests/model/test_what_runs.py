@@ -349,7 +349,7 @@ def test_attention_that_returns_zeros_changes_what_evaluate_reports(monkeypatch)
 def test_attention_that_returns_zeros_changes_the_scores_of_an_experiment(tmp_path, monkeypatch):
     recipe = Recipe(
         SMALL.with_(heads=("camera", "depth"), image_size=16),
-        TrainConfig(steps=1, max_images=2, views=(2, 2), track_weight=0, point_weight=0, learning_rate=1e-9),
+        TrainConfig(steps=1, max_images=2, views=(2, 2), loss_weights={"depth": 1.0}, learning_rate=1e-9),
         SceneConfig(), size=16, num_scenes=2, path_views=2, scored_scenes=1, scored_views=2,
     )  # fmt: skip
     scores = []
