@@ -63,7 +63,7 @@ TORCH = {
 
 
 @contextmanager
-def chunked(model: nn.Module) -> Iterator[None]:
+def chunked(model: nn.Module, device=None) -> Iterator[None]:
     """Inside, `model` computes in chunks, without gradients.
 
     Args:
@@ -114,6 +114,13 @@ def can_be_chunked(*parts: nn.Module) -> bool:
         return False
     modules = [module for part in parts for module in part.modules()]
     return all(is_own(m) and not m._forward_hooks and not m._forward_pre_hooks for m in modules)
+
+
+def chunk_sizes(device: str) -> tuple[int, int, int]:
+    """Tokens, pixels and gathered numbers that are worked on at once on a kind of device ("cpu", "cuda" …)."""
+    if device == "cpu":
+        return TOKENS_PER_CHUNK, PIXELS_PER_CHUNK, GATHERED_PER_CHUNK
+    return TOKENS_PER_CHUNK_ACCELERATOR, PIXELS_PER_CHUNK_ACCELERATOR, GATHERED_PER_CHUNK_ACCELERATOR
 
 
 # --- how many at a time ---------------------------------------------------------------------------

@@ -1,28 +1,30 @@
-"""Will it fit? Memory of a forward pass, told from the sizes before anything is allocated.
+"""Will it fit? The memory of a forward pass, told before anything is allocated.
 
     print(estimate_memory(VGGT_1B, views=8, height=392, width=518))
     views_that_fit(VGGT_1B, height=392, width=518, available=4e9)
 
-The pass goes through stages (ViT, alternating attention, each dense head, tracking) and needs as much as the
-greediest of them. The formulas count the tensors that are alive together at the worst moment of a stage, as
-layers/lean.py and model/ are written; `benchmarks/memory.py` measures what they predict. They hold without
-gradients: training also keeps what the backward pass needs.
+No formula stands here: the network itself runs, chunked as `reconstruct` runs it, on torch's fake tensors,
+which have shapes and no memory, and what is alive at once is counted. All blocks of a kind are alike, so one
+of each kind runs. Beyond some views every stage grows by the same amount with each view, so two runs tell the
+rest. `benchmarks/memory.py` measures what this predicts. It holds without gradients; training is estimated in
+`research/training_memory.py`.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vggt_lite.config import ModelConfig
-from vggt_lite.inference import chunked
-from vggt_lite.model.track_head import STRIDE
-from vggt_lite.model.vggt import VGGT
-from vggt_lite.pretrained.loading import linear_modules
+from vggt_lite.inference.chunked import chunk_sizes, chunked
+from vggt_lite.model import VGGT
+from vggt_lite.pretrained.loading import cast_linear_weights, linear_modules
 from vggt_lite.pretrained.weight_files import skip_init
+from vggt_lite.utils.live_memory import LiveMemory
 
-FLOAT = 4  # bytes: the stream of tokens, the heads and all that is kept are float32
 LIBRARIES = 8_000_000  # bytes that libraries keep for themselves once they have worked
 
 
@@ -72,7 +74,7 @@ def estimate_memory(
     device: torch.device | str = "cpu",
     stored: torch.dtype | None = None,
 ) -> MemoryEstimate:
-    """Peak memory of one forward pass over a scene, without gradients.
+    """Peak memory of one forward pass over a scene, chunked, without gradients.
 
     Args:
         config: of the network.
@@ -80,7 +82,7 @@ def estimate_memory(
         dtype: of the aggregator's products: float32, or what autocast runs in.
         heads: those that were built; None takes `config.heads`.
         query_points: how many points are tracked.
-        device: pieces are larger on a GPU.
+        device: chunks are larger on a GPU.
         stored: of the aggregator's matrices; None takes `dtype`, as `from_pretrained(dtype=…)` stores them.
 
     Raises:
@@ -91,11 +93,11 @@ def estimate_memory(
             f"{views} views of {width}×{height} pixels: give at least one view, and sides that are multiples "
             f"of the patch size {config.patch_size}."
         )
-    heads = config.heads if heads is None else heads
-    matrices, others = count_weights(config.with_(heads=tuple(heads)))
-    weights = matrices * (stored or dtype).itemsize + others * FLOAT
-    scene = _Scene(config, views, height, width, dtype, torch.device(device))
-    stages = {name: round(peak + LIBRARIES) for name, peak in scene.stages(heads, query_points)}
+    config = config.with_(heads=config.heads if heads is None else tuple(heads))
+    matrices, others = count_weights(config)
+    stored = stored or dtype
+    weights = matrices * stored.itemsize + others * torch.float32.itemsize
+    stages = _stages(config, height, width, dtype, stored, query_points, torch.device(device).type)(views)
     return MemoryEstimate(weights, stages)
 
 
@@ -127,88 +129,89 @@ def views_that_fit(config: ModelConfig, height: int, width: int, available: floa
     return low
 
 
-# --- while it runs --------------------------------------------------------------------------------
+# --- the fake run ---------------------------------------------------------------------------------
 
 
-class _Scene:
-    """Sizes of a scene in the network, and the peaks that follow from them. All in bytes."""
+@cache
+def _stages(config, height, width, dtype, stored, query_points, device: str):
+    """A function from a number of views to the peak of each stage, in bytes."""
+    model = fake_model(_one_of_each_kind(config), stored)
 
-    def __init__(self, config, views, height, width, dtype, device) -> None:
-        cpu = device.type == "cpu"
-        self.config, self.views, self.dtype = config, views, dtype
-        self.patches = (height // config.patch_size) * (width // config.patch_size)
-        self.tokens = 1 + config.num_registers + self.patches
-        self.pixels = height * width
-        self.piece = chunked.TOKENS_PER_CHUNK if cpu else chunked.TOKENS_PER_CHUNK_ACCELERATOR
-        self.decoded = chunked.PIXELS_PER_CHUNK if cpu else chunked.PIXELS_PER_CHUNK_ACCELERATOR
-        self.touched_late = cpu  # a system hands out pages when they are written, a GPU's allocator at once
-        self.stream = FLOAT * views * self.tokens * config.dim
-        self.images = FLOAT * 3 * views * self.pixels
+    @cache
+    def run(views: int) -> dict[str, int]:
+        return _run(model, views, height, width, dtype, query_points, device)
 
-    def stages(self, heads: tuple[str, ...], queries: int) -> Iterator[tuple[str, float]]:
-        config = self.config
-        kept = sorted({*config.dense_layers, config.depth - 1})  # whose outputs, 2C wide, wait for the heads
-        tables = self.stream / config.num_heads
-        within = self.block(self.views, self.tokens)
-        yield "the ViT", 2 * self.images + self.stream + max(3 * self.stream, within)
-        across = max(within, self.block(1, self.views * self.tokens))
-        before = self.images + tables + 2 * (len(kept) - 1) * self.stream
-        yield "attention across views", before + self.stream + across
+    tokens, pixels = chunk_sizes(device)[:2]
+    per_view = 1 + config.num_registers + height * width // config.patch_size**2
+    full = 1 + max(math.ceil(tokens / per_view), pixels // (height * width))  # views that fill every chunk
 
-        held = self.images + 2 * len(kept) * self.stream  # and the outputs of every head that is done
-        for name, channels in (("depth", 1), ("point", 3)):
-            if name in heads:
-                outputs = FLOAT * self.views * self.pixels * (channels + 1)
-                fused = (config.dense_dim, config.dense_dim // 2)
-                yield f"the {name} head", held + outputs + max(outputs, self.decode(*fused, 1, 32))
-                held += outputs
-        if "track" in heads and queries:
-            maps = FLOAT * self.views * self.pixels / STRIDE**2 * config.track_dim
-            fused = (config.track_fused, config.track_dim)
-            yield "the tracker's maps", held + maps + max(maps, self.decode(*fused, STRIDE, 0))
-            yield "the tracker", held + maps + max(2 * maps, 4 / 3 * maps + self.track(queries))
+    def peaks(views: int) -> dict[str, int]:
+        if views <= full:
+            return run(views)
+        one, two = run(full), run(2 * full)
+        return {name: one[name] + (two[name] - one[name]) * (views - full) // full for name in one}
 
-    def block(self, count: int, length: int) -> float:
-        """A transformer block above its input: `count` sequences of `length` tokens."""
-        group = _longest(count, self.piece // length)  # sequences that go together
-        together = group * length * self.config.dim
-        piece = FLOAT * group * _longest(length, self.piece // group) * self.config.dim
-        half = self.dtype.itemsize  # queries, keys, values and what was read
-        done = FLOAT * (count * length * self.config.dim - together * self.touched_late)
-        return done + max(
-            4 * half * together,  # attention itself
-            3 * half * together + 9 * piece,  # the last piece is projected
-            (half + FLOAT * self.touched_late) * together + 11 * piece,  # the last piece is in the perceptron
-        )
-
-    def decode(self, fused: int, out: int, stride: int, last: int) -> float:
-        """A dense head (or the tracker's maps) for as many views as are decoded together."""
-        seen = self.pixels / stride**2
-        views = _longest(self.views, self.decoded // self.pixels)
-        coarse, fine = 64 * self.patches, seen  # 8 × 8 per patch, before and after the last resize
-        largest = max(
-            fused * (64 + 2 * 16 + 21.25) * self.patches,  # in the last fusion; the four maps still wait
-            (fused + out) * coarse,  # in the convolution after it
-            out * (coarse + fine),  # in the resize
-            (out + 2 * last) * fine,  # between the last two convolutions
-        )
-        # The largest convolution, of the coarsest map, has its weights rearranged twice; it runs early on.
-        dims = self.config.dense_dims
-        rearranged = 2 * 9 * dims[3] ** 2 + views * (16 * dims[0] + 4 * dims[1] + dims[2]) * self.patches
-        return FLOAT * max(views * largest, rearranged)
-
-    def track(self, queries: int) -> float:
-        """An iteration of the tracker, above its maps."""
-        config, points = self.config, self.views * queries
-        window, around = (2 * config.track_radius + 1) ** 2, (2 * config.track_radius + 2) ** 2
-        found = config.track_levels * window
-        correlate = points * (2 * found + 9 * around)  # numbers so far, and indices and values of one level
-        tokens = self.views * (queries + config.track_virtual) * config.track_hidden
-        piece = min(self.piece * config.track_hidden, tokens)
-        update = 6 * tokens + 11 * piece + points * 3 * config.track_dim
-        return FLOAT * max(correlate, update)
+    return peaks
 
 
-def _longest(count: int, most: int) -> int:
-    """Length of the longest of `chunked.split_evenly`."""
-    return max(piece.stop - piece.start for piece in chunked.split_evenly(count, most))
+def _one_of_each_kind(config: ModelConfig) -> ModelConfig:
+    """As few blocks and rounds as show every kind of tensor: as many pairs of blocks as the heads read."""
+    kept = sorted({*config.dense_layers, config.depth - 1})
+    return config.with_(
+        vit_depth=1,
+        depth=len(kept),
+        dense_layers=tuple(kept.index(layer) for layer in config.dense_layers),
+        register_attention=(),
+        camera_depth=1,
+        camera_iterations=1,
+        track_depth=1,
+        track_iterations=1,
+    )
+
+
+def fake_model(config: ModelConfig, stored: torch.dtype = torch.float32) -> VGGT:
+    """A network whose parameters are fake: shapes and types, no memory. Use it inside its `fake_mode`."""
+    with torch.device("meta"), skip_init():
+        model = VGGT(config)
+        cast_linear_weights(model, stored)
+    model.fake_mode = FakeTensorMode()
+    with model.fake_mode:
+        for module in model.modules():
+            for name, weight in module._parameters.items():
+                if weight is not None:
+                    module._parameters[name] = nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype))
+        model.aggregator.register_constants()
+    return model.eval()
+
+
+def _run(model: VGGT, views, height, width, dtype, query_points, device) -> dict[str, int]:
+    parts = {
+        "the ViT": model.aggregator.patch_embed,
+        "attention across views": model.aggregator.frame_blocks[0],
+        "the camera head": model.camera_head,
+        "the depth head": model.depth_head,
+        "the point head": model.point_head,
+        "the tracker": model.track_head,
+    }
+    rounds = model.aggregator.matrix_dtype == torch.float32 != dtype  # autocast rounds as it goes
+    with model.fake_mode, _Peaks([*model.parameters(), *model.buffers()]) as memory:
+        hooks = [
+            part.register_forward_pre_hook(lambda *_, name=name: memory.stage(name))
+            for name, part in parts.items()
+            if part is not None
+        ]
+        images = torch.empty(1, views, 3, height, width)
+        points = torch.empty(1, query_points, 2) if query_points and model.track_head else None
+        with chunked(model, device), torch.autocast("cpu", dtype, enabled=rounds, cache_enabled=False):
+            model.forward_unchecked(images, points)
+        for hook in hooks:
+            hook.remove()
+    return {name: peak + LIBRARIES for name, peak in memory.stages.items()}
+
+
+class _Peaks(LiveMemory):
+    """Counts the work space of convolutions too: their weights are rearranged twice."""
+
+    def work_space(self, operation, args) -> int:
+        is_convolution = operation is torch.ops.aten.convolution.default
+        return 2 * args[1].untyped_storage().nbytes() if is_convolution else 0

@@ -3,24 +3,19 @@
     print(estimate_training(VGGT_1B, 4, 392, 518, options=FineTuneOptions(adapters=8), checkpointing=True))
 
 Besides the weights, training keeps a gradient and two moments for every number it trains, a running average
-of them, and what the backward pass will ask for: the inputs of nearly every operation. The last is by far
-the most, and no formula is written down for it here: the network runs on torch's fake tensors, which have
-shapes and no memory, and autograd says of each tensor whether it would keep it. So the figure follows the
-code, frozen parts, checkpointing and autocast included.
+of them, and what the backward pass will ask for: the inputs of nearly every operation. The last is by far the
+most. Forward and backward pass run on fake tensors, as in `inference/memory_estimate.py`, and what is alive
+at once is counted: the figure follows the code, frozen parts, checkpointing and autocast included.
 """
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vggt_lite.config import ModelConfig
-from vggt_lite.inference.memory_estimate import gigabytes
-from vggt_lite.model import VGGT
-from vggt_lite.pretrained.loading import cast_linear_weights
-from vggt_lite.pretrained.weight_files import skip_init
+from vggt_lite.inference.memory_estimate import fake_model, gigabytes
 from vggt_lite.research.fine_tune import FineTuneOptions, prepare
+from vggt_lite.utils.live_memory import LiveMemory
 
 FLOAT = 4  # bytes: whatever is trained, is trained in float32
 
@@ -33,8 +28,7 @@ class TrainingMemory:
     gradients: int  # of what is trained
     optimizer: int  # AdamW's two moments of it
     average: int  # its running average
-    activations: int  # what autograd keeps until the backward pass
-    recomputed: int  # of one block, while it is recomputed; 0 without checkpointing
+    activations: int  # the most that is alive of all the rest, in the forward or the backward pass
 
     @property
     def total(self) -> int:
@@ -44,7 +38,7 @@ class TrainingMemory:
         fixed = self.gradients + self.optimizer + self.average
         return (
             f"{gigabytes(self.total)}: weights {gigabytes(self.weights)}, gradients, optimiser and average "
-            f"{gigabytes(fixed)}, activations {gigabytes(self.activations + self.recomputed)}"
+            f"{gigabytes(fixed)}, activations {gigabytes(self.activations)}"
         )
 
 
@@ -61,7 +55,7 @@ def estimate_training(
     autocast: torch.dtype | None = None,
     stored: torch.dtype = torch.float32,
 ) -> TrainingMemory:
-    """Memory of one training step; gradients of activations, the loss and work space of libraries left out.
+    """Memory of one training step; the loss and work space of libraries are left out.
 
     Args:
         config: Of the network.
@@ -72,57 +66,35 @@ def estimate_training(
         autocast: torch.bfloat16 on a GPU that has it, as `train` does there.
         stored: Of the aggregator's matrices; rounded ones cannot be trained, but adapted.
     """
-    options = options or FineTuneOptions()
-    with torch.device("meta"), skip_init():
-        model = VGGT(config)
-        cast_linear_weights(model, stored)
-    with FakeTensorMode():
-        fill_weights(model)
-        prepare(model, options)
+    model = fake_model(config, stored)
+    with model.fake_mode:
+        prepare(model, options or FineTuneOptions())
         model.train()
         model.gradient_checkpointing = checkpointing
         images = torch.empty(scenes, views, 3, height, width)
         points = torch.empty(scenes, query_points, 2) if query_points and model.track_head else None
-        with torch.autocast("cpu", autocast, enabled=autocast is not None):
-            activations = kept_for_backward(model, lambda: model.forward_unchecked(images, points))
-            again = 0
-            if checkpointing:
-                block = model.aggregator.global_blocks[-1]
-                tokens = 1 + config.num_registers + (height * width) // config.patch_size**2
-                x = torch.empty(scenes, views * tokens, config.dim, requires_grad=True)
-                again = kept_for_backward(model, lambda: block(x))
+        activations = live_in_training(model, images, points, autocast)
     sizes = [(p.numel(), p.element_size(), p.requires_grad) for p in model.parameters()]
     trained = sum(count for count, _, moves in sizes if moves)
     return TrainingMemory(
         weights=sum(count * size for count, size, _ in sizes), gradients=FLOAT * trained,
-        optimizer=2 * FLOAT * trained, average=FLOAT * trained, activations=activations, recomputed=again,
+        optimizer=2 * FLOAT * trained, average=FLOAT * trained, activations=activations,
     )  # fmt: skip
 
 
-def kept_for_backward(model: nn.Module, forward) -> int:
-    """Bytes that autograd keeps while `forward()` runs, the model's own parameters left out.
+def live_in_training(model, images, points, autocast: torch.dtype | None = None) -> int:
+    """Most bytes alive in a forward and a backward pass, beside parameters and their gradients.
 
-    Tensors that share memory count once. Works on real tensors as well.
+    Works on real tensors as well as on fake ones.
     """
-    own = {p.untyped_storage()._cdata for p in model.parameters()}
-    storages = {}
-
-    def keep(x: Tensor) -> Tensor:
-        storage = x.untyped_storage()
-        storages[storage._cdata] = storage  # held, so that no other can take its place
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        outputs = forward()
-    kept = sum(storage.nbytes() for place, storage in storages.items() if place not in own)
-    del outputs
-    return kept
-
-
-def fill_weights(model: nn.Module) -> None:
-    """Give a model without memory fake memory on the CPU, in place."""
-    for module in model.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                module._parameters[name] = nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype))
-    model.aggregator.register_constants()
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.zeros_like(parameter)  # exists beforehand, so it is not counted
+    known = [*model.parameters(), *model.buffers(), *(p.grad for p in trained)]
+    with LiveMemory(known) as memory:
+        with torch.autocast(images.device.type, autocast, enabled=autocast is not None):
+            pred = model.forward_unchecked(images, points)
+        outputs = [x for x in vars(pred).values() for x in (x if isinstance(x, list) else [x])]
+        outputs = [x for x in outputs if isinstance(x, torch.Tensor) and x.requires_grad]
+        torch.autograd.backward(outputs, [torch.ones_like(x) for x in outputs])
+    return memory.peak
