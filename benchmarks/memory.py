@@ -15,6 +15,7 @@ import torch
 
 from benchmarks import measure
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B
+from vggt_lite.inference.chunked import chunked
 from vggt_lite.inference.memory_estimate import MemoryEstimate, estimate_memory
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import cast_linear_weights
@@ -72,8 +73,9 @@ def peak(config, views, height, width, heads, queries, dtype, stored, device: st
         with torch.autocast(device, getattr(torch, dtype), enabled=dtype != stored, cache_enabled=False):
             return model(images.to(device), points)
 
-    forward(torch.rand(1, 3, small, small), min(queries, 1))
-    with measure.PeakMemory(device) as memory:
+    with chunked(model):
+        forward(torch.rand(1, 3, small, small), min(queries, 1))
+    with measure.PeakMemory(device) as memory, chunked(model):
         forward(torch.rand(views, 3, height, width), queries)
     return {
         "weights_bytes": sum(p.numel() * p.element_size() for p in model.parameters()),

@@ -10,6 +10,10 @@ from vggt_lite.utils.runtime import available_memory
 # How allocators say it where they raise a plain RuntimeError: torch on the CPU and MPS, oneDNN, cuBLAS.
 COMPLAINTS = ("allocate memory", "could not allocate", "out of memory", "not enough memory", "alloc_failed")
 
+# A bound that no measured forward pass came near (benchmarks/memory.py): bytes of work, for every byte of the
+# pictures, and for every point in every view.
+FIXED, PER_BYTE, PER_SIGHTING = 200_000_000, 100, 40_000
+
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Is this error an allocation that failed?"""
@@ -37,14 +41,22 @@ class MemoryCheck:
     most: int
 
     @classmethod
-    def of(cls, model, images, device: torch.device, dtype: torch.dtype, query_points: int) -> "MemoryCheck":
-        """Set the estimate for `model` and images (S, 3, H, W) against what is available now."""
+    def of(
+        cls, model, images, device: torch.device, dtype: torch.dtype, query_points: int, exact: bool = False
+    ) -> "MemoryCheck":
+        """Set what `model` needs for images (S, 3, H, W) against what is available now.
+
+        The estimate takes seconds, so where a generous bound fits already, it stands in for it unless `exact`.
+        """
         views, _, height, width = images.shape
         elsewhere = (p for p in model.parameters() if p.device.type != device.type)
         weights = sum(p.numel() * p.element_size() for p in elsewhere)
+        available = available_memory(device)
+        bound = FIXED + PER_BYTE * images.nbytes + PER_SIGHTING * views * query_points
+        if bound + weights <= available and not exact:
+            return cls(views, height, width, device, bound + weights, available, views)
         options = {"dtype": dtype, "query_points": query_points, "device": device}
         working = estimate_memory(model.config, views, height, width, **options).working
-        available = available_memory(device)
         most = views_that_fit(model.config, height, width, available - weights, **options)
         return cls(views, height, width, device, working + weights, available, most)
 

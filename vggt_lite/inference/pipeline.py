@@ -63,11 +63,10 @@ def reconstruct(
     device = home if device is None else pick_device(device)
     context, products = _number_format(model, device, dtype)
 
-    fit = MemoryCheck.of(
-        model, batch.images, device, products, 0 if query_points is None else len(query_points)
-    )
-    if not fit.ok:
-        warnings.warn(fit.advice(), stacklevel=2)
+    scene = (model, batch.images, device, products, 0 if query_points is None else len(query_points))
+    check = MemoryCheck.of(*scene)
+    if not check.ok:
+        warnings.warn(check.advice(), stacklevel=2)
     trained_on = getattr(model, "trained_on", None)
     if trained_on and (note := trained_on.note(batch.images)):
         warnings.warn(note, stacklevel=2)
@@ -84,7 +83,7 @@ def reconstruct(
         if not ran_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # else the error would keep what filled the memory
-        raise MemoryError(f"memory ran out. {fit.advice()}") from error
+        raise MemoryError(f"memory ran out. {MemoryCheck.of(*scene, exact=True).advice()}") from error
     finally:
         model.train(was_training)
 
