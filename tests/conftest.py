@@ -15,7 +15,7 @@ import torch  # noqa: E402
 
 from vggt_lite.utils.runtime import seed_everything  # noqa: E402
 
-# Small tensors are quicker on one thread, and sums repeat exactly. Give another number to see what depends on it.
+# Small tensors are quicker on one thread, and sums repeat exactly. Another number shows what depends on it.
 torch.set_num_threads(int(os.environ.get("VGGT_LITE_TEST_THREADS", 1)))
 
 # Where numbers are compared that rounding moves; single tests elsewhere carry the mark themselves

@@ -20,6 +20,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import CodeType, MethodType
 
@@ -63,11 +64,12 @@ TORCH = {
 
 
 @contextmanager
-def chunked(model: nn.Module, device=None) -> Iterator[None]:
+def chunked(model: nn.Module, device: str | None = None) -> Iterator[None]:
     """Inside, `model` computes in chunks, without gradients.
 
     Args:
         model: A `VGGT`, or any module with such modules inside.
+        device: Chunks as large as on this kind of device ("cpu", "cuda" …); None takes where tensors are.
     """
     given = [
         (module, name, method)
@@ -75,12 +77,14 @@ def chunked(model: nn.Module, device=None) -> Iterator[None]:
         if is_own(module)
         for name, method in CHUNKED.get(type(module), {}).items()
     ]
+    before = _device_kind.set(device)
     try:
         for module, name, method in given:
             vars(module)[name] = MethodType(method, module)
         with torch.no_grad():
             yield
     finally:
+        _device_kind.reset(before)
         for module, name, _ in given:
             del vars(module)[name]
 
@@ -116,19 +120,26 @@ def can_be_chunked(*parts: nn.Module) -> bool:
     return all(is_own(m) and not m._forward_hooks and not m._forward_pre_hooks for m in modules)
 
 
+# --- how many at a time ---------------------------------------------------------------------------
+
+_device_kind: ContextVar[str | None] = ContextVar("device kind", default=None)  # `device` of `chunked`
+
+
 def chunk_sizes(device: str) -> tuple[int, int, int]:
-    """Tokens, pixels and gathered numbers that are worked on at once on a kind of device ("cpu", "cuda" …)."""
+    """Tokens, pixels and gathered numbers processed at once on a kind of device ("cpu", "cuda" …)."""
     if device == "cpu":
         return TOKENS_PER_CHUNK, PIXELS_PER_CHUNK, GATHERED_PER_CHUNK
     return TOKENS_PER_CHUNK_ACCELERATOR, PIXELS_PER_CHUNK_ACCELERATOR, GATHERED_PER_CHUNK_ACCELERATOR
 
 
-# --- how many at a time ---------------------------------------------------------------------------
+def sizes_for(x: Tensor) -> tuple[int, int, int]:
+    """`chunk_sizes` where `x` is."""
+    return chunk_sizes(_device_kind.get() or x.device.type)
 
 
 def tokens_per_chunk(x: Tensor) -> int:
     """How many tokens a block processes at once on the device of `x`."""
-    return TOKENS_PER_CHUNK if x.is_cpu else TOKENS_PER_CHUNK_ACCELERATOR
+    return sizes_for(x)[0]
 
 
 def view_chunks(tokens: Tensor, pixels: int) -> list[slice]:
@@ -138,8 +149,7 @@ def view_chunks(tokens: Tensor, pixels: int) -> list[slice]:
         tokens: (M, …) of M views.
         pixels: Of one view.
     """
-    most = PIXELS_PER_CHUNK if tokens.is_cpu else PIXELS_PER_CHUNK_ACCELERATOR
-    return split_evenly(len(tokens), most // pixels)
+    return split_evenly(len(tokens), sizes_for(tokens)[1] // pixels)
 
 
 def split_evenly(count: int, most: int) -> list[slice]:
@@ -216,11 +226,10 @@ def correlations_chunked(tracker: Tracker, pyramid: list[Tensor], features: Tens
     """`Tracker.correlations`, a few tracks at a time: the features around all of them would be the tracker's
     largest tensor."""
     scenes, views, _, channels = features.shape
-    most = GATHERED_PER_CHUNK if features.is_cpu else GATHERED_PER_CHUNK_ACCELERATOR
     read = scenes * views * (2 * tracker.radius + 2) ** 2 * channels  # numbers around one track of each scene
     parts = [
         Tracker.correlations(tracker, pyramid, features[:, :, some], tracks[:, :, some])
-        for some in split_evenly(features.shape[2], most // read)
+        for some in split_evenly(features.shape[2], sizes_for(features)[2] // read)
     ]
     return torch.cat(parts, dim=2)
 

@@ -46,7 +46,7 @@ class MemoryCheck:
     ) -> "MemoryCheck":
         """Set what `model` needs for images (S, 3, H, W) against what is available now.
 
-        The estimate takes seconds, so where a generous bound fits already, it stands in for it unless `exact`.
+        The estimate takes seconds, so a generous bound stands in for it where that fits, unless `exact`.
         """
         views, _, height, width = images.shape
         elsewhere = (p for p in model.parameters() if p.device.type != device.type)
