@@ -89,4 +89,6 @@ def test_a_photographed_scene_keeps_its_truth_and_does_not_depend_on_its_company
     assert torch.equal(clean.depth, photos.depth) and torch.equal(clean.cam_from_world, photos.cam_from_world)
     assert (clean.images - photos.images).abs().mean() > 0.01
     alone = generate_scenes(6, 1, 2, 40, 56, config=VARIED_SCENES)
-    torch.testing.assert_close(alone.images[0], photos.images[1, :2], atol=1e-6, rtol=0)
+    # A batch of another size adds in another order: a coefficient of JPEG may round to its other neighbour
+    same = (alone.images[0] - photos.images[1, :2]).abs() < 1e-6
+    assert same.float().mean() > 0.99
