@@ -70,9 +70,9 @@ def test_long_models_show_a_bar_and_small_ones_do_not(monkeypatch):
     assert shown[0] == {"disable": True} and "disable" not in shown[1]
 
 
-def test_without_the_repository_it_says_what_is_missing(monkeypatch, tmp_path):
+def test_golden_numbers_that_are_missing_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr("vggt_lite.parity.golden.FOLDER", tmp_path)
-    with pytest.raises(FileNotFoundError, match="tiny.safetensors is missing.*repository"):
+    with pytest.raises(FileNotFoundError, match="tiny.safetensors is missing.*Install it again"):
         path_of("tiny")
 
 
