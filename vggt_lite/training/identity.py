@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from vggt_lite.config import TrainConfig
+from vggt_lite.utils.fingerprint import TRAINING_CODE, architecture, fingerprint, fingerprints
 
 MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run alone
 
@@ -18,14 +19,21 @@ def run_identity(model: nn.Module, data: Any, objective: Any, **further: str) ->
         model: Its class, and its configuration if it has one.
         data: See `described`.
         objective: Where its code is, and its settings if it is a `functools.partial`.
-        further: More of them, for example a fingerprint of the code.
+        further: More of them.
+
+    Returns:
+        Texts by name; those that begin with "code." are fingerprints of the package's rooms that training
+        computes with, and of what was handed in: the classes of the model's modules, data, objective.
     """
     sizes = model.config.to_dict() if hasattr(getattr(model, "config", None), "to_dict") else {}
     chosen = objective.keywords if isinstance(objective, partial) else {}
+    source = None if hasattr(data, "description") else type(data)  # what describes itself is compared by that
     parts = {
         "model": {"class": location(model), **sizes},
         "data": described(data),
         "objective": {"function": location(objective), **chosen},
+        "code": fingerprints(TRAINING_CODE)
+        | {"handed in": fingerprint(architecture(model), source, objective, known=TRAINING_CODE)},
     }
     texts = {f"{part}.{key}": as_text(v) for part, values in parts.items() for key, v in values.items()}
     return texts | further
