@@ -246,3 +246,9 @@ def test_a_run_whose_code_changed_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(ToyModel, "forward", forward)
     with pytest.raises(ValueError, match="another run: code.handed in was"):
         train(ToyModel(), ToyScenes(), SHORT, tmp_path)
+
+
+def test_a_finished_run_says_that_nothing_was_trained(tmp_path):
+    train(ToyModel(), ToyScenes(), SHORT, tmp_path)
+    with pytest.warns(UserWarning, match="finished: nothing was trained"):
+        train(ToyModel(), ToyScenes(), SHORT, tmp_path)

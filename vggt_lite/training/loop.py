@@ -1,6 +1,7 @@
 """The training loop: batches in, a trained model out, and nothing lost when the machine goes away."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +79,9 @@ def train(
         workers: The processes that train together, from `research.distributed.init`. Each gives `data` that
             makes its own scenes; what is lowered is the mean of their losses.
 
+    Warns:
+        UserWarning: The run in `folder` is finished, so nothing was trained.
+
     Raises:
         ValueError: The run in `folder` was started with something else, or `resume` is False.
         FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite.
@@ -89,6 +93,8 @@ def train(
     state = TrainState(model, config, folder, resume, identity, workers)
     log = Log(state.folder / "log.jsonl", state.step, writes=workers.rank == 0)
     step = TrainStep(state, objective, dtype)
+    if state.step == config.steps:
+        warnings.warn(f"{folder} holds this run, finished: nothing was trained.", stacklevel=2)
     bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
     while state.step < config.steps:
         skipped = step(data.batch_for_step(state.step))
