@@ -26,7 +26,7 @@ from vggt_lite.data import check_scene
 from vggt_lite.data.readers import open_scene
 from vggt_lite.data.readers.co3d import read_co3d
 from vggt_lite.data.readers.vkitti2 import read_vkitti2
-from vggt_lite.data.scene_check import Readings
+from vggt_lite.data.scene_check import RawScene
 from vggt_lite.data.views import to_batch, whole
 
 WRITERS = {
@@ -130,7 +130,7 @@ def test_what_a_mask_hides_is_not_valid_and_is_not_checked(tmp_path):
     valid = to_batch(open_scene(folder)).valid[0]
     assert not valid[-1][:, :21].any() and valid[-1][:, 21:].float().mean() > 0.9
     assert valid[0][4:, :21].float().mean() > 0.9
-    depth = Readings.of(folder).depth[-1]
+    depth = RawScene.of(folder).depth[-1]
     assert (depth[:, :21] == 0).all() and (depth[:, 21:] > 0).mean() > 0.9
 
 

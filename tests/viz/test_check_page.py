@@ -10,10 +10,10 @@ import pytest
 from tests.data.foreign import write_colmap, write_nerfstudio
 from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
-from vggt_lite.data.scene_check import Readings, check_readings
+from vggt_lite.data.scene_check import RawScene, examine
 from vggt_lite.geometry import invert_rigid
 from vggt_lite.synthetic import generate_scenes
-from vggt_lite.viz.check_page import Checked, check_section, drawable_views, mistake_in, write_check_page
+from vggt_lite.viz.check_page import Checked, check_section, drawable_views, write_check_page
 from vggt_lite.viz.warp import WRONG, repainted, thinned
 
 
@@ -28,27 +28,27 @@ def folders(tmp_path_factory):
 
 
 def checked(folder) -> Checked:
-    readings = Readings.of(folder)
-    return Checked(folder, readings, check_readings(readings))
+    raw = RawScene.of(folder)
+    return Checked(folder, raw, examine(raw))
 
 
 def test_a_good_scene_is_painted_with_its_own_colours(folders):
-    scene = thinned(Readings.of(folders / "good"), [0, 1])
+    scene = thinned(RawScene.of(folders / "good"), [0, 1])
     painted, share = repainted(scene, scene.geometry, 0, 1)
     right = (painted[..., 3] == 255) & (painted[..., :3] != WRONG).any(-1)
     off = np.abs(painted[right][:, :3].astype(int) - scene.pictures[1][right].astype(int)).mean(-1)
     assert share > 0.75 and right.mean() > 0.5 and np.median(off) < 12
-    assert mistake_in(scene) is None
+    assert checked(folders / "good").result.mistake is None
     same, all_of_it = repainted(scene, scene.geometry, 1, 1)
     assert all_of_it == 1 and np.array_equal(same[..., :3], scene.pictures[1])
 
 
 def test_a_wrong_scene_shows_it_and_shows_it_mended(folders):
-    scene = thinned(Readings.of(folders / "inverted"), [0, 1, 2])
+    scene = thinned(RawScene.of(folders / "inverted"), [0, 1, 2])
     _, share = repainted(scene, scene.geometry, 0, 1)
-    mistake = mistake_in(scene)
+    mistake = checked(folders / "inverted").result.mistake
     assert "world_from_cam" in mistake.text
-    _, mended = repainted(scene, mistake.mended, 0, 1)
+    _, mended = repainted(scene, mistake.mend(scene.geometry), 0, 1)
     assert share < 0.4 and mended > 0.75
 
 
@@ -64,11 +64,11 @@ def test_the_section_says_what_is_wrong_and_draws_both(folders):
 
 
 def test_a_sparse_model_shows_where_its_points_were_seen(tmp_path):
-    readings = Readings.of(write_colmap(tmp_path / "colmap", binary=True))
-    text = check_section(Checked(tmp_path, readings, check_readings(readings)))
+    raw = RawScene.of(write_colmap(tmp_path / "colmap", binary=True))
+    text = check_section(Checked(tmp_path, raw, examine(raw)))
     assert "Points of the sparse model" in text and "points of the sparse model, as it is" in text
-    wrong = replace(readings, cam_from_world=invert_rigid(readings.cam_from_world)[:, :3])
-    text = check_section(Checked(tmp_path, wrong, check_readings(wrong)))
+    wrong = replace(raw, cam_from_world=invert_rigid(raw.cam_from_world)[:, :3])
+    text = check_section(Checked(tmp_path, wrong, examine(wrong)))
     assert "points of the sparse model, mended" in text and text.count('class="plot"') == 2
 
 
@@ -91,8 +91,8 @@ def test_whatever_is_missing_the_page_is_written_and_says_so(folders, tmp_path, 
         np.savez(folder / "cameras.npz", cam_from_world=cameras, intrinsics=k)
     one = checked(folder)
     text = write_check_page(tmp_path / "check.html", [one]).read_text(encoding="utf-8")
-    assert bool(one.problems) == (spoil != "no depth")
-    drawn = drawable_views(one.readings)
+    assert bool(one.result.problems) == (spoil != "no depth")
+    drawn = drawable_views(one.raw)
     assert drawn == {"cameras": [], "picture": [1, 2], "nan": [0, 1]}.get(spoil, [0, 1, 2])
     assert ("there is nothing to draw" in text) == (spoil == "cameras")
     assert ("the dots are the cameras themselves" in text) == (spoil == "no depth")

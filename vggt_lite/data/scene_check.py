@@ -1,7 +1,7 @@
 """`check_scene`: what is wrong with a scene folder, said so that it can be repaired.
 
 Beyond files and shapes it looks at the numbers, and where depth, points or tracks say where surfaces are it
-asks the decisive question of `agreement.py`: do the views agree on that?
+asks the decisive question of `consistency_check.py`: do the views agree on that?
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.consistency_check import Geometry, SeenPoints, Verdict, judge, views_with_depth
+from vggt_lite.data.consistency_check import CheckResult, judge
 from vggt_lite.data.readers import open_scene
+from vggt_lite.data.residuals import Geometry, SeenPoints, views_with_depth
 from vggt_lite.data.scene_io import read_tracks
 from vggt_lite.data.views import Views, whole
 
@@ -22,7 +23,7 @@ FEWEST_TRACKS = 8  # that two views saw: fewer say nothing about cameras
 
 
 @dataclass
-class Readings:
+class RawScene:
     """What was read of a scene in any format, and which file says so. None is what is not there."""
 
     problems: list[str]  # met while reading
@@ -56,7 +57,7 @@ class Readings:
         return SeenPoints(self.points, self.tracks, self.visibility, widths)
 
     @classmethod
-    def of(cls, path: str | Path) -> "Readings":
+    def of(cls, path: str | Path) -> "RawScene":
         """What can be read of a scene in any format."""
         try:
             return cls.of_views(open_scene(path))
@@ -64,7 +65,7 @@ class Readings:
             return cls([str(error)], [], [], [], Path(path), None, None)
 
     @classmethod
-    def of_views(cls, views: Views) -> "Readings":
+    def of_views(cls, views: Views) -> "RawScene":
         """What a reader returned, pictures and depth opened, and the tracks of a scene folder."""
         count, text = len(views), cls.text
         if own := views.format == "scene folder":
@@ -104,15 +105,15 @@ class Readings:
 
 def check_scene(folder: str | Path) -> list[str]:
     """All that is wrong with a scene in any format, each naming a file and a cure; [] if all is well."""
-    return check_readings(Readings.of(folder))
+    return check_raw_scene(RawScene.of(folder))
 
 
-def check_readings(parts: Readings) -> list[str]:
+def check_raw_scene(parts: RawScene) -> list[str]:
     """The questions of `check_scene`, put to what was read of a scene in whatever format."""
     return examine(parts).problems
 
 
-def examine(parts: Readings) -> Verdict:
+def examine(parts: RawScene) -> CheckResult:
     """What is wrong, and what could not be told. Conventions are looked at if nothing else is wrong."""
     problems = list(parts.problems)
     if parts.cam_from_world is not None:
@@ -122,29 +123,32 @@ def examine(parts: Readings) -> Verdict:
     if parts.tracks is not None and parts.sizes:
         problems += _tracks(parts)
     if problems or parts.cam_from_world is None:
-        return Verdict(problems, [])
+        return CheckResult(problems, [], [])
     return _conventions(parts)
 
 
-def _conventions(parts: Readings) -> Verdict:
+def _conventions(parts: RawScene) -> CheckResult:
     """What depth says of the cameras; what the points of a sparse model say; else what tracks say."""
     path, geometry, seen = parts.cameras_file, parts.geometry(), parts.seen_points()
-    verdicts = [judge(path, geometry)] if len(views_with_depth(geometry)) > 1 else []
-    if seen is not None and (seen.world is not None or not verdicts or verdicts[0].notes):
-        verdicts.append(judge(path, geometry, seen))
-    problems = [problem for verdict in verdicts for problem in verdict.problems]
-    notes = [note for verdict in verdicts for note in verdict.notes]
-    if not verdicts:
-        notes = [
+    results = [judge(path, geometry)] if len(views_with_depth(geometry)) > 1 else []
+    if seen is not None and (seen.world is not None or not results or results[0].notes):
+        results.append(judge(path, geometry, seen))
+    if not results:
+        note = (
             f"{path}: conventions were not checked: no depth, points or tracks say where surfaces are (it "
             f"takes depth in two views, or {FEWEST_TRACKS} tracks)."
-        ]
-    elif problems or not all(verdict.notes for verdict in verdicts):
+        )
+        return CheckResult([], [note], [])
+    problems = [problem for result in results for problem in result.problems]
+    notes = [note for result in results for note in result.notes]
+    measured = [text for result in results for text in result.measured]
+    if problems or not all(result.notes for result in results):
         notes = []  # something could tell
-    return Verdict(problems, notes)
+    mistake = next((result.mistake for result in results if result.mistake), None)
+    return CheckResult(problems, notes, [] if problems else measured, mistake)
 
 
-def _cameras(parts: Readings) -> list[str]:
+def _cameras(parts: RawScene) -> list[str]:
     path, found = parts.cameras_file, []
     for view, (camera, k) in enumerate(zip(parts.cam_from_world, parts.intrinsics, strict=True)):
         where = f"{path}: view {view} ({parts.names[view] if parts.names else '?'})"
@@ -179,7 +183,7 @@ def _lens(k: Tensor, size: tuple[int, int] | None) -> list[str]:
     return found
 
 
-def _depths(parts: Readings) -> list[str]:
+def _depths(parts: RawScene) -> list[str]:
     found = []
     for path, depth in zip(parts.depth_files, parts.depth, strict=True):
         if depth is None:
@@ -197,7 +201,7 @@ def _depths(parts: Readings) -> list[str]:
     return found
 
 
-def _tracks(parts: Readings) -> list[str]:
+def _tracks(parts: RawScene) -> list[str]:
     path, (height, width) = parts.tracks_file, parts.sizes[0]
     visible = parts.tracks[parts.visibility]  # (M, 2)
     if not visible.isfinite().all():

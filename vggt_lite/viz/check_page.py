@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vggt_lite.data.consistency_check import Geometry, Mistake, likely_mistake, places, views_with_depth
-from vggt_lite.data.scene_check import Readings
+from vggt_lite.data.consistency_check import CheckResult, Mistake
+from vggt_lite.data.residuals import Geometry, places
+from vggt_lite.data.scene_check import RawScene
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.html import figure_block, figures_block, maps_table, write_page
@@ -32,9 +33,8 @@ class Checked(NamedTuple):
     """A scene, what was read of it, and what was found."""
 
     folder: Path
-    readings: Readings
-    problems: list[str]
-    notes: Sequence[str] = ()  # what could not be told
+    raw: RawScene
+    result: CheckResult
 
 
 def write_check_page(path: str | Path, checked: Sequence[Checked], count: int | None = None) -> Path:
@@ -49,7 +49,7 @@ def write_check_page(path: str | Path, checked: Sequence[Checked], count: int | 
         ValueError: the name does not end in .html.
     """
     path, count = check_name(path), count or len(checked)
-    bad = sum(bool(one.problems) for one in checked)
+    bad = sum(bool(one.result.problems) for one in checked)
     text = f"{count} checked, {bad or 'none'} of those drawn here with something wrong."
     parts = [f"<p>{text}{f' {len(checked)} are drawn.' if len(checked) < count else ''}</p>"]
     return write_page(path, "Scenes, checked", parts + [check_section(one) for one in checked])
@@ -66,59 +66,57 @@ def check_name(path: str | Path) -> Path:
 def check_section(checked: Checked) -> str:
     """One scene: its name, its problems, and as much of it as can be drawn."""
     parts = [f"<h2>{html.escape(str(checked.folder))}</h2>", _findings(checked)]
-    readings = checked.readings
-    which = drawable_views(readings)
+    raw, mistake = checked.raw, checked.result.mistake
+    which = drawable_views(raw)
     if which:
-        scene = thinned(readings, which)
-        mistake = mistake_in(scene)
-        parts += [_world(readings, scene, which, mistake), _pairs(scene, which, mistake)]
-        parts += [_sightings(scene, which, mistake), _maps(readings, scene, which)]
+        scene = thinned(raw, which)
+        versions = {"as it is": scene.geometry}
+        if mistake is not None:
+            versions["mended"] = mistake.mend(scene.geometry)
+        parts += [_world(raw, scene, which, versions, mistake), _pairs(scene, which, versions)]
+        parts += [_sightings(scene, which, versions), _maps(raw, scene, which)]
     else:
         parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
     return "\n".join(parts)
 
 
-def drawable_views(readings: Readings) -> list[int]:
+def drawable_views(raw: RawScene) -> list[int]:
     """Up to `MOST_VIEWS` views with a picture and a finite camera: neighbours, for they see the same."""
-    if readings.cam_from_world is None:
+    if raw.cam_from_world is None:
         return []
-    finite = readings.cam_from_world.isfinite().all((1, 2)) & readings.intrinsics.isfinite().all((1, 2))
-    finite &= (readings.intrinsics[:, 0, 0] > 0) & (readings.intrinsics[:, 1, 1] > 0)
-    found = [view for view, path in enumerate(readings.pictures) if path is not None and finite[view]]
+    finite = raw.cam_from_world.isfinite().all((1, 2)) & raw.intrinsics.isfinite().all((1, 2))
+    finite &= (raw.intrinsics[:, 0, 0] > 0) & (raw.intrinsics[:, 1, 1] > 0)
+    found = [view for view, path in enumerate(raw.pictures) if path is not None and finite[view]]
     return found[:MOST_VIEWS]
 
 
 def _findings(checked: Checked) -> str:
-    notes = "".join(f'<p class="note">{html.escape(note)}</p>' for note in checked.notes)
-    if not checked.problems:
+    problems, notes, measured, _ = checked.result
+    said = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes + measured)
+    if not problems:
         how_far = ", as far as it could be told:" if notes else "."
-        return f"<p><b>Nothing wrong{how_far}</b></p>{notes}"
-    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in checked.problems)
-    return f"<p><b>Wrong:</b></p><ul>{items}</ul>{notes}"
+        return f"<p><b>Nothing wrong{how_far}</b></p>{said}"
+    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
+    return f"<p><b>Wrong:</b></p><ul>{items}</ul>{said}"
 
 
-def mistake_in(scene: Thinned) -> Mistake | None:
-    """The common mistake that explains the drawn views, as `examine` looks for it in all."""
-    by_depth = len(views_with_depth(scene.geometry)) > 1
-    mistake = likely_mistake(scene.geometry) if by_depth else None
-    stated = scene.seen is not None and (scene.seen.world is not None or not by_depth)
-    return likely_mistake(scene.geometry, scene.seen) if mistake is None and stated else mistake
+Versions = dict[str, Geometry]  # the scene as it is and, if a mistake was named, without it
 
 
-def _world(readings: Readings, scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
-    """Cloud and cameras, as they are and, if a mistake was named, without it."""
-    kinds = [("As it is" if mistake else "The scene", scene.geometry)]
-    if mistake is not None:
-        kinds.append((f"If {mistake.text}", mistake.mended))
+def _world(
+    raw: RawScene, scene: Thinned, which: list[int], versions: Versions, mistake: Mistake | None
+) -> str:
+    """Cloud and cameras of each version."""
+    names = {"as it is": "As it is", "mended": f"If {mistake.text}"} if mistake else {"as it is": "The scene"}
     figures, numbers = [], [view + 1 for view in which]
-    for name, geometry in kinds:
+    for kind, geometry in versions.items():
         cloud, what = _cloud(scene, geometry)
         cameras = _in_first_camera(geometry)
         k = geometry.intrinsics.numpy()
         frusta = Cameras(cameras.numpy(), k, scene.sizes, numbers)
-        text = f"{what}, {len(numbers)} of {len(readings.names)} cameras, in the frame of view {numbers[0]}."
+        text = f"{what}, {len(numbers)} of {len(raw.names)} cameras, in the frame of view {numbers[0]}."
         figures.append(
-            (name, text, {"points": cloud}, draw_scene(cloud, frusta, unit="units of the cameras"))
+            (names[kind], text, {"points": cloud}, draw_scene(cloud, frusta, unit="units of the cameras"))
         )
     return figures_block(figures, numbers, trust=False)
 
@@ -155,7 +153,7 @@ def _cloud(scene: Thinned, geometry: Geometry) -> tuple[Cloud, str]:
     return Cloud(xyz, np.concatenate(colors), np.ones(len(xyz), np.float32), np.concatenate(views)), what
 
 
-def _pairs(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
+def _pairs(scene: Thinned, which: list[int], versions: Versions) -> str:
     """A view, and what its neighbour sees of it: as it is, and without the mistake."""
     if len(which) < 2 or not any((depth > 0).any() for depth in scene.geometry.depth):
         return ""
@@ -164,11 +162,10 @@ def _pairs(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
     for target, source in dict.fromkeys([(1, 0), (middle, middle - 1)]):
         names = [f"view {which[target] + 1}"]
         images = [scene.pictures[target]]
-        for kind, geometry in (("as it is", scene.geometry), ("mended", mistake and mistake.mended)):
-            if geometry is not None:
-                painted, share = repainted(scene, geometry, source, target)
-                names.append(f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree")
-                images.append(painted)
+        for kind, geometry in versions.items():
+            painted, share = repainted(scene, geometry, source, target)
+            names.append(f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree")
+            images.append(painted)
         rows += [_row("th", names), _row("td", [_image(i, n) for i, n in zip(images, names, strict=True)])]
     note = (
         "Each surface takes the colour with which the other view sees it. Orange: the other view has another "
@@ -187,7 +184,7 @@ def _image(picture: np.ndarray, alt: str) -> str:
     return f'<img style="width:300px" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
 
 
-def _sightings(scene: Thinned, which: list[int], mistake: Mistake | None) -> str:
+def _sightings(scene: Thinned, which: list[int], versions: Versions) -> str:
     """Where views saw the points of a sparse model, or of tracks, and where their cameras put them."""
     if scene.seen is None:
         return ""
@@ -200,22 +197,21 @@ def _sightings(scene: Thinned, which: list[int], mistake: Mistake | None) -> str
         return ""
     what = "tracks" if scene.seen.world is None else "points of the sparse model"
     parts = [f"<h3>Where {what} were seen, and where the cameras put them</h3>"]
-    for kind, geometry in (("as it is", scene.geometry), ("mended", mistake and mistake.mended)):
-        if geometry is not None:
-            world = places(geometry, scene.seen)[few]
-            pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
-            drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
-            fig = draw_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
-            parts.append(figure_block(fig, f"{what}, {kind}"))
+    for kind, geometry in versions.items():
+        world = places(geometry, scene.seen)[few]
+        pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
+        drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
+        fig = draw_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
+        parts.append(figure_block(fig, f"{what}, {kind}"))
     parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
     return "".join(parts)
 
 
-def _maps(readings: Readings, scene: Thinned, which: list[int]) -> str:
+def _maps(raw: RawScene, scene: Thinned, which: list[int]) -> str:
     """Pictures and depth of every drawn view."""
     depth = [d.numpy() for d in scene.geometry.depth]
     shown = SimpleNamespace(
         images=scene.pictures, depth=depth if any(d.any() for d in depth) else None, depth_conf=None,
-        valid=[d > 0 for d in depth], names=[readings.names[view] for view in which],
+        valid=[d > 0 for d in depth], names=[raw.names[view] for view in which],
     )  # fmt: skip
     return maps_table(shown)

@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.consistency_check import CLOSE, Geometry, SeenPoints
+from vggt_lite.data.consistency_check import CLOSE
 from vggt_lite.data.pictures import to_rgb
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.data.scene_check import Readings
+from vggt_lite.data.residuals import Geometry, SeenPoints
+from vggt_lite.data.scene_check import RawScene
 from vggt_lite.data.views import sample
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.viz.style import COLORS
@@ -28,33 +29,33 @@ class Thinned(NamedTuple):
     seen: SeenPoints | None  # of a sparse model or tracks, in these pixels
 
 
-def thinned(readings: Readings, which: list[int]) -> Thinned:
+def thinned(raw: RawScene, which: list[int]) -> Thinned:
     """Some views of what was read of a scene, which must have pictures and cameras."""
     pictures, depths, lenses, sizes, tracks = [], [], [], [], []
-    seen = readings.seen_points()
+    seen = raw.seen_points()
     for view in which:
-        picture = to_rgb(readings.pictures[view], str(readings.pictures[view]))
+        picture = to_rgb(raw.pictures[view], str(raw.pictures[view]))
         scale = min(1.0, LONGEST / max(picture.size))
         width, height = (max(1, round(side * scale)) for side in picture.size)
         window = PixelMap(
             (picture.height, picture.width), (height, width), (width / picture.width, height / picture.height)
         )
         pictures.append(np.asarray(picture.resize((width, height), Image.Resampling.BOX)))
-        lenses.append(window.intrinsics_to_network(readings.intrinsics[view]))
-        depths.append(_depth(readings, view, window))
+        lenses.append(window.intrinsics_to_network(raw.intrinsics[view]))
+        depths.append(_depth(raw, view, window))
         sizes.append((height, width))
         if seen is not None:
             tracks.append(window.to_network(seen.tracks[view]))
-    geometry = Geometry(readings.cam_from_world[which], torch.stack(lenses), depths)
+    geometry = Geometry(raw.cam_from_world[which], torch.stack(lenses), depths)
     if seen is not None:
         widths = torch.tensor(sizes)[:, 1]
         seen = SeenPoints(seen.world, torch.stack(tracks), seen.visibility[which], widths)
     return Thinned(pictures, geometry, sizes, seen)
 
 
-def _depth(readings: Readings, view: int, window: PixelMap) -> Tensor:
+def _depth(raw: RawScene, view: int, window: PixelMap) -> Tensor:
     """(H, W), trusted and positive, or 0."""
-    depth = readings.depth[view] if readings.depth else None
+    depth = raw.depth[view] if raw.depth else None
     if depth is None:
         return torch.zeros(window.network_size)
     depth = torch.from_numpy(depth).float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)

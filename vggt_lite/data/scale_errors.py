@@ -1,0 +1,221 @@
+"""By how much are focal lengths, translations or principal points wrong? Measured, not guessed.
+
+A share of samples within a limit hides a lens that is 10 % too long: everything is off by a little. So the
+error itself is estimated: for each family of errors the amount that makes the residuals smallest, by a robust
+cost. It is named if it is clearly not zero and clearly makes the residuals smaller.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vggt_lite.data.residuals import DepthResiduals, Geometry, PointResiduals
+from vggt_lite.geometry import unproject_depth
+
+Evidence = DepthResiduals | PointResiduals
+Amount = tuple[float, ...]
+
+CERTAIN = 4.0  # standard errors by which the mean gain must exceed 0
+NEARLY_ALL = 0.8  # share of the pairs of views that must gain; what makes up for one wrong pose harms many
+WORTH = 0.05  # mean gain: the residuals become about 5 % smaller
+DECISIVE = 0.8  # to this share the residuals must fall; what does less may be poses that are a little off
+FINEST = 0.001  # residual; below it there is nothing to gain
+TOO_FAR = 1.6  # where a search gives up: a factor of 5
+SHOWN = 0.1  # a relative error that a good scene should reveal
+
+
+class Family(NamedTuple):
+    """A kind of error with up to two amounts; all 0 leaves the scene as it is."""
+
+    name: str
+    change: Callable[[Geometry, Amount], Geometry]  # the scene without an error of this amount
+    directions: tuple[Amount, ...]  # in which amounts are varied; () if there is nothing to vary
+    step: float  # of the first try
+    least: float  # amount that is worth a word
+    say: Callable[[Amount], str]
+    advice: str
+
+    def start(self) -> Amount:
+        return (0.0,) * len(self.directions)
+
+    def matters(self, amount: Amount, share: float = 1.0) -> bool:
+        return share * self.least <= max(map(abs, amount), default=1.0) < TOO_FAR
+
+
+class ScaleError(NamedTuple):
+    """An error that was found."""
+
+    family: Family
+    amount: Amount
+    gain: Tensor  # per sample: how much smaller the cost is without the error
+    decisive: bool  # whether nothing else is likely to explain it
+    rivals: tuple[str, ...] = ()  # other errors that would explain the scene as well
+
+    @property
+    def condition(self) -> str:
+        return self.family.say(self.amount)
+
+    @property
+    def text(self) -> str:
+        also = f" {' or '.join(self.rivals).capitalize()} would explain it as well." if self.rivals else ""
+        return f"{self.condition}, which would explain it: {self.family.advice}{also}"
+
+    def mend(self, geometry: Geometry) -> Geometry:
+        return self.family.change(geometry, self.amount)
+
+
+def _focal(given: Geometry, amount: Amount) -> Geometry:
+    k = given.intrinsics.clone()
+    k[:, [0, 1], [0, 1]] *= math.exp(amount[0])
+    return given._replace(intrinsics=k)
+
+
+def _translations(given: Geometry, amount: Amount) -> Geometry:
+    rotation, shift = given.cam_from_world.split([3, 1], dim=-1)
+    return given._replace(cam_from_world=torch.cat([rotation, shift * math.exp(amount[0])], dim=-1))
+
+
+def _principal_point(given: Geometry, amount: Amount) -> Geometry:
+    k = given.intrinsics.clone()
+    k[:, :2, 2] += torch.tensor(amount) * given.widths[:, None]
+    return given._replace(intrinsics=k)
+
+
+def _picture_size(given: Geometry, amount: Amount) -> Geometry:
+    k = given.intrinsics.clone()
+    k[:, :2] *= torch.tensor(amount).exp()[:, None]  # row by row: fx and cx, fy and cy
+    return given._replace(intrinsics=k)
+
+
+def _along_the_ray(given: Geometry, amount: Amount) -> Geometry:
+    pairs = list(zip(given.depth, given.intrinsics, strict=True))
+    ends = [unproject_depth(torch.ones_like(d), k, torch.eye(3, 4)) for d, k in pairs]  # z = 1
+    return given._replace(depth=[d / end.norm(dim=-1) for d, end in zip(given.depth, ends, strict=True)])
+
+
+FOCAL = Family(
+    "focal lengths", _focal, ((1.0,),), 0.2, 0.03,
+    lambda x: f"focal lengths are × {math.exp(x[0]):.2f}",
+    "multiply fx and fy by that, or look up which lens and which picture size they are for.",
+)  # fmt: skip
+TRANSLATIONS = Family(
+    "translations", _translations, ((1.0,),), 0.2, 0.03,
+    lambda x: f"translations are × {math.exp(x[0]):.2f} (or surfaces × {math.exp(-x[0]):.2f})",
+    "bring the poses and depth or points to one unit.",
+)  # fmt: skip
+PRINCIPAL_POINT = Family(
+    "principal points", _principal_point, ((1.0, 0.0), (0.0, 1.0)), 0.1, 0.02,
+    lambda x: f"principal points move by ({100 * x[0]:+.1f}, {100 * x[1]:+.1f}) % of the width",
+    "add that to cx and cy; were the pictures cropped or padded?",
+)  # fmt: skip
+PICTURE_SIZE = Family(
+    "picture size", _picture_size, ((1.0, 1.0), (1.0, -1.0)), 0.2, 0.03,
+    lambda x: f"fx and cx are × {math.exp(x[0]):.2f}, fy and cy × {math.exp(x[1]):.2f}",
+    "the intrinsics are for pictures of another size; scale them as the pictures were scaled.",
+)  # fmt: skip
+ALONG_THE_RAY = Family(
+    "distance along the ray", _along_the_ray, (), 0.0, 0.0,
+    lambda x: "depth is the distance along the ray",
+    "divide by the length of each pixel's ray of z = 1.",
+)  # fmt: skip
+
+
+def find_scale_error(evidence: Evidence, families: tuple[Family, ...]) -> ScaleError | None:
+    """The error that explains the residuals best, if there is one: a rough search, then a fine one."""
+    given, few = evidence.geometry, evidence.fewer()
+    rough, as_is, blocks = few.residuals(given), evidence.residuals(given), evidence.blocks
+    if not rough.isfinite().any():
+        return None
+    scale = _typical(rough)
+    amounts = {f: _search(few, f, f.start(), f.step, 0.01, scale) for f in families}
+    amounts = {family: amount for family, amount in amounts.items() if family.matters(amount, share=0.5)}
+    reached = [
+        _typical(evidence.residuals(family.change(given, amount))) for family, amount in amounts.items()
+    ]
+    scale = min(reached, default=scale)  # of the noise that is left, once the error is out
+    found = []
+    for family, amount in amounts.items():
+        amount = _search(evidence, family, amount, 0.02, 0.002, scale)
+        mended = evidence.residuals(family.change(given, amount))
+        gain = _cost(as_is, scale) - _cost(mended, scale)
+        if family.matters(amount) and explains(gain, blocks):
+            decisive = evidence.decisive and _typical(mended) < DECISIVE * _typical(as_is)
+            found.append(ScaleError(family, amount, gain, decisive))
+    if not found:
+        return None
+    best = max(found, key=lambda error: error.gain.nanmean())
+    others = [error for error in found if error is not best]
+    rivals = [other.family.name for other in others if certainty(best.gain - other.gain, blocks) < CERTAIN]
+    return best._replace(rivals=tuple(rivals))
+
+
+def hidden_errors(evidence: Evidence, families: tuple[Family, ...]) -> list[str]:
+    """Which factors could be off by `SHOWN` without making the residuals clearly larger."""
+    given = evidence.geometry
+    factors = [family for family in families if len(family.directions) == 1]
+    as_is = evidence.residuals(given)
+    scale = _typical(as_is)
+
+    def shows(family: Family, amount: float) -> bool:
+        wrong = evidence.residuals(family.change(given, (amount,)))
+        return certainty(_cost(wrong, scale) - _cost(as_is, scale), evidence.blocks) > CERTAIN
+
+    return [family.name for family in factors if not (shows(family, SHOWN) and shows(family, -SHOWN))]
+
+
+def explains(gain: Tensor, blocks: Tensor) -> bool:
+    """Whether a change makes the residuals clearly smaller, and for nearly all pairs of views (or views)."""
+    per_pair = gain.nanmean(1)
+    helped = (per_pair > 0).sum() / per_pair.isfinite().sum()
+    return bool(helped >= NEARLY_ALL and gain.nanmean() > WORTH) and certainty(gain, blocks) > CERTAIN
+
+
+def certainty(gain: Tensor, blocks: Tensor) -> float:
+    """How many of its standard errors a mean lies above 0; samples of one block count as one."""
+    known = gain.isfinite()
+    which = blocks[known].unique(return_inverse=True)[1]
+    count = torch.bincount(which).float()
+    total = torch.zeros_like(count).index_add_(0, which, gain[known])
+    if len(count) < 2:
+        return 0.0
+    mean = total.sum() / count.sum()
+    error = (total - mean * count).norm() / count.sum()
+    return (mean / error.clamp(min=1e-12)).item()
+
+
+def _typical(residuals: Tensor) -> float:
+    return max(FINEST, residuals.nanmedian().item())
+
+
+def _cost(residuals: Tensor, scale: float) -> Tensor:
+    """Cauchy's: quadratic up to `scale`, logarithmic beyond, so what is hidden or moves does little harm."""
+    return torch.log1p((residuals / scale).square())
+
+
+def _search(
+    evidence: Evidence, family: Family, start: Amount, step: float, end: float, scale: float
+) -> Amount:
+    """The amount of least cost by pattern search: steps that help are kept, and halved when none does."""
+    given = evidence.geometry
+    as_is = _cost(evidence.residuals(given), scale)
+
+    def gain(amount: Amount) -> float:  # of samples that can be compared before and after
+        return (as_is - _cost(evidence.residuals(family.change(given, amount)), scale)).nansum().item()
+
+    best, reached = start, gain(start)
+    while family.directions and step > end and max(map(abs, best)) < TOO_FAR:
+        tries = [
+            tuple(x + sign * step * d for x, d in zip(best, direction, strict=True))
+            for direction in family.directions
+            for sign in (1, -1)
+        ]
+        gains = [gain(amount) for amount in tries]
+        if max(gains) > reached:
+            reached = max(gains)
+            best = tries[gains.index(reached)]
+        else:
+            step /= 2
+    return best
