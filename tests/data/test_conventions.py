@@ -178,7 +178,7 @@ def test_the_page_draws_tracks_as_they_are_and_mended(tmp_path):
     folder = written(tmp_path / "scene", stated=WRONG["camera axes are OpenGL's"])
     raw = RawScene.of(folder)
     text = check_section(Checked(folder, raw, examine(raw)))
-    assert "Tracks, triangulated" in text and text.count('class="plot"') >= 2
+    assert "Tracks, triangulated" in text and text.count('class="plot"') == 2
     assert "tracks, as it is" in text and "tracks, mended" in text
 
 
