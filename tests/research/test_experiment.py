@@ -31,7 +31,12 @@ from vggt_lite.utils.fingerprint import fingerprint
 MICRO = Recipe(
     model=SMALL.with_(image_size=16, track_levels=2),
     train=TrainConfig(
-        steps=4, max_images=4, views=(2, 2), num_tracks=4, checkpoint_every=2, log_every=2,
+        steps=4,
+        max_images=4,
+        views=(2, 2),
+        num_tracks=4,
+        checkpoint_every=2,
+        log_every=2,
         loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0},
     ),  # fmt: skip
     scenes=SceneConfig(),

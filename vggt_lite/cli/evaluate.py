@@ -10,11 +10,14 @@ from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
+from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.report_page import write_report_page
 from vggt_lite.inference import VGGT
 from vggt_lite.metrics.tracks import MODES as QUERY_MODES
 from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
+from vggt_lite.research import distributed
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.files import file_sha256
 from vggt_lite.utils.runtime import pick_device
 
@@ -69,23 +72,10 @@ def run(args: argparse.Namespace) -> None:
     refuse_icp(args)
     views = NUM_VIEWS if args.views is None else args.views
     check_counts(args.scenes, views)
-    model, device = VGGT.from_pretrained(args.weights), pick_device(args.device)
-    size = model.config.image_size if args.size is None else args.size
-    check_size(size, model.config.patch_size)
-    options = Options(args.views, args.seed, args.mode, args.size, args.queries, args.icp)
-    if args.data == OWN:
-        report = evaluate_own(model, args.root, args.scenes, views, size, args.seed, device, args.icp)
-    elif args.data:
-        report = evaluate_data(model, args.data, args.root, options, args.scenes, device)
-    elif args.photographs:
-        report = evaluate_photographs(model.to(device), options, args.root)
-    else:
-        domain, number = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
-        number = number if args.scenes is None else args.scenes
-        report = evaluate(
-            model, number, num_views=views, size=size, scene_config=domain, device=device,
-            icp_distance=args.icp,
-        )  # fmt: skip
+    with distributed.init() as workers:
+        report = scored(args, views, workers)
+    if workers.rank:
+        return
     report.protocol["weights"] = weights_used(args.weights)
     written = []
     if args.out:
@@ -93,6 +83,27 @@ def run(args: argparse.Namespace) -> None:
     if args.page:
         written.append(write_report_page({args.weights: report}, args.page))
     print(report, *(f"written: {path}" for path in written), sep="\n")
+
+
+def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
+    """The report that the options ask for; of several processes each scores its share."""
+    model, device = VGGT.from_pretrained(args.weights), pick_device(args.device)
+    size = model.config.image_size if args.size is None else args.size
+    check_size(size, model.config.patch_size)
+    options = Options(args.views, args.seed, args.mode, args.size, args.queries, args.icp)
+    if args.data == OWN:
+        own = (args.root, args.scenes, views, size, args.seed, device, args.icp)
+        return evaluate_own(model, *own, workers)
+    if args.data:
+        return evaluate_data(model, args.data, args.root, options, args.scenes, device, workers)
+    if args.photographs:
+        return evaluate_photographs(model.to(device), options, args.root, workers)
+    domain, number = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
+    number = number if args.scenes is None else args.scenes
+    return evaluate(
+        model, number, num_views=views, size=size, scene_config=domain, device=device,
+        icp_distance=args.icp, workers=workers,
+    )  # fmt: skip
 
 
 def refuse_icp(args: argparse.Namespace) -> None:

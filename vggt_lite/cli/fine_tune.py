@@ -43,13 +43,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Fine-tune, or go on; scenes named by `--held-out` are scored before and after."""
-    import torch
-
-    from vggt_lite.evaluation.own_scenes import evaluate_own
-    from vggt_lite.inference import VGGT
-    from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions, changes, fine_tune
-    from vggt_lite.research.training_memory import estimate_training
-    from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
+    from vggt_lite.research import distributed
+    from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions
 
     options = FineTuneOptions(
         adapters=args.adapters,
@@ -65,34 +60,49 @@ def run(args: argparse.Namespace) -> None:
         gradient_checkpointing=args.checkpointing,
         learning_rate=args.learning_rate or RATES["adapters" if args.adapters else "weights"],
     )  # fmt: skip
+    with distributed.init() as workers:
+        lines = run_joined(args, options, config, workers)
+    if workers.rank == 0:
+        print(*lines, sep="\n")
+
+
+def run_joined(args: argparse.Namespace, options, config, workers) -> list[str]:
+    """What each of the processes does that train together; returns what is to be said about it."""
+    import torch
+
+    from vggt_lite.evaluation.own_scenes import evaluate_own
+    from vggt_lite.inference import VGGT
+    from vggt_lite.research.fine_tune import changes, fine_tune
+    from vggt_lite.research.training_memory import estimate_training
+    from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
+
     device, stored = pick_device(args.device), torch.bfloat16 if args.half else torch.float32
     model = VGGT.from_pretrained(args.weights, heads=args.heads, dtype=stored if args.half else None)
     size, views = args.size or model.config.image_size, max(args.views[1], 2)
 
-    images = -(-config.max_images // config.accumulation)
-    dtype = pick_dtype(device)
-    needs = estimate_training(
-        model.config, config.views[1], size, size, scenes=-(-images // config.views[1]), options=options,
-        query_points=config.num_tracks, checkpointing=args.checkpointing, stored=stored,
-        autocast=None if dtype == torch.float32 else dtype,
-    )  # fmt: skip
-    print(f"memory, about: {needs}")
-    if needs.total > available_memory(device):
-        warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
+    if workers.rank == 0:
+        images = -(-config.max_images // (config.accumulation * workers.world_size))
+        dtype = pick_dtype(device)
+        needs = estimate_training(
+            model.config, config.views[1], size, size, scenes=-(-images // config.views[1]), options=options,
+            query_points=config.num_tracks, checkpointing=args.checkpointing, stored=stored,
+            autocast=None if dtype == torch.float32 else dtype,
+        )  # fmt: skip
+        print(f"memory, about: {needs}")
+        if needs.total > available_memory(device):
+            warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
 
     def scored(weights):  # as `evaluate` would load them, whatever --half rounds while training
         model = VGGT.from_pretrained(weights, heads=args.heads)
-        return evaluate_own(model, args.held_out, num_views=views, size=size, device=device)
+        return evaluate_own(model, args.held_out, num_views=views, size=size, device=device, workers=workers)
 
     before = scored(args.weights) if args.held_out else None
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     result = fine_tune(
         model, args.folders, args.out, options, config, size, device=device, max_seconds=seconds,
-        base=str(args.weights),
+        workers=workers, base=str(args.weights),
     )  # fmt: skip
     if not result.finished:
-        print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
-        return
-    if before:
-        print(changes(before, scored(args.out)))
-    print(f"written: {args.out}/model.safetensors (vggt-lite reconstruct --weights {args.out} …)")
+        return [f"stopped at step {result.step}; the same command goes on from {result.checkpoint}"]
+    lines = [changes(before, scored(args.out))] if before else []
+    return [*lines, f"written: {args.out}/model.safetensors (vggt-lite reconstruct --weights {args.out} …)"]

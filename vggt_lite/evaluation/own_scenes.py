@@ -15,8 +15,9 @@ from vggt_lite.evaluation.constant import BlindPredictor
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.protocols import MEASURED, by_scene, check_counts, check_size, collect, said_of_icp
 from vggt_lite.evaluation.report import Report, conditions
-from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores
+from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores, share_of
 from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, progress
 
 NUM_TRACKS = 32
@@ -37,6 +38,7 @@ def evaluate_own(
     seed: int = 0,
     device: torch.device | str | None = None,
     icp_distance: float | None = None,
+    workers: Alone | None = None,
 ) -> Report:
     """Score a model on scenes that lie in a folder.
 
@@ -49,11 +51,12 @@ def evaluate_own(
         seed: For the choice of views and tracks.
         device: Where to compute; None is the best at hand.
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
+        workers: As for `evaluate`.
 
     Raises:
         ValueError, FileNotFoundError: naming the folder and what it lacks.
     """
-    started = time.monotonic()
+    started, workers = time.monotonic(), workers or Alone()
     size = model.config.image_size if size is None else size
     check_counts(num_scenes, num_views)
     check_size(size, model.config.patch_size)
@@ -62,14 +65,16 @@ def evaluate_own(
     scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
     roots = [Path(root)] if isinstance(root, (str, Path)) else list(map(Path, root))
     folders = [folder for root in roots for folder in find_scenes(root)]
-    names, frames = [], []
-    for folder in progress(folders[:num_scenes], desc=OWN, unit="scene"):
+    seen = []  # names of scenes and of their views
+    for folder in progress(share_of(folders[:num_scenes], workers), desc=OWN, unit="scene"):
         scene, shown = chosen_views(folder, num_views, size, model.config.patch_size, seed)
         collect(predictors, [scene.to(device)], model.config.patch_size, scores)
-        names.append(folder.name)
-        frames.append(shown)
+        seen.append((folder.name, shown))
+    for found in scores.values():
+        found.gather(workers)
+    seen = [names for share in workers.gather(seen) for names in share]
     numbers = {
-        "num_scenes": len(names), "num_views": num_views, "size": size, "seed": seed,
+        "num_scenes": len(seen), "num_views": num_views, "size": size, "seed": seed,
         "num_tracks": NUM_TRACKS, "surface_points": SURFACE_POINTS,
     }  # fmt: skip
     said = {"root": ", ".join(root.expanduser().name for root in roots), "icp": said_of_icp(icp_distance)}
@@ -78,7 +83,7 @@ def evaluate_own(
     figures = {who: without_correlations(found.result()) for who, found in scores.items()}
     scenes = [
         {"name": name, "group": "", "frames": shown} | {who: one[who] for who in predictors}
-        for name, shown, one in zip(names, frames, by_scene(scores), strict=True)
+        for (name, shown), one in zip(seen, by_scene(scores), strict=True)
     ]
     return Report(figures["model"], figures["constant"], protocol, scenes, scores["model"].histograms())
 

@@ -25,6 +25,7 @@ from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import matrix_from_quat_xyzw
 from vggt_lite.metrics.poses import relative_pose_errors
+from vggt_lite.training.workers import Alone
 
 # The rig of left01.jpg … right14.jpg: R as a rotation vector (radians) and t (mm). Found once by OpenCV 5.0:
 # findChessboardCorners, cornerSubPix and stereoCalibrate on all 13 pairs, 0.22 pixels RMS; either half of the
@@ -55,13 +56,16 @@ class Pair(NamedTuple):
     depth: Tensor | None = None  # (H, W) z, 0 = unknown
 
 
-def evaluate_photographs(model, options: Options | None = None, opencv: Path | str | None = None) -> Report:
+def evaluate_photographs(
+    model, options: Options | None = None, opencv: Path | str | None = None, workers: Alone | None = None
+) -> Report:
     """Score a model on the Motorcycle, and on the pairs of opencv-doc if its folder is named.
 
     Args:
         model: a `VGGT` with camera and depth heads.
         options: mode and size count.
         opencv: the folder of opencv-doc's pictures; None: the Motorcycle alone.
+        workers: as for `evaluate`.
 
     Raises:
         ImportError: scikit-image, which carries the Motorcycle, is not installed.
@@ -69,7 +73,9 @@ def evaluate_photographs(model, options: Options | None = None, opencv: Path | s
     """
     options = options or Options()
     about = {"data": "photographs", "text": TEXT, "unit": UNIT, "device": device_of(model)}
-    return report_of(pairs(opencv), lambda pair: score(model, pair, options), options, **about)
+    return report_of(
+        pairs(opencv), lambda pair: score(model, pair, options), options, **about, workers=workers
+    )
 
 
 def pairs(opencv: Path | str | None = None) -> Iterator[Sample]:

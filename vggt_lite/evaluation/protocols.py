@@ -9,11 +9,12 @@ from torch import nn
 from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, conditions
-from vggt_lite.evaluation.scores import SURFACE_POINTS, ExtraScores, Scores
+from vggt_lite.evaluation.scores import SURFACE_POINTS, ExtraScores, Scores, share_of
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, pick_dtype, progress
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
@@ -47,6 +48,7 @@ def evaluate(
     device: torch.device | str | None = None,
     icp_distance: float | None = None,
     extra_scores: ExtraScores | None = None,
+    workers: Alone | None = None,
 ) -> Report:
     """Score a model on held-out generated scenes.
 
@@ -63,6 +65,7 @@ def evaluate(
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
         extra_scores: Figures of your own, of `Predictions.extras` for example: called with predictions and
             truth of one scene (B = 1, normalised), it returns numbers by name, and scenes are averaged.
+        workers: From `research.distributed.init`: each process scores its share, and all get the report.
 
     Returns:
         A `Report`: print it for a table, `save` it as JSON.
@@ -73,16 +76,19 @@ def evaluate(
     check_counts(num_scenes, num_views)
     check_size(size, model.config.patch_size)
     started = time.monotonic()
-    scene_config = scene_config or SceneConfig()
+    scene_config, workers = scene_config or SceneConfig(), workers or Alone()
     device = pick_device(device)
     constant = ConstantPredictor(scene_config, num_views, size, device=device)
     predictors = {"model": model.to(device).eval(), "constant": constant}
+    mine = share_of(range(first_seed, first_seed + num_scenes), workers)
     scenes = held_out_scenes(
-        num_scenes, first_seed, num_views, size, scene_config, num_tracks, batch_size, device
+        len(mine), mine.start, num_views, size, scene_config, num_tracks, batch_size, device
     )
     fresh = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
     fresh["model"].extra = extra_scores  # the constant predictor has no such outputs
     scores = collect(predictors, scenes, model.config.patch_size, fresh)
+    for found in scores.values():
+        found.gather(workers)
     numbers = {
         "num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size,
         "num_tracks": num_tracks, "surface_points": SURFACE_POINTS,

@@ -1,7 +1,7 @@
 """`Scores`: what one predictor makes of generated scenes, scene by scene, and summed up."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +18,17 @@ from vggt_lite.metrics.depths import ALIGNMENTS
 from vggt_lite.metrics.intervals import group_mean
 from vggt_lite.metrics.motion_correlation import COMPONENTS, correlations, motion_components
 from vggt_lite.model.predictions import Predictions
+from vggt_lite.training.workers import Alone
 
 ExtraScores = Callable[[Predictions, SceneBatch], dict[str, float]]
 SURFACE_POINTS = 1000  # of a cloud, evenly spread, that look for the nearest of all points of the other
 SURFACE_KEYS = ("accuracy", "completeness", "overall", "f_score")  # without medians: a page has its limits
+
+
+def share_of(scenes: Sequence, workers: Alone) -> Sequence:
+    """The neighbouring scenes that a process scores; shares differ by one at most."""
+    first, last = (len(scenes) * rank // workers.world_size for rank in (workers.rank, workers.rank + 1))
+    return scenes[first:last]
 
 
 class Scores:
@@ -111,6 +118,13 @@ class Scores:
 
     def pool(self, key: str, values: Tensor) -> None:
         self.pools.setdefault(key, []).append(values.detach().cpu())
+
+    def gather(self, workers: Alone) -> None:
+        """Add what other processes collected: the scenes before and after those scored here (`share_of`)."""
+        parts = workers.gather((self.scenes, self.pools))
+        self.scenes = [scene for scenes, _ in parts for scene in scenes]
+        keys = dict.fromkeys(key for _, pools in parts for key in pools)
+        self.pools = {key: [x for _, pools in parts for x in pools.get(key, ())] for key in keys}
 
     def result(self) -> dict[str, float]:
         """All figures by the names of `report.ROWS`."""

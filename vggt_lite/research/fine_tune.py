@@ -142,6 +142,7 @@ def fine_tune(
         model.trained_on = TrainedOn((size, size), config.views)
         if workers.rank == 0:
             save_weights(model, out / "model.safetensors", **notes)
+        workers.gather(None)  # it is there now
     model.requires_grad_(True)
     model.eval()
     return result

@@ -1,4 +1,4 @@
-"""What a training asks about other processes, and the answers of one that trains alone.
+"""What a training asks about other processes, and the answers of one that works alone.
 
 `research.distributed.Workers` has the same methods for several processes. Nothing else here knows of them.
 """
@@ -13,7 +13,7 @@ class Alone:
     """One process, which has the whole model and every scene.
 
     Raises:
-        RuntimeError: torchrun started several processes, so each would train by itself.
+        RuntimeError: torchrun started several processes, so each would do everything by itself.
     """
 
     rank, world_size = 0, 1  # process 0 writes the files
@@ -21,9 +21,9 @@ class Alone:
     def __init__(self) -> None:
         if int(started := os.environ.get("WORLD_SIZE", "1")) > self.world_size:
             raise RuntimeError(
-                f"torchrun started {started} processes, but each would train alone and overwrite the others' "
-                "files: train inside `with vggt_lite.research.distributed.init() as workers:` and give "
-                "train(…, workers=workers)."
+                f"torchrun started {started} processes, but each would do everything by itself and overwrite "
+                "the others' files: work inside `with vggt_lite.research.distributed.init() as workers:` and "
+                "give train(…, workers=workers)."
             )
 
     def wrap(self, model: nn.Module) -> nn.Module:

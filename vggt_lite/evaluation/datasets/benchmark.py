@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +13,7 @@ from torch import nn
 from vggt_lite.evaluation.datasets import co3d, dtu, eth3d, tapvid
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored
 from vggt_lite.evaluation.report import Report, conditions, pair_histograms
+from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, progress
 
 DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "tapvid-davis": tapvid}
@@ -25,6 +26,7 @@ def evaluate_data(
     options: Options | None = None,
     num_scenes: int | None = None,
     device: torch.device | str | None = None,
+    workers: Alone | None = None,
 ) -> Report:
     """Score a model on a data set that lies in a folder.
 
@@ -35,6 +37,7 @@ def evaluate_data(
         options: what differs from the protocol.
         num_scenes: only so many, in order, for a quick look; None: all.
         device: where to compute; None is the best at hand.
+        workers: as for `evaluate`.
 
     Raises:
         ValueError, FileNotFoundError: naming the file or folder and what should be there.
@@ -49,7 +52,9 @@ def evaluate_data(
     options = replace(options, num_views=options.num_views or getattr(module, "NUM_VIEWS", None))
     about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device_of(model)}
     samples = islice(module.samples(root, options), num_scenes)
-    return report_of(samples, lambda sample: module.score(model, sample, options), options, **about)
+    return report_of(
+        samples, lambda sample: module.score(model, sample, options), options, **about, workers=workers
+    )
 
 
 def report_of(
@@ -60,27 +65,32 @@ def report_of(
     text: str,
     unit: str,
     device: torch.device,
+    workers: Alone | None = None,
 ) -> Report:
     """The report of what `score` says of each sample.
 
     Args:
         data: name of the data set. text: its protocol, with names of numbers and options in braces.
         unit: of lengths. device: where the model computes.
+        workers: of several processes each scores every n-th sample.
 
     Raises:
         ValueError: there is no sample.
     """
-    started, scenes, rotation, translation = time.monotonic(), [], [], []
-    for sample in progress(samples, desc=data, unit="scene"):
+    started, workers, found = time.monotonic(), workers or Alone(), []
+    mine = islice(samples, workers.rank, None, workers.world_size)
+    for sample in progress(mine, desc=data, unit="scene"):
         scored = score(sample)
         figures = {
             who: {key: float(f"{value:.6g}") for key, value in getattr(scored, who).items() if value == value}
             for who in ("model", "constant")
         }
-        scenes.append({"name": sample.name, "group": sample.group, "frames": scored.frames} | figures)
-        if scored.rotation is not None:
-            rotation.append(scored.rotation)
-            translation.append(scored.translation)
+        scene = {"name": sample.name, "group": sample.group, "frames": scored.frames} | figures
+        found.append((scene, scored.rotation, scored.translation))
+    in_turn = zip_longest(*workers.gather(found))
+    found = [row for turn in in_turn for row in turn if row is not None]
+    scenes = [scene for scene, _, _ in found]
+    rotation, translation = ([row[i] for row in found if row[i] is not None] for i in (1, 2))
     if not scenes:
         raise ValueError(f"no scene of {data} can be judged: see docs/evaluation.md for what must be there.")
     counts = {"num_scenes": len(scenes), "num_groups": len({scene["group"] for scene in scenes})}
