@@ -200,8 +200,11 @@ def test_all_that_a_lambda_leads_to_counts():
     "source",
     [
         "build = functools.partial(print, VALUE)",
-        "def build(config, factor=VALUE):\n    return factor",
-        "def build(config, *, factor=VALUE):\n    return factor",
+        "value = VALUE\ndef build(config, factor=value):\n    return factor",
+        "value = VALUE\ndef build(config, *, factor=value):\n    return factor",
+        "@torch.no_grad()\ndef build(config):\n    return VALUE",
+        "def twice(f):\n    return functools.wraps(f)(lambda c: 2 * f(c))\n@twice\ndef build(c):\n"
+        "    return VALUE",
         "def outer(factor):\n    return lambda config: factor\nbuild = outer(VALUE)",
         "class Build:\n    def __init__(self, f):\n        self.f = f\n    def __call__(self, config):\n"
         "        return self.f\nbuild = Build(VALUE)",
@@ -228,6 +231,23 @@ def test_an_inherited_class_of_the_package_counts_only_by_what_was_added():
 def test_a_class_that_speaks_of_itself_ends_somewhere():
     source = "class A:\n    def f(self):\n        return A, super().f(), build\ndef build(c):\n    return A"
     assert of_build(source) == of_build(source) != of_build(source.replace("build\n", "None\n"))
+
+
+def test_a_file_of_ones_own_edited_under_running_code_is_not_taken_for_it(tmp_path, monkeypatch):
+    def load(text: str, fresh: bool = True) -> str:
+        (tmp_path / "my_blocks.py").write_text(text)
+        if fresh:
+            sys.modules.pop("my_blocks", None)
+            importlib.invalidate_caches()
+        return fingerprint(importlib.import_module("my_blocks").build)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # within a second the old one would be taken
+    first = load("def build(config):\n    return 0.5 * config\n")
+    edited = "def build(config):\n    return 0.25 * config\n"
+    running = load(edited, fresh=False)
+    assert len({first, running, load(edited)}) == 3
+    del sys.modules["my_blocks"]
 
 
 def test_code_without_source_and_lambdas_side_by_side_are_refused():

@@ -242,7 +242,8 @@ class _Reader:
             elif isinstance(thing, type):
                 self.read_class(thing)
             elif isinstance(thing, FunctionType):
-                self.read_function(thing)
+                for function in functions_in(thing):  # several if it is decorated
+                    self.read_function(function)
             elif isinstance(thing, MethodType):
                 self.read_all((thing.__func__, thing.__self__))
             elif isinstance(thing, partial):
@@ -291,8 +292,6 @@ class _Reader:
         for name in dict.fromkeys(source.global_names(code)):
             if name in function.__globals__:
                 self.read_all((name, function.__globals__[name]))
-        if inner := vars(function).get("__wrapped__"):
-            self.read(inner)
 
 
 def is_dunder(name: str) -> bool:
