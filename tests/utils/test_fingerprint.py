@@ -1,5 +1,6 @@
 """A fingerprint changes with what is computed, wherever that was changed, and with nothing else."""
 
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -59,7 +60,8 @@ def cell(source: str, **names) -> SimpleNamespace:
     """Names that a notebook cell leaves behind, run as a notebook runs it: no file, but known lines."""
     path = f"<cell {next(NUMBERS)}>"
     linecache.cache[path] = (len(source), None, source.splitlines(True), path)
-    space = {"__name__": "__main__", "torch": torch, "nn": nn, "functools": functools, **names}
+    space = {"__name__": "__main__", "torch": torch, "nn": nn, "functools": functools}
+    space |= {"dataclasses": dataclasses, **names}
     exec(compile(source, path, "exec"), space)
     return SimpleNamespace(**space)
 
@@ -211,6 +213,8 @@ def test_all_that_a_lambda_leads_to_counts():
         "class Build:\n    f = VALUE\n    def make(self, config):\n        return 0\nbuild = Build().make",
         "build = functools.lru_cache(lambda config: VALUE)",
         "def build(config):\n    return [VALUE for _ in range(2)]",
+        "@dataclasses.dataclass(frozen=True)\nclass Build:\n    f: object = None\n    @torch.no_grad()\n"
+        "    def __call__(self, config):\n        return VALUE\nbuild = Build()",
     ],
 )
 def test_values_that_code_was_given_count(source):

@@ -146,6 +146,10 @@ class _Reader:
             return False
         return path.startswith(("<frozen", STANDARD_LIBRARY)) or any(part in path for part in LIBRARIES)
 
+    def is_made(self, function: FunctionType) -> bool:
+        """What a library's decorator puts round a function, or a method that `dataclass` writes."""
+        return function.__code__.co_filename == "<string>" or self.is_library(function.__code__.co_filename)
+
     # --- modules ---------------------------------------------------------------------------------
 
     def read_module(self, name: str, path: Path) -> None:
@@ -186,8 +190,6 @@ class _Reader:
         ours = [function for function in functions if function.__code__.co_filename == path]
         for function in functions:
             code = function.__code__
-            # What a library's decorator put round ours, and the methods that `dataclass` writes
-            made = code.co_filename == "<string>" or self.is_library(code.co_filename)
             if function in ours:
                 if any(same_code(code, c) for c in codes.get(label, ())):
                     continue
@@ -196,7 +198,7 @@ class _Reader:
                 if not names:
                     warnings.warn(f"{path} was edited: the old {label} runs until restart.", stacklevel=2)
                     self.write_bytecode(code)
-            elif not (made and (ours or is_dunder(label.split(".")[-1]))):
+            elif not (self.is_made(function) and (ours or is_dunder(label.split(".")[-1]))):
                 self.read(["replaced", label, function])
 
     def write_bytecode(self, code: CodeType) -> None:
@@ -267,7 +269,7 @@ class _Reader:
             return
         self.read(kind.__bases__)
         for name, member in sorted(vars(kind).items()):
-            functions = [f for f in functions_in(member) if f.__code__.co_filename != "<string>"]
+            functions = [f for f in functions_in(member) if not self.is_made(f)]
             if functions or not (is_dunder(name) or name == "_abc_impl"):
                 self.read_all((name, *(functions or [member])))
 
