@@ -121,12 +121,12 @@ def refused(match: str, folder, *variants: Variant, recipe: Recipe = MICRO) -> N
 def test_other_settings_in_the_same_folder_are_refused_by_name(finished):
     other = Recipe(**{**vars(MICRO), "train": MICRO.train.with_(steps=6)})
     refused(r"0.json holds another run: recipe.train.steps was 4, now 6\.", finished[0], recipe=other)
-    refused("changes.augment was None, now 0.5", finished[0], Variant("baseline", train={"augment": 0.5}))
+    refused("changes.augment was none, now 0.5", finished[0], Variant("baseline", train={"augment": 0.5}))
 
 
 def test_other_code_in_the_same_folder_is_refused_by_its_room(finished, monkeypatch):
     monkeypatch.setattr(Block, "forward", lambda self, x, rotary=None, mask=None: x)
-    refused(r"holds another run: code.vggt_lite.model was '\w+', now '\w+'\.", finished[0])
+    refused(r"holds another run: code.vggt_lite.model was \w+, now \w+\.", finished[0])
     monkeypatch.undo()
     monkeypatch.setattr(scores, "SURFACE_POINTS", 3)
     refused("code.vggt_lite.evaluation.scores was", finished[0])
@@ -194,9 +194,22 @@ def test_a_model_of_ones_own_is_trained_scored_and_told_from_others_of_its_name(
     scored = mine["scores"][-1]["rotation_median_deg"]
     assert scored == pytest.approx(turn(silent), rel=0.01)  # float16 rounds the weights
     assert scored != pytest.approx(turn(usual), rel=0.1)
-    with pytest.raises(ValueError, match=r"mine_0.json holds another run: build was '\w+', now '\w+'"):
+    with pytest.raises(ValueError, match=r"mine_0.json holds another run: build was \w+, now \w+"):
         run(0.5)
     assert run(0.0) == mine
+
+
+def test_the_lessons_block_of_ones_own_can_be_trained(tmp_path):
+    lesson = Path(vggt_lite.__file__).parents[1] / "notebooks" / "13_your_experiment.ipynb"
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]]
+    (code,) = [cell.split("```python\n")[1].split("```")[0] for cell in cells if "class LinearBlock" in cell]
+    (tmp_path / "shown.py").write_text(code, encoding="utf-8")  # its source can be found, as a cell's can
+    shown = {"Variant": Variant, "VGGT": VGGT, "F": nn.functional}
+    exec(compile(code, tmp_path / "shown.py", "exec"), shown)
+    (run,) = run_experiment([shown["change"]], (0,), MICRO, tmp_path)
+    assert run["variant"] == "linear attention" and math.isfinite(run["losses"]["loss"])
+    whole, shared = run["shared_parameters"].split(" of ")
+    assert whole == shared
 
 
 def test_parameters_of_equal_name_and_shape_start_equal_whatever_a_variant_draws():

@@ -1,6 +1,5 @@
 """Fine-tuning moves what it should and nothing else, goes on where it stopped, leaves an ordinary model."""
 
-import json
 
 import pytest
 import torch
@@ -88,7 +87,7 @@ def test_a_run_in_slices_ends_with_the_same_numbers(folders, tmp_path):
         models.append(model)
     for name, value in models[0].state_dict().items():
         assert torch.equal(value, models[1].state_dict()[name]), name
-    with pytest.raises(ValueError, match="another run: adapters was 2, now 4"):
+    with pytest.raises(ValueError, match="another run: .*options.adapters was 2, now 4"):
         fine_tune(small(), [folders / "new"], tmp_path / "whole", FineTuneOptions(adapters=4), CONFIG)
 
 
@@ -197,7 +196,6 @@ def test_the_command_scores_before_and_after_and_its_result_reconstructs(folders
         (line,) = [line for line in printed.splitlines() if line.startswith(f"{label} {better}")]
         assert line.removeprefix(f"{label} {better}").split()[1] == f"{report[key]:.{decimals}f}"
     assert VGGT.from_pretrained(out).config == SMALL
-    assert json.loads((out / "fine_tuning.json").read_text())["adapters"] == 2
     assert (
         main([*command[:-1], "--steps", "2", "--freeze", "aggregator"]) == 2
     )  # another run in the same folder

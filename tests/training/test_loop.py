@@ -11,7 +11,7 @@ import torch
 
 from tests.training.toy import CONFIG, ToyModel, ToyScenes
 from vggt_lite.losses import multitask_loss
-from vggt_lite.training import train
+from vggt_lite.training import schedule, train
 from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
 from vggt_lite.training.log import read_log
 
@@ -177,8 +177,8 @@ def test_evaluation_sees_averaged_weights_and_changes_nothing(unbroken, tmp_path
 
 
 def test_another_model_data_loss_or_code_in_a_folder_is_refused_with_what_differs(tmp_path):
-    def run(model=ToyModel, data=ToyScenes, objective=None, code="1f2e"):
-        return train(model(), data(), SHORT, tmp_path, objective=objective, identity={"code": code})
+    def run(model=ToyModel, data=ToyScenes, objective=None, base="nano"):
+        return train(model(), data(), SHORT, tmp_path, objective=objective, identity={"base": base})
 
     class Wider(ToyModel):
         pass
@@ -195,11 +195,40 @@ def test_another_model_data_loss_or_code_in_a_folder_is_refused_with_what_differ
         ({"model": Wider}, r"model\.class was tests.*ToyModel, now .*Wider"),
         ({"data": Further}, r"data\.size was none, now 32\."),
         ({"objective": mine}, r"objective\.function was vggt_lite.*multitask_loss, now .*mine"),
-        ({"code": "3d4c"}, "code was 1f2e, now 3d4c"),
+        ({"base": "tiny"}, "base was nano, now tiny"),
     ):
         with pytest.raises(ValueError, match=words):
             run(**change)
     assert run().finished
+
+
+def test_changed_code_of_the_package_or_of_ones_own_is_refused(tmp_path, monkeypatch):
+    def run(factor: float, model=ToyModel):
+        def objective(pred, batch):
+            return factor * pred.depth.mean(), {}
+
+        return train(model(), ToyScenes(), SHORT, tmp_path, objective=objective)
+
+    run(1.0)
+    with pytest.raises(ValueError, match=r"objective\.code was \w+, now \w+"):
+        run(2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyModel, "forward", lambda self, images, query_points=None: None)
+        with pytest.raises(ValueError, match=r"model\.code was \w+, now \w+\."):
+            run(1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(schedule, "learning_rate", lambda *args: 1e-3)
+        with pytest.raises(ValueError, match=r"another run: code\.vggt_lite\.training was \w+, now \w+\."):
+            run(1.0)
+    run(1.0)
+
+
+def test_a_run_that_had_finished_says_that_nothing_was_trained(tmp_path, capsys):
+    assert train(ToyModel(), ToyScenes(), SHORT, tmp_path).trained == SHORT.steps
+    assert "nothing was trained" not in capsys.readouterr().out
+    again = train(ToyModel(), ToyScenes(), SHORT, tmp_path)
+    assert (again.trained, again.step, again.finished) == (0, SHORT.steps, True)
+    assert f"{tmp_path} holds this run, finished before: nothing was trained" in capsys.readouterr().out
 
 
 def test_a_loss_of_ones_own_is_lowered_accumulated_and_logged_by_name(tmp_path):

@@ -46,7 +46,7 @@ class ToyScenes:
 
     def description(self) -> dict:
         """One name for all classes that tests derive: they make the same scenes."""
-        return {"class": "toy scenes"}
+        return {"class": "toy scenes", "code": "the same"}
 
     def batch_for_step(self, step: int) -> SceneBatch:
         g = step_generator(0, step)

@@ -286,7 +286,7 @@ def test_a_model_is_told_by_its_classes_methods_and_hooks_not_by_its_weights():
 def test_differences_are_named_with_their_place():
     then = {"train": {"steps": 4, "rate": 0.1}, "seed": 0}
     now = {"train": {"steps": 6, "rate": 0.1}, "new": 1}
-    differ = ["train.steps was 4, now 6", "seed was 0, now None", "new was None, now 1"]
+    differ = ["train.steps was 4, now 6", "seed was 0, now none", "new was none, now 1"]
     assert differences(then, now) == differ
     assert differences(then, then) == []
 

@@ -234,7 +234,10 @@ def train_run(
     model, shared = initial_model(recipe, variant, seed)
     data = load_ahead(RenderedScenes(scenes, config), config.steps, device)
     eval_fn = partial(scores_of, recipe=recipe)
-    trained = train(model.to(device), data, config, run, dtype=pick_dtype(device), eval_fn=eval_fn)
+    further = {"build": str(identity["build"])}
+    trained = train(
+        model.to(device), data, config, run, dtype=pick_dtype(device), eval_fn=eval_fn, identity=further
+    )
     if not trained.finished:
         raise RuntimeError(
             f"{run} stopped after {trained.step} of {config.steps} steps; call again to go on."

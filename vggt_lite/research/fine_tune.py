@@ -4,7 +4,6 @@ What it forgets meanwhile depends on three things: how much may change (everythi
 beside frozen matrices), how long, and whether old scenes are mixed in. docs/fine_tuning.md measures each.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from vggt_lite.pretrained.loading import TrainedOn, save_weights
 from vggt_lite.research.adapters import add_adapters, merge_adapters
 from vggt_lite.training.loop import BatchSource, TrainResult, train
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.files import atomic_write
-from vggt_lite.utils.fingerprint import differences
 from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
 from vggt_lite.utils.table import text_table
 
@@ -128,14 +125,12 @@ def fine_tune(
         config = config.with_(loss_weights=config.loss_weights | {"track": 0.0})
     worker = (workers.rank, workers.world_size)
     data = batches(folders, options, config, size, model.config.patch_size, worker)
-    asked = {"folders": folders, "size": size, **json.loads(json.dumps(vars(options))), **notes}
-    if workers.rank == 0:
-        _same_run(out / "fine_tuning.json", asked)
+    asked = {f"options.{name}": str(value) for name, value in vars(options).items()} | notes
     seed_everything(config.seed)  # adapters are drawn
     prepare(model, options)
     result = train(
         model.to(device), load_ahead(data, config.steps, device), config, out, dtype=pick_dtype(device),
-        max_seconds=max_seconds, workers=workers,
+        max_seconds=max_seconds, identity=asked, workers=workers,
     )  # fmt: skip
     if result.finished:
         merge_adapters(model)
@@ -183,16 +178,3 @@ def changes(before: Report, after: Report) -> str:
         lines.append((f"{label} {better}", *cells))
     heads = (f"{len(before.scenes)} held-out scenes", "before", "after", "change", "95 % interval of it")
     return text_table(heads, lines, "lrrrr")
-
-
-def _same_run(path: Path, asked: dict) -> None:
-    """Write down what a run was asked for; a run that goes on must be asked for the same."""
-    if path.exists():
-        if differ := differences(json.loads(path.read_text(encoding="utf-8")), asked):
-            raise ValueError(
-                f"{path.parent} holds another run: {'; '.join(differ)}. Give another folder, or the "
-                "arguments that it was started with."
-            )
-        return
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")

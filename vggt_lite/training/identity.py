@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.utils.fingerprint import TRAINING_CODE, architecture, fingerprint, fingerprints
+from vggt_lite.utils.fingerprint import TRAINING_CODE, architecture, differences, fingerprint, fingerprints
 
 MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run alone
 
@@ -15,25 +15,26 @@ MAY_CHANGE = ("checkpoint_every",)  # settings that leave the numbers of a run a
 def run_identity(model: nn.Module, data: Any, objective: Any, **further: str) -> dict[str, str]:
     """What a run is made of, beside its `TrainConfig`: one text for each thing that must stay the same.
 
+    The package's code counts by a fingerprint of each part of `TRAINING_CODE`, code from elsewhere (a block
+    or a loss of one's own) by one of its source.
+
     Args:
-        model: Its class, and its configuration if it has one.
+        model: Its classes, and its configuration if it has one.
         data: See `described`.
         objective: Where its code is, and its settings if it is a `functools.partial`.
         further: More of them.
 
-    Returns:
-        Texts by name; those that begin with "code." are fingerprints of the package's rooms that training
-        computes with, and of what was handed in: the classes of the model's modules, data, objective.
+    Raises:
+        ValueError: there is no source of some code, so that it cannot be told from other code.
     """
     sizes = model.config.to_dict() if hasattr(getattr(model, "config", None), "to_dict") else {}
     chosen = objective.keywords if isinstance(objective, partial) else {}
     source = None if hasattr(data, "description") else type(data)  # what describes itself is compared by that
     parts = {
-        "model": {"class": location(model), **sizes},
+        "model": {"class": location(model), "code": own_code(architecture(model)), **sizes},
         "data": described(data),
-        "objective": {"function": location(objective), **chosen},
-        "code": fingerprints(TRAINING_CODE)
-        | {"handed in": fingerprint(architecture(model), source, objective, known=TRAINING_CODE)},
+        "objective": {"function": location(objective), "code": own_code(objective), **chosen},
+        "code": fingerprints(TRAINING_CODE),
     }
     texts = {f"{part}.{key}": as_text(v) for part, values in parts.items() for key, v in values.items()}
     return texts | further
@@ -41,7 +42,13 @@ def run_identity(model: nn.Module, data: Any, objective: Any, **further: str) ->
 
 def described(data: Any) -> dict:
     """The class of a source of batches, and its settings if it has a method `description` that says them."""
-    return {"class": location(data), **(data.description() if hasattr(data, "description") else {})}
+    settings = data.description() if hasattr(data, "description") else {}
+    return {"class": location(data), "code": own_code(type(data)), **settings}
+
+
+def own_code(thing: Any) -> str:
+    """The fingerprint of code from elsewhere; what is the package's own counts by name alone."""
+    return fingerprint(thing, known=TRAINING_CODE)
 
 
 def location(thing: Any) -> str:
@@ -58,7 +65,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=location, ensure_ascii=False)
 
 
-def differences(saved: dict, config: TrainConfig, identity: dict[str, str]) -> list[str]:
+def differ_from(saved: dict, config: TrainConfig, identity: dict[str, str]) -> list[str]:
     """What a checkpoint says otherwise than a run that wants to go on from it, one line each.
 
     A setting of `TrainConfig` younger than the checkpoint counts as its default: those who add one make its
@@ -66,5 +73,4 @@ def differences(saved: dict, config: TrainConfig, identity: dict[str, str]) -> l
     """
     then = {**TrainConfig().to_dict(), **saved["config"], **saved.get("identity", {})}
     now = {**config.to_dict(), **identity}
-    differ = [k for k in {**then, **now} if k not in MAY_CHANGE and (k not in now or then.get(k) != now[k])]
-    return [f"{k} was {then.get(k, 'none')}, now {now.get(k, 'none')}" for k in differ]
+    return differences(*({k: v for k, v in side.items() if k not in MAY_CHANGE} for side in (then, now)))

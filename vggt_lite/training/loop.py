@@ -38,6 +38,7 @@ class TrainResult:
     """What `train` leaves behind. The model itself holds the averaged weights."""
 
     step: int  # steps done
+    trained: int  # of these, in this call; 0 if the run had finished before
     finished: bool  # False: time ran out; call `train` again to go on
     checkpoint: Path
     log: Path  # JSON lines; read with `read_log`
@@ -74,8 +75,8 @@ def train(
         eval_fn: Called at every checkpoint with the averaged model; what it returns goes into the log.
         max_seconds: Stop after so long, with a checkpoint; call again to go on.
         resume: Continue the run found in `folder`. With False, a run found there is an error.
-        identity: What else must not change between two calls, for example a fingerprint of the code. The
-            classes and settings of model, data and objective are always compared (`run_identity`).
+        identity: What else must not change between two calls. The code, and the classes and settings of
+            model, data and objective are always compared (`run_identity`).
         workers: The processes that train together, from `research.distributed.init`. Each gives `data` that
             makes its own scenes; what is lowered is the mean of their losses.
 
@@ -92,9 +93,9 @@ def train(
     seed_everything(config.seed + workers.rank)  # before the state, which puts back a checkpoint's
     state = TrainState(model, config, folder, resume, identity, workers)
     log = Log(state.folder / "log.jsonl", state.step, writes=workers.rank == 0)
-    step = TrainStep(state, objective, dtype)
-    if state.step == config.steps:
-        warnings.warn(f"{folder} holds this run, finished: nothing was trained.", stacklevel=2)
+    step, first = TrainStep(state, objective, dtype), state.step
+    if first == config.steps and workers.rank == 0:
+        print(f"{state.folder} holds this run, finished before: nothing was trained.")
     bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
     while state.step < config.steps:
         skipped = step(data.batch_for_step(state.step))
@@ -119,7 +120,8 @@ def train(
     if state.checkpoint is None:
         state.save()
     state.average.copy_to(model)
-    return TrainResult(state.step, state.step == config.steps, state.checkpoint, log.path)
+    done = state.step == config.steps
+    return TrainResult(state.step, state.step - first, done, state.checkpoint, log.path)
 
 
 def default_objective(model: nn.Module, config: TrainConfig) -> Objective:

@@ -10,7 +10,7 @@ from vggt_lite.config import TrainConfig
 from vggt_lite.training import checkpoint as files
 from vggt_lite.training.clipping import parameter_parts
 from vggt_lite.training.ema import WeightEMA
-from vggt_lite.training.identity import differences
+from vggt_lite.training.identity import differ_from
 from vggt_lite.training.log import Meter
 from vggt_lite.training.workers import Alone
 
@@ -91,7 +91,7 @@ class TrainState:
 
     def load(self, path: Path) -> None:
         saved = files.load_checkpoint(path)
-        if differ := differences(saved, self.config, self.identity):
+        if differ := differ_from(saved, self.config, self.identity):
             raise ValueError(
                 f"{path} belongs to another run: {'; '.join(differ)}. Give another folder, or what the run "
                 "was started with."

@@ -87,7 +87,11 @@ def differences(then, now, name: str = "") -> list[str]:
         keys = dict.fromkeys([*then, *now])
         inside = (differences(then.get(k), now.get(k), f"{name}.{k}" if name else str(k)) for k in keys)
         return [line for lines in inside for line in lines]
-    return [] if then == now else [f"{name} was {then!r}, now {now!r}"]
+    return [] if then == now else [f"{name} was {_said(then)}, now {_said(now)}"]
+
+
+def _said(value) -> str:
+    return "none" if value is None else str(value)
 
 
 def commit() -> str:
