@@ -15,14 +15,11 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from vggt_lite.config import TINY, VGGT_1B, ModelConfig
-from vggt_lite.model import VGGT
-from vggt_lite.pretrained.weight_files import skip_init
-from vggt_lite.research.training_memory import fill_weights
+from vggt_lite.inference.memory_estimate import fake_model
 from vggt_lite.utils.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,10 +60,8 @@ PAPER_SECONDS, PAPER_GPUS = 9 * 86_400, 64  # nine days on 64 A100
 @cache
 def step_flops(plan: Plan) -> int:
     """Operations of one training step; scenes are alike, so one is counted and multiplied."""
-    with torch.device("meta"), skip_init():
-        model = VGGT(plan.config)
-    with FakeTensorMode():
-        fill_weights(model)
+    model = fake_model(plan.config)
+    with model.fake_mode:
         model.train()
         model.gradient_checkpointing = plan.checkpointing
         images = torch.empty(1, plan.views, 3, plan.height, plan.width)

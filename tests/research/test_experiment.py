@@ -199,19 +199,6 @@ def test_a_model_of_ones_own_is_trained_scored_and_told_from_others_of_its_name(
     assert run(0.0) == mine
 
 
-def test_the_lessons_block_of_ones_own_can_be_trained(tmp_path):
-    lesson = Path(vggt_lite.__file__).parents[1] / "notebooks" / "13_your_experiment.ipynb"
-    cells = ["".join(cell["source"]) for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"]]
-    (code,) = [cell.split("```python\n")[1].split("```")[0] for cell in cells if "class LinearBlock" in cell]
-    (tmp_path / "shown.py").write_text(code, encoding="utf-8")  # its source can be found, as a cell's can
-    shown = {"Variant": Variant, "VGGT": VGGT, "F": nn.functional}
-    exec(compile(code, tmp_path / "shown.py", "exec"), shown)
-    (run,) = run_experiment([shown["change"]], (0,), MICRO, tmp_path)
-    assert run["variant"] == "linear attention" and math.isfinite(run["losses"]["loss"])
-    whole, shared = run["shared_parameters"].split(" of ")
-    assert whole == shared
-
-
 def test_parameters_of_equal_name_and_shape_start_equal_whatever_a_variant_draws():
     base, shared = experiment.initial_model(SMALL_RECIPE, BASELINE, 3)
     assert shared == len(dict(base.named_parameters()))

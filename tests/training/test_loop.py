@@ -262,22 +262,3 @@ def test_the_model_returned_holds_the_average_and_the_checkpoint_both(unbroken):
     for name, parameter in model.named_parameters():
         assert torch.equal(saved["average"][name], parameter)
     assert any(not torch.equal(saved["average"][n], saved["model"][n]) for n, _ in model.named_parameters())
-
-
-def test_a_run_whose_code_changed_is_refused_by_name(tmp_path, monkeypatch):
-    """A method replaced in a notebook counts like an edited file."""
-    train(ToyModel(), ToyScenes(), SHORT, tmp_path, max_seconds=0)
-
-    def forward(self, images, query_points=None):
-        return original(self, images, query_points)
-
-    original = ToyModel.forward
-    monkeypatch.setattr(ToyModel, "forward", forward)
-    with pytest.raises(ValueError, match="another run: code.handed in was"):
-        train(ToyModel(), ToyScenes(), SHORT, tmp_path)
-
-
-def test_a_finished_run_says_that_nothing_was_trained(tmp_path):
-    train(ToyModel(), ToyScenes(), SHORT, tmp_path)
-    with pytest.warns(UserWarning, match="finished: nothing was trained"):
-        train(ToyModel(), ToyScenes(), SHORT, tmp_path)

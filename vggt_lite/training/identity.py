@@ -29,7 +29,6 @@ def run_identity(model: nn.Module, data: Any, objective: Any, **further: str) ->
     """
     sizes = model.config.to_dict() if hasattr(getattr(model, "config", None), "to_dict") else {}
     chosen = objective.keywords if isinstance(objective, partial) else {}
-    source = None if hasattr(data, "description") else type(data)  # what describes itself is compared by that
     parts = {
         "model": {"class": location(model), "code": own_code(architecture(model)), **sizes},
         "data": described(data),

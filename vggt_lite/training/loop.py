@@ -1,7 +1,6 @@
 """The training loop: batches in, a trained model out, and nothing lost when the machine goes away."""
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -79,9 +78,6 @@ def train(
             model, data and objective are always compared (`run_identity`).
         workers: The processes that train together, from `research.distributed.init`. Each gives `data` that
             makes its own scenes; what is lowered is the mean of their losses.
-
-    Warns:
-        UserWarning: The run in `folder` is finished, so nothing was trained.
 
     Raises:
         ValueError: The run in `folder` was started with something else, or `resume` is False.
