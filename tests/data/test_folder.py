@@ -153,7 +153,7 @@ FILE_MISTAKES = {
         "tracks.npz",
         r"must be \(4, N, 2\)",
     ),
-    "not JSON": (lambda f: (f / "scene.json").write_text("{"), "scene.json", "not valid JSON"),
+    "not JSON": (lambda f: (f / "scene.json").write_text("{"), "scene.json", "cannot be read as JSON"),
     "names with folders": (
         lambda f: (f / "scene.json").write_text('{"images": ["../../secret.png"]}'),
         "scene.json",

@@ -228,7 +228,7 @@ MISTAKES = {
         lambda path: replace(path, "walk/8.png", "../../8.png"),
         "not a file below",
     ),
-    "no JSON": ("nerfstudio", "transforms.json", cut, "is not valid JSON"),
+    "no JSON": ("nerfstudio", "transforms.json", cut, "cannot be read as JSON"),
     "no frames": ("nerfstudio", "transforms.json", lambda path: path.write_text("{}"), "lacks 'frames'"),
     "no matrix": (
         "nerfstudio",
@@ -266,9 +266,9 @@ MISTAKES = {
         "CO3Dv2",
         "frame_annotations.jgz",
         lambda path: path.write_bytes(b"{}"),
-        "cannot be unpacked",
+        "cannot be read as JSON",
     ),
-    "half a gzip": ("CO3Dv2", "frame_annotations.jgz", cut, "cannot be unpacked"),
+    "half a gzip": ("CO3Dv2", "frame_annotations.jgz", cut, "cannot be read as JSON"),
     "unknown units": (
         "CO3Dv2",
         "frame_annotations.jgz",
@@ -352,5 +352,5 @@ def test_what_is_no_scene_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no format that is known here.*COLMAP"):
         open_scene(tmp_path)
     torch.save({}, tmp_path / "transforms.json")  # a pickle under a harmless name
-    with pytest.raises(ValueError, match="not valid JSON"):
+    with pytest.raises(ValueError, match="cannot be read as JSON"):
         open_scene(tmp_path)

@@ -58,9 +58,4 @@ def normalize_geometry(
     rotation, translation = cameras[..., :3], cameras[..., 3:] / scale[:, None, None, None]
     cameras = torch.cat([rotation, translation], dim=-1)
     points, depth = points / scale[:, None, None, None, None], depth / scale[:, None, None, None]
-    return finite_or_zero(cameras), finite_or_zero(points), finite_or_zero(depth), scale
-
-
-def finite_or_zero(x: Tensor) -> Tensor:
-    """x with 0 in place of NaN and ±Inf."""
-    return torch.where(torch.isfinite(x), x, 0.0)
+    return *(x.nan_to_num(0.0, 0.0, 0.0) for x in (cameras, points, depth)), scale

@@ -3,7 +3,8 @@
 import gzip
 import json
 import math
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,62 +14,55 @@ from torch import Tensor
 
 from vggt_lite.data.pictures import natural_order, to_rgb
 
-READ_WITH = "numpy.savez, numbers only, no objects"
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Whatever goes wrong with a file inside the block is a ValueError that names it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing: copy it, too.") from error
+    except Exception as error:  # a broken file can raise almost anything
+        raise ValueError(
+            f"{path} cannot be read as {kind} ({error}): copy, download or write it again."
+        ) from error
 
 
 def read_json(path: Path) -> object:
     """What a JSON file holds; one that ends in gz is unpacked first."""
-    try:
+    with reading(path, "JSON"):
         content = path.read_bytes()
         if path.suffix in (".gz", ".jgz"):
             content = gzip.decompress(content)
         return json.loads(content.decode("utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing: copy it, too.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be unpacked ({error}): download it again.") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}): download or write it again.") from error
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, stripped, without comments (#)."""
-    try:
+    with reading(path, "text"):
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing: copy it, too.") from error
-    except ValueError as error:
-        raise ValueError(f"{path} is no text ({error}): download or write it again.") from error
     return [line.strip() for line in lines if not line.lstrip().startswith("#")]
 
 
 def read_arrays(path: Path, **shapes: str) -> list[np.ndarray]:
     """The named arrays of an npz file; `shapes` says what each should be, in words."""
     wanted = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    wanted += " (numpy.savez, numbers only, no objects)"
     if not path.exists():
-        raise ValueError(f"{path} is missing: it must hold {wanted} ({READ_WITH}).")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # a broken archive can raise almost anything
-        raise ValueError(f"{path} cannot be read ({error}): write {wanted} with {READ_WITH}.") from error
+        raise ValueError(f"{path} is missing: it must hold {wanted}.")
+    with reading(path, wanted), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
     if missing := [name for name in shapes if name not in arrays]:
         raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
     if text := [name for name in shapes if arrays[name].dtype.kind not in "fiub"]:
-        raise ValueError(f"{path}: {text} are no numbers: write {wanted} with {READ_WITH}.")
+        raise ValueError(f"{path}: {text} are no numbers: write {wanted}.")
     return [arrays[name] for name in shapes]
 
 
 def read_wide_png(path: Path) -> np.ndarray:
     """(H, W) of a one-channel picture with 16 or 32 bits, as stored (uint16, int32 or float32)."""
-    if not path.is_file():
-        raise ValueError(f"{path} is missing: copy the depth maps, too.")
-    try:
-        with Image.open(path) as file:
-            file.load()
-            mode, array = file.mode, np.array(file)
-    except Exception as error:  # a broken picture can raise almost anything
-        raise ValueError(f"{path} cannot be read ({error}): download it again.") from error
+    with reading(path, "a depth map"), Image.open(path) as file:
+        mode, array = file.mode, np.array(file)
     if not mode.startswith(("I", "F")) or array.ndim != 2:
         raise ValueError(
             f"{path} has not one channel of 16 bits (its mode is {mode}): give the original depth."
@@ -83,11 +77,8 @@ def read_mask(path: Path, above: int = 0) -> np.ndarray:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(H, W) of a picture, from its first bytes."""
-    try:
-        with Image.open(path) as picture:
-            return picture.height, picture.width
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be opened ({error}): copy it again.") from error
+    with reading(path, "a picture"), Image.open(path) as picture:
+        return picture.height, picture.width
 
 
 def entry(mapping: object, key: str, where: str) -> object:

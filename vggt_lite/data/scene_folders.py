@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.config import TrainConfig
@@ -23,7 +24,7 @@ from vggt_lite.data.batches import (
 )
 from vggt_lite.data.readers import find_scenes, open_scene
 from vggt_lite.data.views import Views, to_batch, whole
-from vggt_lite.geometry import project_points
+from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.training.identity import described
 from vggt_lite.training.loop import BatchSource
@@ -209,14 +210,13 @@ def view_overlap(scene: Views, distance: float) -> Tensor:
         where they look in opposite directions, for then they see two sides of a thing.
     """
     cameras, k = scene.cam_from_world.float(), scene.intrinsics.float()
-    sizes = torch.tensor([(view.size[1], view.size[0]) for view in scene.views])  # (S, 2) width, height
+    sizes = torch.tensor([view.size for view in scene.views]).flip(-1)  # (S, 2) width, height
+    to_grid = torch.diag_embed(F.pad(GRID / sizes, (0, 1), value=1.0))  # (S, 3, 3) grid from pixels
+    flat = torch.full((len(scene), GRID, GRID), distance)
+    points = unproject_depth(flat, to_grid @ k, cameras).flatten(1, 2)  # (S, GRID², 3)
     share = torch.zeros(len(scene), len(scene))
-    for view, (width, height) in enumerate(sizes.tolist()):
-        x, y = (((torch.arange(GRID) + 0.5) / GRID) * side for side in (width, height))
-        rays = torch.stack([*torch.meshgrid(x, y, indexing="xy"), torch.ones(GRID, GRID)], -1)
-        in_cam = distance * rays.reshape(-1, 3) @ torch.linalg.inv(k[view]).T  # (GRID², 3)
-        rotation, translation = cameras[view, :, :3], cameras[view, :, 3]
-        pixels, z = project_points((in_cam - translation) @ rotation, cameras, k)  # (S, GRID², 2)
+    for view in range(len(scene)):
+        pixels, z = project_points(points[view], cameras, k)  # (S, GRID², 2)
         inside = (z > 0) & (pixels >= 0).all(-1) & (pixels <= sizes[:, None]).all(-1)
         share[view] = inside.float().mean(-1)
     ahead = cameras[:, 2, :3]  # (S, 3) where each camera looks, in the world

@@ -26,6 +26,7 @@ from vggt_lite.data.parse import (
     read_json,
     read_mask,
     read_wide_png,
+    reading,
 )
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
@@ -119,10 +120,8 @@ def _read_depth(path: Path, unit: float) -> np.ndarray:
     """(H, W) float32 z in scene units, from a 16-bit picture or a .npy array."""
     if path.suffix != ".npy":
         return read_wide_png(path).astype(np.float32) * np.float32(unit)
-    try:
+    with reading(path, "numbers of numpy.save"):
         depth = np.load(path, allow_pickle=False)
-    except Exception as error:  # a broken array can raise almost anything
-        raise ValueError(f"{path} cannot be read ({error}): save numbers with numpy.save.") from error
     if depth.squeeze().ndim != 2 or depth.dtype.kind not in "fiu":
         raise ValueError(f"{path} holds {depth.dtype} of shape {depth.shape}: depth is (H, W) numbers.")
     return depth.squeeze().astype(np.float32) * np.float32(unit)
