@@ -60,6 +60,7 @@ def test_the_points_of_the_page_are_the_points_of_the_scene(section, scene):
 
 
 def test_a_page_says_that_it_draws_a_sample_and_of_how_many_points(scene, monkeypatch):
+    monkeypatch.setenv("VGGT_LITE_MAX_POINTS", "20000")
     text = scene_section(scene)
     packed = data_of(text)["figures"][0]["clouds"]["depth"]
     assert "a sample of" not in text and packed["total"] == 3 * 24 * 32
