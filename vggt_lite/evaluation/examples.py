@@ -13,7 +13,7 @@ from vggt_lite.config import DEFAULT_MODE, SceneConfig
 from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation.report import Report
 from vggt_lite.geometry import unproject_depth
-from vggt_lite.inference import Reconstruction
+from vggt_lite.inference import Reconstruction, reconstruct
 from vggt_lite.losses import SceneBatch
 from vggt_lite.metrics.depths import depth_metrics
 from vggt_lite.metrics.poses import pose_auc, relative_pose_errors
@@ -91,7 +91,7 @@ def motorcycle(model, mode: str = DEFAULT_MODE) -> Example:
         mode: How the photographs reach the network's size, as for `load_images`.
     """
     left, right, truth = motorcycle_truth()
-    example = compared(model.reconstruct([left, right], mode=mode), truth, "metres")
+    example = compared(reconstruct(model, [left, right], mode=mode), truth, "metres")
     rotation, translation = relative_pose_errors(example.reconstruction.cam_from_world, truth.cam_from_world)
     width, fov = left.shape[1], {}
     for name, scene in (("model", example.reconstruction), ("truth", truth)):
