@@ -91,7 +91,8 @@ def test_a_result_that_cannot_be_written_is_refused_before_the_network_runs(phot
     assert "mine holds other files" in fails_in_one_line(capsys, *arguments)
 
 
-def test_the_options_of_reconstruct_reach_the_result(photographs, weights, tmp_path, capsys):
+def test_the_options_of_reconstruct_reach_the_result(photographs, weights, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VGGT_LITE_MAX_POINTS", "20000")
     out = tmp_path / "out"
     arguments = ["reconstruct", photographs, "--out", out, "--weights", weights, "--mode", "square"]
     arguments += ["--size", "48", "--query", "10,20", "45.5,30", "--device", "cpu", "--dtype", "bfloat16"]
