@@ -1,21 +1,24 @@
 """The network grows from a notebook: other blocks and further heads, without an edit in the package."""
 
+import linecache
 import warnings
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
+from tests.notebooks.lesson import lessons, lines
 from vggt_lite import NANO, VGGT, ModelConfig, Reconstruction
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data.batches import GeneratedScenes
 from vggt_lite.evaluation import evaluate
 from vggt_lite.evaluation.report import Report
 from vggt_lite.inference.chunked import chunked
+from vggt_lite.losses import LOSSES, Loss
 from vggt_lite.model import VGGT as Network
-from vggt_lite.model import Attention, Block, DenseHead
+from vggt_lite.model import Attention, Block
 from vggt_lite.pretrained import load_pretrained, save_weights
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.training import train
@@ -42,34 +45,39 @@ class GatedBlock(Block):
         self.attn = GatedAttention(dim, num_heads, options["qk_norm"])
 
 
-class NormalHead(DenseHead):
-    def __init__(self, config: ModelConfig):
-        super().__init__(2 * config.dim, config.dense_dims, config.dense_dim, 3, "linear", config.patch_size)
-
-    def forward(self, layers, grid):
-        normals, confidence = super().forward(layers, grid)
-        return {"normals": F.normalize(normals, dim=-1), "normals_conf": confidence}
-
-
-class NormalVGGT(VGGT):
-    def __init__(self, config: ModelConfig):
-        super().__init__(config)
-        self.extra_heads["normals"] = NormalHead(config)
-
-
 class GatedVGGT(VGGT):
     def __init__(self, config: ModelConfig):
         super().__init__(config, block=GatedBlock)
+
+
+def cells_of_lesson_13() -> tuple[ModuleType, dict[str, int]]:
+    """The cells in which the lesson makes a block and a head of its own, and how many lines each part has."""
+    (lesson,) = (lesson for lesson in lessons() if lesson.number == "13")
+    module, lengths = ModuleType("lesson_13"), {}
+    vars(module).update(torch=torch, NANO=NANO, VGGT=VGGT, generate_scenes=generate_scenes)  # earlier cells'
+    parts = {"block": ("LinearAttention", "LinearBlock"), "head": ("NormalHead", "normal_loss", "MyVGGT")}
+    for part, names in parts.items():
+        for name in names:
+            (cell,) = (c for c in lesson.code if f"class {name}(" in c.source or f"def {name}(" in c.source)
+            file = f"<lesson 13, {name}>"
+            linecache.cache[file] = (len(cell.source), None, cell.source.splitlines(keepends=True), file)
+            exec(compile(cell.source, file, "exec"), vars(module))  # with its source in reach, as in a kernel
+            lengths[part] = lengths.get(part, 0) + lines(cell)
+    LOSSES.pop("normals")  # a lesson may leave it there, a test may not
+    return module, lengths
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the head that the file lacks
+    LESSON, LENGTHS = cells_of_lesson_13()
 
 
 def pictures(views: int = 2) -> torch.Tensor:
     return torch.rand(views, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def normal_loss(pred, batch):
-    """As if all surfaces faced the camera."""
-    loss = (1 + pred.extras["normals"][..., 2]).mean() + pred.depth.log().square().mean()
-    return loss, {"loss": loss.detach()}
+def test_a_block_and_a_head_with_its_loss_take_at_most_25_lines_each_in_a_notebook():
+    assert LENGTHS.keys() == {"block", "head"} and max(LENGTHS.values()) <= 25, LENGTHS
 
 
 # --- blocks ---------------------------------------------------------------------------------------
@@ -130,52 +138,54 @@ def test_other_blocks_and_merged_tokens_are_refused():
 
 def test_what_a_further_head_returns_is_found_in_extras():
     model = VGGT(SMALL)
-    model.extra_heads["patches"] = PatchMean()
-    model.extra_heads["normals"] = NormalHead(SMALL)
+    model.extra_heads["both"] = TwoAnswers()
+    model.extra_heads["normals"] = LESSON.NormalHead(SMALL)
     pred = model(pictures(3))
     shapes = {name: tuple(value.shape) for name, value in pred.extras.items()}
-    assert shapes == {"patches": (1, 3, 64), "normals": (1, 3, 32, 32, 3), "normals_conf": (1, 3, 32, 32)}
+    assert shapes == {"mean": (1, 3, 64), "most": (1, 3, 64), "normals": (1, 3, 32, 32, 3)}
     assert pred.to("meta").extras["normals"].is_meta
     assert VGGT(SMALL)(pictures()).extras == {}
 
 
-class PatchMean(nn.Module):
+class TwoAnswers(nn.Module):
     def forward(self, layers, grid):
-        return layers[-1].mean(dim=2)  # (B, S, 2C)
+        return {"mean": layers[-1].mean(dim=2), "most": layers[-1].amax(dim=2)}  # (B, S, 2C) each
 
 
 def test_heads_of_ones_own_compute_in_float32_under_autocast():
     model = VGGT(SMALL)
-    model.extra_heads["normals"] = NormalHead(SMALL)
+    model.extra_heads["normals"] = LESSON.NormalHead(SMALL)
     with torch.autocast("cpu", torch.bfloat16):
         assert model(pictures()).extras["normals"].dtype == torch.float32
 
 
 def test_extras_take_part_in_accumulation():
     torch.manual_seed(0)
-    model, gradients = NormalVGGT(SMALL), []
+    model, gradients = LESSON.MyVGGT(SMALL), []
     batch = generate_scenes(0, 2, 2, 32, 32)
     for parts in (1, 2):
         model.zero_grad()
-        loss_and_gradients(lambda b: model(b.images), normal_loss, batch, parts)
+        loss_and_gradients(lambda b: model(b.images), LESSON.normal_loss, batch, parts)
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
     assert any(name.startswith("extra_heads.normals") for name in gradients[0])
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_a_further_head_is_in_checkpoints_and_goes_on_where_it_stopped(tmp_path):
+def test_a_further_head_learns_by_its_loss_and_goes_on_from_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setitem(LOSSES, "normals", Loss(LESSON.normal_loss, weight=0.1))
     config = TrainConfig(
-        steps=2, max_images=2, views=(2, 2), checkpoint_every=1, loss_weights={"camera": 5.0, "depth": 1.0}
+        steps=2, max_images=2, views=(2, 2), checkpoint_every=1, loss_weights={"depth": 1.0, "normals": 0.1}
     )
     data, weights = GeneratedScenes(config, SceneConfig(), size=32), []
     for folder, stops in (("whole", [None]), ("paused", [0, None])):
         for most in stops:  # each time a new process would make a new model
             torch.manual_seed(0)
-            model = NormalVGGT(SMALL)
+            model = LESSON.MyVGGT(SMALL)
+            first = model.extra_heads["normals"].output[0].weight.detach().clone()
             result = train(model, data, config, tmp_path / folder, max_seconds=most)
         weights.append(model.state_dict())
-    assert result.finished and "extra_heads.normals.output.0.weight" in weights[0]
+    assert result.finished and not torch.equal(weights[0]["extra_heads.normals.output.0.weight"], first)
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -186,7 +196,7 @@ def test_evaluate_averages_figures_of_ones_own_over_scenes(tmp_path):
         seen.append((tuple(pred.extras["normals"].shape), tuple(truth.depth.shape)))
         return {"facing": float(len(seen))}
 
-    model = NormalVGGT(SMALL)
+    model = LESSON.MyVGGT(SMALL)
     report = evaluate(
         model, num_scenes=3, num_views=2, size=32, num_tracks=4, batch_size=2, extra_scores=facing
     )
@@ -199,14 +209,13 @@ def test_evaluate_averages_figures_of_ones_own_over_scenes(tmp_path):
 
 def test_a_reconstruction_keeps_extras_and_so_does_its_folder(tmp_path):
     torch.manual_seed(0)
-    model = NormalVGGT(SMALL).eval()
+    model = LESSON.MyVGGT(SMALL).eval()
     arrays = list(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # random weights predict no usable cameras
         scene = model.reconstruct(arrays, mode="crop", size=32)
     images = torch.stack([torch.from_numpy(array).movedim(-1, 0) / 255 for array in arrays])
     expected = model(images).extras
-    assert set(scene.extras) == {"normals", "normals_conf"}
     torch.testing.assert_close(scene.extras["normals"], expected["normals"][0].detach(), rtol=1e-3, atol=1e-4)
     loaded = Reconstruction.load(scene.save(tmp_path / "scene"))
     assert set(loaded.extras) == set(scene.extras)
@@ -218,13 +227,13 @@ def test_a_reconstruction_keeps_extras_and_so_does_its_folder(tmp_path):
 
 def test_a_subclass_keeps_its_class_and_its_new_head_its_first_values():
     torch.manual_seed(7)
-    fresh = NormalVGGT(NANO).state_dict()
+    fresh = LESSON.MyVGGT(NANO).state_dict()
     torch.manual_seed(7)
     with pytest.warns(
-        UserWarning, match=r"nano.safetensors lacks \d+ tensors that NormalVGGT adds.*extra_heads.normals"
+        UserWarning, match=r"nano.safetensors lacks \d+ tensors that MyVGGT adds.*extra_heads.normals"
     ):
-        model = NormalVGGT.from_pretrained("nano")
-    assert type(model) is NormalVGGT and not model.training
+        model = LESSON.MyVGGT.from_pretrained("nano")
+    assert type(model) is LESSON.MyVGGT and not model.training
     stock = VGGT.from_pretrained("nano").state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(value, fresh[name] if name.startswith("extra_heads.") else stock[name]), name
@@ -239,7 +248,7 @@ def test_a_subclass_with_other_blocks_keeps_the_trained_weights_of_the_rest():
     )
 
 
-@pytest.mark.parametrize("kind", [NormalVGGT, GatedVGGT])
+@pytest.mark.parametrize("kind", [LESSON.MyVGGT, GatedVGGT])
 def test_what_a_subclass_learned_is_saved_and_loaded_without_a_warning(kind, tmp_path):
     model, path = kind(SMALL), tmp_path / "mine.safetensors"
     save_weights(model, path)
@@ -259,7 +268,7 @@ def test_a_file_that_lacks_a_part_of_the_network_is_refused_by_a_subclass_too(tm
     save_weights(VGGT(SMALL.with_(heads=("camera",))), tmp_path / "part.safetensors")
     with pytest.raises(ValueError, match="missing.*depth_head"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        NormalVGGT.from_pretrained(tmp_path / "part.safetensors", config=SMALL)
+        LESSON.MyVGGT.from_pretrained(tmp_path / "part.safetensors", config=SMALL)
 
 
 def test_the_network_alone_and_the_class_that_users_hold_are_loaded_by_name():
