@@ -19,8 +19,8 @@ from tests.training.test_loop import timeless
 from tests.training.toy import CONFIG, ToyModel, ToyScenes
 from vggt_lite.config import NANO, SceneConfig
 from vggt_lite.data.batches import GeneratedScenes
+from vggt_lite.inference import VGGT
 from vggt_lite.losses import multitask_loss
-from vggt_lite.model import VGGT
 from vggt_lite.research import distributed
 from vggt_lite.training import train
 from vggt_lite.training.checkpoint import list_checkpoints, load_checkpoint
