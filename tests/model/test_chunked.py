@@ -30,6 +30,36 @@ def test_chunks_were_tested_for_the_code_that_is_there():
     assert found == KNOWN
 
 
+class Written:
+    def forward(self, x):
+        for i in range(3):
+            x = x + i
+        return x
+
+
+class Commented:
+    def forward(self, x):
+        """It says something."""
+        for i in range(3):
+            # why
+            x = x + i
+
+        return x  # (B, L, C)
+
+
+class Dedented:
+    def forward(self, x):
+        for i in range(3):
+            x = x + i
+            return x
+
+
+def test_a_digest_sees_code_and_its_indentation_but_no_comments():
+    known = digest(Written.forward.__code__)
+    assert digest(Commented.forward.__code__) == known != digest(Dedented.forward.__code__)
+    assert digest((lambda self, x: x).__code__) != known and digest(compile("1", "nowhere", "eval")) == ""
+
+
 @pytest.mark.parametrize("rotary", [False, True])
 @pytest.mark.parametrize("tokens", SIZES)
 def test_a_block_in_chunks_gives_the_numbers_of_the_lesson_form(tokens, rotary, monkeypatch):

@@ -14,14 +14,16 @@ carry no hooks. Otherwise they compute what they compute anywhere else, on all t
 attention, norm, perceptron or head has its effect, and hooks are called as often as without chunks.
 """
 
-import ast
 import hashlib
 import inspect
+import io
 import textwrap
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from tokenize import COMMENT, DEDENT, INDENT, NEWLINE, NL, STRING, tok_name
 from types import CodeType, MethodType
 
 import torch
@@ -42,17 +44,17 @@ GATHERED_PER_CHUNK, GATHERED_PER_CHUNK_ACCELERATOR = 2**20, 2**26  # numbers rea
 # each token (view, track) is still treated by itself, adapt the chunked method, and write down the new
 # digest, which tests/model/test_chunked.py prints.
 KNOWN = {
-    Block: {"forward": "c5022b92"},
-    Attention: {"forward": "ba1a8a9d", "queries_keys_values": "9cccbee8", "split_heads": "8ecdcc72"},
-    Mlp: {"forward": "38955864"},
-    LayerScale: {"forward": "66c14030"},
-    DenseHead: {"forward": "1d03f65b", "decode": "8c6cb335"},
-    DPTDecoder: {"forward": "8e63d986", "maps": "5907e8fc"},
-    FusionBlock: {"forward": "7a177343"},
-    ResidualUnit: {"forward": "0ddd218d"},
-    TrackHead: {"feature_maps": "799cd2ec"},
-    Tracker: {"correlations": "f912e7b3"},
-    TrackBlock: {"forward": "3eb41a0c"},
+    Block: {"forward": "a9c37d7e"},
+    Attention: {"forward": "c32358c0", "queries_keys_values": "9d2642d0", "split_heads": "1f0484bb"},
+    Mlp: {"forward": "28e2f03c"},
+    LayerScale: {"forward": "808bf2a9"},
+    DenseHead: {"forward": "632fe327", "decode": "6b64c4fa"},
+    DPTDecoder: {"forward": "e3aedaea", "maps": "53b5ee5f"},
+    FusionBlock: {"forward": "160fbbca"},
+    ResidualUnit: {"forward": "4e529f19"},
+    TrackHead: {"feature_maps": "9f4f3b92"},
+    Tracker: {"correlations": "8b79fc47"},
+    TrackBlock: {"forward": "255cebb6"},
 }
 TORCH = {
     kind: kind.forward
@@ -102,14 +104,20 @@ def is_own(module: nn.Module) -> bool:
 
 @cache
 def digest(code: CodeType | None) -> str:
-    """Eight hexadecimal digits of a function's source; comments, docstring and layout do not count."""
+    """Eight hexadecimal digits of a function's source; comments, docstring and line breaks do not count."""
     try:
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(code))).body
-        if ast.get_docstring(function) is not None:
-            del function.body[0]
-    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or not that of a `def`
+        source = io.StringIO(textwrap.dedent(inspect.getsource(code)))
+        tokens = [
+            t for t in tokenize.generate_tokens(source.readline) if t.type not in (COMMENT, NL, NEWLINE)
+        ]
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # no source, or not that of a `def`
         return ""
-    return hashlib.sha256(ast.unparse(function).encode()).hexdigest()[:8]
+    words = [
+        tok_name[token.type] if token.type in (INDENT, DEDENT) else token.string
+        for before, token in zip([None, *tokens], tokens, strict=False)
+        if not (token.type == STRING and before is not None and before.type == INDENT)  # the docstring
+    ]
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
 
 
 def can_be_chunked(*parts: nn.Module) -> bool:
