@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vggt_lite.course import checks
-from vggt_lite.course.checks import Check, Outcome, compare
+from vggt_lite.course.checks import Check, Edit, Outcome, compare
 
 
 def weights(q, k):
@@ -22,9 +22,9 @@ SKIPPED, DIVIDED = "you skipped the division by √d", "you divided by d instead
 CHECK = Check(
     name="attention weights",
     reference=weights,
-    cases=lambda: [("three tokens", case(3, 4)), ("a batch", case(2, 3, 4)), ("one token", case(1, 4))],
+    cases=lambda: {"three tokens": case(3, 4), "a batch": case(2, 3, 4), "one token": case(1, 4)},
     mutants={
-        SKIPPED: lambda q, k: (q @ k.mT).softmax(-1),
+        SKIPPED: Edit(" / q.shape[-1] ** 0.5", ""),
         DIVIDED: lambda q, k: (q @ k.mT / q.shape[-1]).softmax(-1),
         "you mixed the scenes of a batch": lambda q, k: weights(q.flatten(0, -2), k.flatten(0, -2)),
     },
@@ -91,7 +91,7 @@ def test_a_stub_is_recognised_by_what_it_returns_not_by_what_is_made_of_it():
     summed = Check(
         name="sum",
         reference=lambda x: x,
-        cases=lambda: [("one", (torch.ones(2),))],
+        cases=lambda: {"one": (torch.ones(2),)},
         mutants={},
         run=lambda answer, x: answer(x).sum(),
     )
@@ -111,12 +111,21 @@ def test_classes_are_tried_by_a_function_of_ones_own():
     same = Check(
         name="same",
         reference=torch.nn.Identity,
-        cases=lambda: [("one", (torch.ones(2),))],
+        cases=lambda: {"one": (torch.ones(2),)},
         mutants={},
         run=lambda answer, x: answer()(x),
     )
     assert same(torch.nn.Identity).passed
     assert not same(torch.nn.Sigmoid).passed
+
+
+def test_an_edit_replaces_text_of_the_reference_and_refuses_text_that_is_not_there():
+    assert torch.equal(
+        Edit("** 0.5", "** 0.0", "softmax", "log_softmax").of(weights)(*case(3, 4)),
+        torch.log_softmax(case(3, 4)[0] @ case(3, 4)[1].mT, -1),
+    )
+    with pytest.raises(ValueError, match="weights has no 'tanh'"):
+        Edit("tanh", "sin").of(weights)
 
 
 def test_an_outcome_reads_in_a_notebook_in_light_and_dark():

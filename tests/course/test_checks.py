@@ -29,7 +29,7 @@ def test_a_known_wrong_answer_is_rejected_and_named(key, mistake):
 
 def test_there_are_three_wrong_answers_and_three_cases(check):
     assert len(check.mutants) >= 3
-    assert len({label for label, _ in check.cases()}) == len(check.cases()) >= 3
+    assert len(check.cases()) >= 3
 
 
 def test_the_cases_are_the_same_each_time(check):

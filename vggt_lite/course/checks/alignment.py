@@ -2,32 +2,18 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draw, draws
-from vggt_lite.geometry import umeyama as package_umeyama
+from vggt_lite.course.checks.check import Check, Edit, draw, draws
 
 
-def _parts(source, target):
-    fit = package_umeyama(source, target)
-    return fit.scale, fit.rotation, fit.translation
-
-
-def solve(source, target, *, guard=True, center=True, spread=False):
-    """Umeyama's solution with parts that can be left out."""
-    x, y = source.double(), target.double()
-    x_mean, y_mean = (z.mean(0) if center else torch.zeros(3).double() for z in (x, y))
-    x, y = x - x_mean, y - y_mean
+def fit(source, target):
+    """Scale, rotation and translation that lay source (N, 3) over target (N, 3), by Umeyama."""
+    x_mean, y_mean = source.double().mean(0), target.double().mean(0)
+    x, y = source - x_mean, target - y_mean
     u, singular, vt = torch.linalg.svd(y.mT @ x)
-    hand = torch.ones(3).double()
-    hand[2] = torch.det(u @ vt).sign() if guard else 1.0
+    hand = torch.tensor([1.0, 1.0, torch.det(u @ vt).sign()]).double()
     rotation = u @ torch.diag(hand) @ vt
-    size = (y.norm() / x.norm()) if spread else (singular * hand).sum() / x.square().sum()
-    translation = y_mean - size * rotation @ x_mean
-    return tuple(part.to(source) for part in (size, rotation, translation))
-
-
-def _changed(change):
-    return lambda source, target: change(*_parts(source, target), source, target)
+    scale = (singular * hand).sum() / x.square().sum()
+    return scale, rotation, y_mean - scale * rotation @ x_mean
 
 
 def _moved(source, seed: int, mirror: bool = False):
@@ -44,42 +30,39 @@ def _cloud(count: int, seed: int):
 
 umeyama = Check(
     name="Umeyama",
-    reference=_parts,
+    reference=fit,
     atol=1e-3,
     rtol=1e-3,
-    cases=lambda: [
-        (
-            "a triangle, turned by 90° and doubled",
-            (
-                torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]]),
-                torch.tensor([[1.0, 1, 0], [1, 3, 0], [-3, 1, 0]]),
-            ),
+    cases=lambda: {
+        "a triangle, turned by 90° and doubled": (
+            torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]]),
+            torch.tensor([[1.0, 1, 0], [1, 3, 0], [-3, 1, 0]]),
         ),
-        ("a noisy cloud", (_cloud(50, 0), _moved(_cloud(50, 0), 1))),
-        ("a mirror image: the best rotation is asked for", (_cloud(30, 2), _moved(_cloud(30, 2), 3, True))),
-        ("the same points", (_cloud(9, 4), _cloud(9, 4))),
-    ],
+        "a noisy cloud": (_cloud(50, 0), _moved(_cloud(50, 0), 1)),
+        "a mirror image: the best rotation is asked for": (_cloud(30, 2), _moved(_cloud(30, 2), 3, True)),
+        "the same points": (_cloud(9, 4), _cloud(9, 4)),
+    },
     mutants={
-        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1": lambda a, b: solve(
-            a, b, guard=False
+        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1": Edit(
+            "torch.det(u @ vt).sign()", "1.0"
         ),
-        "your rotation leads the other way: transpose it": _changed(lambda s, r, t, a, b: (s, r.mT, t)),
-        "the scale is missing": _changed(
-            lambda s, r, t, a, b: (torch.ones(()), r, b.mean(0) - r @ a.mean(0))
+        "your rotation leads the other way: transpose it": Edit(
+            "return scale, rotation", "return scale, rotation.mT"
         ),
-        "the scale leads the other way: it multiplies the source": _changed(
-            lambda s, r, t, a, b: (1 / s, r, b.mean(0) - r @ a.mean(0) / s)
+        "the scale is missing": Edit("(singular * hand).sum() / x.square().sum()", "torch.tensor(1.0)"),
+        "the scale leads the other way: it multiplies the source": Edit(
+            "(singular * hand).sum() / x.square().sum()", "x.square().sum() / (singular * hand).sum()"
         ),
-        "you divided the spreads: noise makes both larger, and only the part that agrees may count": (
-            lambda a, b: solve(a, b, spread=True)
+        "you divided the spreads: noise makes both larger, and only the part that agrees may count": Edit(
+            "(singular * hand).sum() / x.square().sum()", "y.norm() / x.norm()"
         ),
-        "you did not take the means off first": lambda a, b: solve(a, b, center=False),
-        "the translation must undo the turned and scaled mean of the source": _changed(
-            lambda s, r, t, a, b: (s, r, b.mean(0) - a.mean(0))
+        "you did not take the means off first": Edit(
+            "source.double().mean(0), target.double().mean(0)", "torch.zeros(2, 3).double()"
         ),
-        "the translation forgets the scale": _changed(
-            lambda s, r, t, a, b: (s, r, b.mean(0) - r @ a.mean(0))
+        "the translation must undo the turned and scaled mean of the source": Edit(
+            "scale * rotation @ x_mean", "x_mean"
         ),
+        "the translation forgets the scale": Edit("- scale * rotation", "- rotation"),
     },
     hint="Means off, covariance yᵀ x (3, 3), its SVD. Print `torch.det` of your rotation: it must be +1.",
 )

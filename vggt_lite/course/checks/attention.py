@@ -3,46 +3,43 @@
 import torch
 from torch.overrides import TorchFunctionMode
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draws
-from vggt_lite.inference.chunked import split_evenly
+from vggt_lite.course.checks.check import Check, Edit, draws
 from vggt_lite.model import layers
 
 
-def softmax_scores(q, k, divisor: float, dim: int = -1):
-    return (q @ k.transpose(-2, -1) / divisor).softmax(dim)
+def shares_of_keys(q, k):
+    """`layers.attention_weights` in one line."""
+    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
 
 
 attention_weights = Check(
     name="attention weights",
-    reference=layers.attention_weights,
-    cases=lambda: [
-        ("three tokens", (2 * torch.eye(3)[:, :2], torch.tensor([[1.0, 0], [0, 1], [1, 1]]))),
-        ("four readers and six keys in a batch", draws((3, 2, 4, 8), (3, 2, 6, 8))),
-        ("one token", draws((1, 8), (1, 8))),
-    ],
+    reference=shares_of_keys,
+    cases=lambda: {
+        "three tokens": (2 * torch.eye(3)[:, :2], torch.tensor([[1.0, 0], [0, 1], [1, 1]])),
+        "four readers and six keys in a batch": draws((3, 2, 4, 8), (3, 2, 6, 8)),
+        "one token": draws((1, 8), (1, 8)),
+    },
     mutants={
-        "you skipped the division by √d": lambda q, k: softmax_scores(q, k, 1.0),
-        "you divided by d instead of √d": lambda q, k: softmax_scores(q, k, q.shape[-1]),
-        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": lambda q, k: (
-            softmax_scores(q, k, q.shape[-1] ** 0.5, dim=-2)
+        "you skipped the division by √d": Edit(" / q.shape[-1] ** 0.5", ""),
+        "you divided by d instead of √d": Edit(" ** 0.5", ""),
+        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": Edit(
+            "softmax(-1)", "softmax(-2)"
         ),
-        "you returned the scores: the softmax is missing": lambda q, k: q @ k.mT / q.shape[-1] ** 0.5,
-        "you divided after the softmax: scale the scores, then take the softmax": lambda q, k: (
-            softmax_scores(q, k, 1.0) / q.shape[-1] ** 0.5
+        "you returned the scores: the softmax is missing": Edit(".softmax(-1)", ""),
+        "you divided after the softmax: scale the scores, then take the softmax": Edit(
+            " / q.shape[-1] ** 0.5).softmax(-1)", ").softmax(-1) / q.shape[-1] ** 0.5"
         ),
-        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": lambda q, k: (
-            softmax_scores(q, k, q.shape[-2] ** 0.5)
+        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": Edit(
+            "q.shape[-1]", "q.shape[-2]"
         ),
-        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": lambda q, k: (
-            softmax_scores(q, k, q.shape[-1] ** 0.5, dim=0)
+        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": Edit(
+            "softmax(-1)", "softmax(0)"
         ),
-        "readers and read have changed places: rows belong to the queries": lambda q, k: softmax_scores(
-            k, q, q.shape[-1] ** 0.5
+        "readers and read have changed places: rows belong to the queries": Edit("q @ k.mT", "k @ q.mT"),
+        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": Edit(
+            "k.mT", "k.permute(*reversed(range(k.ndim)))"
         ),
-        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": lambda q, k: (
-            q @ k.permute(*reversed(range(k.ndim))) / q.shape[-1] ** 0.5
-        ).softmax(-1),
     },
     hint="Scores (…, L, M) first: one dot product for each pair. Then scale. Then each row becomes shares.",
 )
@@ -51,96 +48,49 @@ attention_weights = Check(
 def mix_heads(qkv, num_heads: int):
     """The middle of multi-head attention: [q | k | v] (B, L, 3C) in, what the heads read (B, L, C) out."""
     q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)  # three of (B, n, L, d)
-    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
-
-
-def _heads_before_parts(qkv, num_heads):
-    q, k, v = qkv.unflatten(-1, (num_heads, 3, -1)).permute(3, 0, 2, 1, 4)
-    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
-
-
-def _scaled_by_width(qkv, num_heads):
-    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
-    return (softmax_scores(q, k, (qkv.shape[-1] // 3) ** 0.5) @ v).transpose(1, 2).flatten(2)
-
-
-def _heads_not_moved_back(qkv, num_heads):
-    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
-    return (layers.attention_weights(q, k) @ v).reshape(qkv.shape[0], qkv.shape[1], -1)
-
-
-def _interleaved(qkv, num_heads):
-    q, k, v = qkv.unflatten(-1, (3, -1, num_heads)).permute(2, 0, 4, 1, 3)
-    return (layers.attention_weights(q, k) @ v).permute(0, 2, 3, 1).flatten(2)
-
-
-def _reshaped_into_heads(qkv, num_heads):
-    length, parts = qkv.shape[1], qkv.chunk(3, dim=-1)
-    q, k, v = (part.reshape(len(part), num_heads, length, -1) for part in parts)
-    return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)
-
-
-def _heads_among_themselves(qkv, num_heads):
-    q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).unbind(2)  # three of (B, L, n, d)
-    return (layers.attention_weights(q, k) @ v).flatten(2)
-
-
-def _averaged(qkv, num_heads):
-    return mix_heads(qkv, num_heads).unflatten(-1, (num_heads, -1)).mean(2)
-
-
-def _keys_first(qkv, num_heads):
-    k, q, v = qkv.chunk(3, dim=-1)
-    return mix_heads(torch.cat([q, k, v], dim=-1), num_heads)
+    heads = layers.attention_weights(q, k) @ v
+    return heads.transpose(1, 2).flatten(2)
 
 
 multi_head = Check(
     name="several heads",
     reference=mix_heads,
-    cases=lambda: [
-        ("two heads", (*draws((1, 3, 12)), 2)),
-        ("four heads of a batch", (*draws((2, 5, 48), seed=1), 4)),
-        ("one head", (*draws((2, 4, 9), seed=2), 1)),
-    ],
+    cases=lambda: {
+        "two heads": (*draws((1, 3, 12)), 2),
+        "four heads of a batch": (*draws((2, 5, 48), seed=1), 4),
+        "one head": (*draws((2, 4, 9), seed=2), 1),
+    },
     mutants={
-        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": _heads_before_parts,
-        "you divided by √C: a head compares only d = C / n channels": _scaled_by_width,
-        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": (
-            _heads_not_moved_back
+        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": Edit(
+            "(3, num_heads, -1)).permute(2, 0, 3", "(num_heads, 3, -1)).permute(3, 0, 2"
         ),
-        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": _interleaved,
+        "you divided by √C: a head compares only d = C / n channels": Edit(
+            "(q, k)", "(q / num_heads**0.5, k)"
+        ),
+        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": Edit(
+            "heads.transpose(1, 2).flatten(2)", "heads.reshape(*qkv.shape[:2], -1)"
+        ),
+        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": Edit(
+            "(3, num_heads, -1)).permute(2, 0, 3, 1, 4)",
+            "(3, -1, num_heads)).permute(2, 0, 4, 1, 3)",
+            "transpose(1, 2)",
+            "permute(0, 2, 3, 1)",
+        ),
         "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward": (
-            _reshaped_into_heads
+            Edit(
+                "qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)",
+                "(part.reshape(len(qkv), num_heads, qkv.shape[1], -1) for part in qkv.chunk(3, dim=-1))",
+            )
         ),
-        "heads attend to each other within one token: move the heads before the tokens": (
-            _heads_among_themselves
+        "heads attend to each other within one token: move the heads before the tokens": Edit(
+            ".permute(2, 0, 3, 1, 4)", ".unbind(2)", ".transpose(1, 2)", ""
         ),
-        "you averaged the heads; they stand side by side, n · d = C channels": _averaged,
-        "you took the keys for the queries: the order is [q | k | v]": _keys_first,
-        "you compared all channels at once; every head has its own": lambda qkv, n: mix_heads(qkv, 1),
+        "you averaged the heads; they stand side by side, n · d = C channels": Edit("flatten(2)", "mean(2)"),
+        "you took the keys for the queries: the order is [q | k | v]": Edit("q, k, v =", "k, q, v ="),
+        "you compared all channels at once; every head has its own": Edit("(3, num_heads, -1)", "(3, 1, -1)"),
     },
     hint="Print every shape: (B, L, 3C), (B, L, 3, n, d), three of (B, n, L, d), (B, L, n, d), (B, L, C).",
 )
-
-
-def in_pieces(q, k, v, most: int):
-    """Attention a few readers at a time."""
-    parts = split_evenly(q.shape[-2], most)
-    return torch.cat([layers.attention_weights(q[..., part, :], k) @ v for part in parts], dim=-2)
-
-
-def _own_keys_only(q, k, v, most):
-    pieces = zip(*(x.split(most, dim=-2) for x in (q, k, v)), strict=True)
-    return torch.cat([layers.attention_weights(q, k) @ v for q, k, v in pieces], dim=-2)
-
-
-def _softmax_per_piece(q, k, v, most):
-    return _summed(q, k, v, most) / len(k.split(most, dim=-2))
-
-
-def _summed(q, k, v, most):
-    pieces = zip(k.split(most, dim=-2), v.split(most, dim=-2), strict=True)
-    return sum(layers.attention_weights(q, some) @ values for some, values in pieces)
 
 
 class RowsOfShares(TorchFunctionMode):
@@ -165,30 +115,43 @@ def try_pieces(answer, q, k, v, most: int):
     return None if result is None else (result, torch.tensor(rows.most > most))
 
 
-def _rest_forgotten(q, k, v, most):
-    whole = q.shape[-2] // most * most
-    return in_pieces(q[..., :whole, :], k, v, most) if whole else q[..., :0, :]
+def in_pieces(q, k, v, most: int):
+    """Attention a few readers at a time."""
+    read = [layers.attention_weights(some, k) @ v for some in q.split(most, dim=-2)]
+    return torch.cat(read, dim=-2)
+
+
+def _own_keys_only(q, k, v, most):
+    pieces = zip(*(x.split(most, dim=-2) for x in (q, k, v)), strict=True)
+    return torch.cat([layers.attention_weights(q, k) @ v for q, k, v in pieces], dim=-2)
+
+
+def _summed(q, k, v, most):
+    pieces = zip(k.split(most, dim=-2), v.split(most, dim=-2), strict=True)
+    return sum(layers.attention_weights(q, some) @ values for some, values in pieces)
 
 
 pieces = Check(
     name="attention in pieces",
     reference=in_pieces,
     run=try_pieces,
-    cases=lambda: [
-        ("six tokens in twos", (*draws((6, 8), (6, 8), (6, 8)), 2)),
-        ("seven tokens in threes", (*draws((2, 7, 8), (2, 7, 8), (2, 7, 8), seed=1), 3)),
-        ("all at once", (*draws((5, 8), (5, 8), (5, 8), seed=2), 100)),
-    ],
+    cases=lambda: {
+        "six tokens in twos": (*draws((6, 8), (6, 8), (6, 8)), 2),
+        "seven tokens in threes": (*draws((2, 7, 8), (2, 7, 8), (2, 7, 8), seed=1), 3),
+        "all at once": (*draws((5, 8), (5, 8), (5, 8), seed=2), 100),
+    },
     mutants={
         "a piece of readers saw only the keys of its own piece: it must see all of them": _own_keys_only,
         "you cut the keys, and each piece had its own softmax: a row's shares need all keys at once": (
-            _softmax_per_piece
+            lambda q, k, v, most: _summed(q, k, v, most) / len(k.split(most, dim=-2))
         ),
         "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
-        "you held all rows of shares at once: cut the readers before you compare": lambda q, k, v, most: (
-            layers.attention_weights(q, k) @ v
+        "you held all rows of shares at once: cut the readers before you compare": Edit(
+            "split(most,", "split(q.shape[-2],"
         ),
-        "you lost the last tokens when the length is no multiple of the piece": _rest_forgotten,
+        "you lost the last tokens when the length is no multiple of the piece": Edit(
+            "q.split", "q[..., : q.shape[-2] // most * most, :].split"
+        ),
     },
     hint="Cut q along the tokens; k and v stay whole. `torch.cat(…, dim=-2)` joins the pieces.",
 )

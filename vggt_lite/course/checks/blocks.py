@@ -3,8 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draws
+from vggt_lite.course.checks.check import Check, Edit, draws
 from vggt_lite.model import layers
 
 
@@ -12,26 +11,6 @@ def run_block(x, attend, think, norm1, norm2, gamma1, gamma2):
     """The two lines of a block, from its parts."""
     x = x + gamma1 * attend(norm1(x))
     return x + gamma2 * think(norm2(x))
-
-
-def _post_norm(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = norm1(x + gamma1 * attend(x))
-    return norm2(x + gamma2 * think(x))
-
-
-def _parallel(x, attend, think, norm1, norm2, gamma1, gamma2):
-    return x + gamma1 * attend(norm1(x)) + gamma2 * think(norm2(x))
-
-
-def _no_residual(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = gamma1 * attend(norm1(x))
-    return gamma2 * think(norm2(x))
-
-
-def _normed_residual(x, attend, think, norm1, norm2, gamma1, gamma2):
-    x = norm1(x)
-    x = norm2(x + gamma1 * attend(x))
-    return x + gamma2 * think(x)
 
 
 def block_case(length: int, dim: int, scale: float, seed: int):
@@ -57,65 +36,60 @@ def block_case(length: int, dim: int, scale: float, seed: int):
 block = Check(
     name="a block",
     reference=run_block,
-    cases=lambda: [
-        ("three tokens", block_case(3, 4, 0.5, seed=0)),
-        ("a longer sequence", block_case(9, 8, 1.0, seed=1)),
-        ("γ = 0", block_case(2, 4, 0.0, seed=2)),
-    ],
+    cases=lambda: {
+        "three tokens": block_case(3, 4, 0.5, seed=0),
+        "a longer sequence": block_case(9, 8, 1.0, seed=1),
+        "γ = 0": block_case(2, 4, 0.0, seed=2),
+    },
     mutants={
-        "you normalised after adding: the norm stands before the part that reads": _post_norm,
-        "the perceptron read the x from before the attention": _parallel,
-        "you forgot to add x: each line adds to the stream": _no_residual,
-        "you forgot γ": lambda x, *parts: run_block(x, *parts[:4], 1, 1),
-        "you added to the normalised x: norms are for reading, the stream stays": _normed_residual,
+        "you normalised after adding: the norm stands before the part that reads": Edit(
+            "x + gamma1 * attend(norm1(x))",
+            "norm1(x + gamma1 * attend(x))",
+            "x + gamma2 * think(norm2(x))",
+            "norm2(x + gamma2 * think(x))",
+        ),
+        "the perceptron read the x from before the attention": Edit(
+            "x = x +", "y = x +", "return x", "return y"
+        ),
+        "you forgot to add x: each line adds to the stream": Edit("x + gamma", "gamma"),
+        "you forgot γ": Edit("gamma1 * ", "", "gamma2 * ", ""),
+        "you added to the normalised x: norms are for reading, the stream stays": Edit(
+            "x + gamma1 * attend(norm1(x))", "norm2(norm1(x) + gamma1 * attend(norm1(x)))", "norm2(x)", "x"
+        ),
     },
     hint="x ← x + γ₁ · attend(norm1 x), and then once more with think, norm2 and γ₂.",
 )
 
 
 def turn(x, positions, base: float):
-    """Two-dimensional rotary positions, from the positions themselves."""
-    return layers.rotate(x, layers.rotary_tables(positions, x.shape[-1], base))
-
-
-def _turned_by(x, positions, frequency):
-    angle = positions[..., None].float() * frequency
-    return layers.rotate(x, (angle.cos(), angle.sin()))
-
-
-def _neighbours(x, positions, base):
-    halves = x.unflatten(-1, (2, -1, 2))  # (…, L, 2, d / 4, 2): pairs of neighbours
-    cos, sin = layers.rotary_tables(positions, x.shape[-1], base)
-    a, b = halves.unbind(-1)
-    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-3)
-
-
-def _short_ladder(x, positions, base):
-    count = x.shape[-1] // 4
-    return _turned_by(x, positions, base ** (-torch.arange(count) / (2 * count)))
+    """Two-dimensional rotary positions: x (…, L, d) turned by the rows and columns (L, 2) of its tokens."""
+    quarter = x.shape[-1] // 4
+    angle = positions[..., None] * base ** (-torch.arange(quarter) / quarter)  # (L, 2, d / 4)
+    a, b = x.unflatten(-1, (2, 2, quarter)).unbind(-2)  # [row a | row b | column a | column b]
+    turned = a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()
+    return torch.stack(turned, dim=-2).flatten(-3)
 
 
 rotate = Check(
     name="rotary positions",
     reference=turn,
-    cases=lambda: [
-        ("small numbers", (torch.arange(8.0).reshape(2, 4), torch.tensor([[0, 1], [2, 0]]), 100.0)),
-        ("two heads on a grid", (*draws((2, 6, 24)), layers.grid_positions(2, 3, 0), 100.0)),
-        (
-            "special tokens and base 50",
-            (*draws((6, 16), seed=1), layers.grid_positions(2, 2, 2), 50.0),
-        ),
-    ],
+    cases=lambda: {
+        "small numbers": (torch.arange(8.0).reshape(2, 4), torch.tensor([[0, 1], [2, 0]]), 100.0),
+        "two heads on a grid": (*draws((2, 6, 24)), layers.grid_positions(2, 3, 0), 100.0),
+        "special tokens and base 50": (*draws((6, 16), seed=1), layers.grid_positions(2, 2, 2), 50.0),
+    },
     mutants={
-        "you turned the other way: a becomes a·cos − b·sin": lambda x, p, base: turn(x, -p, base),
-        "you paired neighbouring channels: within a half, channel i turns with channel i + d/4": _neighbours,
-        "you let columns turn the first half: rows come first": lambda x, p, base: turn(x, p.flip(-1), base),
-        "you fixed the base: use the one that is given": lambda x, p, base: turn(x, p, 10_000.0),
-        "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))": _short_ladder,
-        "your frequencies grow: the exponent is negative, base^(−i / (d/4))": lambda x, p, base: turn(
-            x, p, 1 / base
+        "you turned the other way: a becomes a·cos − b·sin": Edit("= positions", "= -positions"),
+        "you paired neighbouring channels: within a half, channel i turns with channel i + d/4": Edit(
+            "(2, 2, quarter)).unbind(-2)", "(2, quarter, 2)).unbind(-1)", "dim=-2", "dim=-1"
         ),
-        "both halves turned by the row": lambda x, p, base: turn(x, p[..., :1].expand_as(p), base),
+        "you let columns turn the first half: rows come first": Edit("positions[", "positions.flip(-1)["),
+        "you fixed the base: use the one that is given": Edit("* base **", "* 10_000.0 **"),
+        "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))": Edit(
+            "/ quarter)", "/ (2 * quarter))"
+        ),
+        "your frequencies grow: the exponent is negative, base^(−i / (d/4))": Edit("(-torch", "(torch"),
+        "both halves turned by the row": Edit("positions[..., None]", "positions[..., :1, None]"),
     },
     hint="Cut d into [row a | row b | column a | column b], d/4 each; turn the row pair by row · f.",
 )

@@ -3,45 +3,39 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draws
+from vggt_lite.course.checks.check import Check, Edit, draws
 from vggt_lite.model.camera_head import activate_pose
 
 
-def _unit_quaternion(raw):
-    return torch.cat([raw[..., :3], F.normalize(raw[..., 3:7], dim=-1), F.relu(raw[..., 7:])], dim=-1)
+def activated(raw):
+    """`activate_pose`: the last two of nine numbers, the fields of view, pass a ReLU."""
+    return torch.cat([raw[..., :7], F.relu(raw[..., 7:])], dim=-1)
 
 
 activation = Check(
     name="activation",
-    reference=activate_pose,
-    cases=lambda: [
-        ("one camera, one field of view below zero", (torch.tensor([1.0, -2, 3, 0, -1, 0, 2, 0.9, -0.4]),)),
-        ("two scenes of five views", draws((2, 5, 9))),
-        ("nothing below zero", (draws((4, 9), seed=1)[0].abs(),)),
-    ],
+    reference=activated,
+    cases=lambda: {
+        "one camera, one field of view below zero": (torch.tensor([1.0, -2, 3, 0, -1, 0, 2, 0.9, -0.4]),),
+        "two scenes of five views": draws((2, 5, 9)),
+        "nothing below zero": (draws((4, 9), seed=1)[0].abs(),),
+    },
     mutants={
         "all nine numbers went through the ReLU: a shift and a quaternion may be negative": F.relu,
-        "you divided the quaternion by its length: the head leaves it as it is, decoding divides": (
-            _unit_quaternion
+        "you divided the quaternion by its length: the head leaves it as it is, decoding divides": Edit(
+            "raw[..., :7]", "raw[..., :3], F.normalize(raw[..., 3:7], dim=-1)"
         ),
-        "the first two numbers went through the ReLU: the fields of view are the last two": lambda raw: (
-            torch.cat([F.relu(raw[..., :2]), raw[..., 2:]], dim=-1)
+        "the first two numbers went through the ReLU: the fields of view are the last two": Edit(
+            "raw[..., :7], F.relu(raw[..., 7:])", "F.relu(raw[..., :2]), raw[..., 2:]"
         ),
-        "you took |x| of the fields of view: ReLU makes 0 of everything negative": lambda raw: torch.cat(
-            [raw[..., :7], raw[..., 7:].abs()], dim=-1
+        "you took |x| of the fields of view: ReLU makes 0 of everything negative": Edit(
+            "F.relu", "torch.abs"
         ),
-        "only the last number went through the ReLU: there are two fields of view": lambda raw: torch.cat(
-            [raw[..., :8], F.relu(raw[..., 8:])], dim=-1
-        ),
-        "the quaternion's w went through the ReLU, too: the fields of view begin at 7": lambda raw: torch.cat(
-            [raw[..., :6], F.relu(raw[..., 6:])], dim=-1
-        ),
-        "you took the exponential, as depth does: fields of view pass a ReLU": lambda raw: torch.cat(
-            [raw[..., :7], raw[..., 7:].exp()], dim=-1
-        ),
+        "only the last number went through the ReLU: there are two fields of view": Edit("7", "8"),
+        "the quaternion's w went through the ReLU, too: the fields of view begin at 7": Edit("7", "6"),
+        "you took the exponential, as depth does: fields of view pass a ReLU": Edit("F.relu", "torch.exp"),
         "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one": (
-            lambda raw: torch.cat([raw[..., :7], F.softplus(raw[..., 7:])], dim=-1)
+            Edit("F.relu", "F.softplus")
         ),
         "you returned the raw numbers: the fields of view need a ReLU": lambda raw: raw,
     },
@@ -52,71 +46,51 @@ activation = Check(
 def modulated(tokens, numbers):
     """tokens + gate ⊙ (LN(tokens) ⊙ (1 + scale) + shift), where numbers are [shift | scale | gate]."""
     shift, scale, gate = numbers.chunk(3, dim=-1)
-    return tokens + gate * (F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) * (1 + scale) + shift)
-
-
-def _in_turn(tokens, numbers):
-    shift, scale, gate = numbers.unflatten(-1, (-1, 3)).unbind(-1)
-    return tokens + gate * (_norm(tokens) * (1 + scale) + shift)
-
-
-def _norm_of_all(tokens, numbers):
-    shift, scale, gate = numbers.chunk(3, dim=-1)
-    return tokens + gate * (F.layer_norm(tokens, tokens.shape, eps=1e-6) * (1 + scale) + shift)
-
-
-def _norm(tokens):
-    return F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
-
-
-def _with(formula, order=(0, 1, 2)):
-    """A wrong answer from its formula in tokens, shift, scale and gate."""
-
-    def answer(tokens, numbers):
-        parts = numbers.chunk(3, dim=-1)
-        return formula(tokens, *(parts[k] for k in order))
-
-    return answer
+    normed = F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6)
+    return tokens + gate * (normed * (1 + scale) + shift)
 
 
 modulation = Check(
     name="modulation",
     reference=modulated,
-    cases=lambda: [
-        ("three tokens of two channels", (torch.tensor([[1.0, 3], [2, -2], [0, 5]]), draws((3, 6))[0])),
-        ("two scenes of four views", draws((2, 4, 16), (2, 4, 48), seed=1)),
-        ("all numbers zero", (draws((2, 8), seed=2)[0], torch.zeros(2, 24))),
-    ],
+    cases=lambda: {
+        "three tokens of two channels": (torch.tensor([[1.0, 3], [2, -2], [0, 5]]), draws((3, 6))[0]),
+        "two scenes of four views": draws((2, 4, 16), (2, 4, 48), seed=1),
+        "all numbers zero": (draws((2, 8), seed=2)[0], torch.zeros(2, 24)),
+    },
     mutants={
-        "you multiplied by scale, not by 1 + scale": _with(lambda x, a, b, g: x + g * (_norm(x) * b + a)),
-        "you forgot to add the token itself": _with(lambda x, a, b, g: g * (_norm(x) * (1 + b) + a)),
-        "you forgot to normalise the token": _with(lambda x, a, b, g: x + g * (x * (1 + b) + a)),
-        "you added to the normalised token: the norm belongs inside the bracket only": _with(
-            lambda x, a, b, g: _norm(x) + g * (_norm(x) * (1 + b) + a)
+        "you multiplied by scale, not by 1 + scale": Edit("* (1 + scale)", "* scale"),
+        "you forgot to add the token itself": Edit("tokens + gate", "gate"),
+        "you forgot to normalise the token": Edit("(normed *", "(tokens *"),
+        "you added to the normalised token: the norm belongs inside the bracket only": Edit(
+            "return tokens", "return normed"
         ),
-        "you swapped shift and scale: the order is [shift | scale | gate]": _with(
-            lambda x, a, b, g: x + g * (_norm(x) * (1 + b) + a), order=(1, 0, 2)
+        "you swapped shift and scale: the order is [shift | scale | gate]": Edit(
+            "shift, scale,", "scale, shift,"
         ),
-        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]": _with(
-            lambda x, a, b, g: x + g * (_norm(x) * (1 + b) + a), order=(1, 2, 0)
+        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]": Edit(
+            "shift, scale, gate =", "gate, shift, scale ="
         ),
-        "the gate reached only the scaled part: the shift passes through it as well": _with(
-            lambda x, a, b, g: x + g * _norm(x) * (1 + b) + a
+        "the gate reached only the scaled part: the shift passes through it as well": Edit(
+            "return tokens + gate * (normed * (1 + scale) + shift)",
+            "return tokens + gate * normed * (1 + scale) + shift",
         ),
-        "you added the shift before scaling: scale first, then shift": _with(
-            lambda x, a, b, g: x + g * (_norm(x) + a) * (1 + b)
+        "you added the shift before scaling: scale first, then shift": Edit(
+            "(normed * (1 + scale) + shift)\n", "((normed + shift) * (1 + scale))\n"
         ),
-        "the gate went through a sigmoid: take it as it is, it may be negative": _with(
-            lambda x, a, b, g: x + g.sigmoid() * (_norm(x) * (1 + b) + a)
+        "the gate went through a sigmoid: take it as it is, it may be negative": Edit(
+            "tokens + gate *", "tokens + gate.sigmoid() *"
         ),
-        "you mixed with 1 − gate: the token in front stays whole": _with(
-            lambda x, a, b, g: (1 - g) * x + g * (_norm(x) * (1 + b) + a)
+        "you mixed with 1 − gate: the token in front stays whole": Edit(
+            "return tokens", "return (1 - gate) * tokens"
         ),
         "you dealt the 3C numbers out in turn: the first C are shift, the next C scale, the last C gate": (
-            _in_turn
+            Edit("numbers.chunk(3, dim=-1)", "numbers.unflatten(-1, (-1, 3)).unbind(-1)")
         ),
-        "the norm ran over all tokens together: each token has its own": _norm_of_all,
-        "you forgot the gate": _with(lambda x, a, b, g: x + _norm(x) * (1 + b) + a),
+        "the norm ran over all tokens together: each token has its own": Edit(
+            "tokens.shape[-1:]", "tokens.shape"
+        ),
+        "you forgot the gate": Edit("tokens + gate *", "tokens +"),
     },
     atol=1e-4,  # so that PyTorch's default ε passes, too
     hint="`numbers.chunk(3, dim=-1)` gives shift, scale and gate; `F.layer_norm(x, x.shape[-1:])` the norm.",
@@ -125,51 +99,13 @@ modulation = Check(
 
 def refined(correction, tokens, empty, iterations):
     """The loop of the head: encodings of every round."""
-    raw = correction(tokens, empty.expand(*tokens.shape[:2], -1))
+    start = empty.expand(*tokens.shape[:2], -1)
+    raw = correction(tokens, start)
     encodings = [activate_pose(raw)]
     for _ in range(iterations - 1):
-        raw = raw.detach()
-        raw = raw + correction(tokens, raw)
+        raw = raw.detach() + correction(tokens, raw.detach())
         encodings.append(activate_pose(raw))
     return encodings
-
-
-def _detached(raw):
-    return raw.detach()
-
-
-def _loop(first=None, feed=_detached, add=_detached, give=activate_pose, extra=0):
-    """A wrong loop: its first answer, what the head is shown, what is added to, what is returned."""
-
-    def answer(correction, tokens, empty, iterations):
-        start = empty.expand(*tokens.shape[:2], -1)
-        raw = correction(tokens, start)
-        raw = first(start, raw) if first else raw
-        encodings = [give(raw)]
-        for _ in range(iterations - 1 + extra):
-            raw = add(raw) + correction(tokens, feed(raw))
-            encodings.append(give(raw))
-        return encodings
-
-    return answer
-
-
-def _always_empty(correction, tokens, empty, iterations):
-    start = empty.expand(*tokens.shape[:2], -1)
-    return refined(lambda tokens, pose: correction(tokens, start), tokens, empty, iterations)
-
-
-def _activated_sum(correction, tokens, empty, iterations):
-    pose = activate_pose(correction(tokens, empty.expand(*tokens.shape[:2], -1)))
-    encodings = [pose]
-    for _ in range(iterations - 1):
-        pose = activate_pose(pose.detach() + correction(tokens, pose.detach()))
-        encodings.append(pose)
-    return encodings
-
-
-def _no_gradient(*arguments):
-    return [encoding.detach() for encoding in refined(*arguments)]
 
 
 def run_refinement(answer, weight, look, tokens, empty, iterations):
@@ -179,17 +115,12 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
     def correction(tokens, pose):
         return torch.tanh(tokens @ weight + pose @ look)
 
-    encodings = answer(correction, tokens, empty, iterations)
-    if encodings is None or encodings is ...:
-        return encodings
-    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3 or not len(encodings):
-        return {"encodings": encodings, "gradient": torch.zeros_like(weight)}  # of one round, or of none
-    last = encodings[-1].sum()
-    if not last.requires_grad:
-        return {"encodings": list(encodings), "gradient": torch.zeros_like(weight)}
-    gradient, _ = torch.autograd.grad(last, [weight, look], allow_unused=True)
+    encodings, gradient = answer(correction, tokens, empty, iterations), None
+    one = isinstance(encodings, torch.Tensor) and encodings.ndim == 3  # the encoding of one round, no list
+    if not one and len(encodings) and encodings[-1].requires_grad:
+        gradient = torch.autograd.grad(encodings[-1].sum(), weight, allow_unused=True)[0]
     return {
-        "encodings": list(encodings),
+        "encodings": encodings if one else list(encodings),
         "gradient": torch.zeros_like(weight) if gradient is None else gradient,
     }
 
@@ -202,42 +133,46 @@ def _refinement_case(scenes: int, views: int, iterations: int, seed: int):
 refinement = Check(
     name="refinement",
     reference=refined,
-    cases=lambda: [
-        ("one scene, two views, four rounds", _refinement_case(1, 2, 4, seed=0)),
-        ("three scenes of five views, three rounds", _refinement_case(3, 5, 3, seed=1)),
-        ("two rounds of one view", _refinement_case(1, 1, 2, seed=2)),
-    ],
+    cases=lambda: {
+        "one scene, two views, four rounds": _refinement_case(1, 2, 4, seed=0),
+        "three scenes of five views, three rounds": _refinement_case(3, 5, 3, seed=1),
+        "two rounds of one view": _refinement_case(1, 1, 2, seed=2),
+    },
     mutants={
-        "nothing is detached: the last answer sends its gradient back through all rounds": _loop(
-            feed=lambda raw: raw, add=lambda raw: raw
+        "nothing is detached: the last answer sends its gradient back through all rounds": Edit(
+            ".detach()", ""
         ),
-        "you detached what the head is shown, but not what its answer is added to": _loop(
-            add=lambda raw: raw
+        "you detached what the head is shown, but not what its answer is added to": Edit(
+            "raw.detach() +", "raw +"
         ),
-        "you detached what the answer is added to, but not what the head is shown": _loop(
-            feed=lambda raw: raw
+        "you detached what the answer is added to, but not what the head is shown": Edit(
+            "(tokens, raw.detach())", "(tokens, raw)"
         ),
-        "you detached the correction, too, and no gradient is left: detach before you add": _no_gradient,
-        "you replaced the pose: a later answer is a correction, to be added": _loop(add=lambda raw: 0),
-        "you fed back the activated pose: the head is shown the raw one": _loop(
-            feed=lambda raw: activate_pose(raw.detach())
+        "you detached the correction, too, and no gradient is left: detach before you add": Edit(
+            "activate_pose(raw)", "activate_pose(raw).detach()"
         ),
-        "you corrected the activated pose: keep the raw one, activate only what you return": _activated_sum,
-        "you added the first answer to the empty pose: it is the pose itself": _loop(
-            first=lambda start, raw: start + raw
+        "you replaced the pose: a later answer is a correction, to be added": Edit("raw.detach() + ", ""),
+        "you fed back the activated pose: the head is shown the raw one": Edit(
+            "(tokens, raw.detach())", "(tokens, activate_pose(raw.detach()))"
         ),
-        "you showed the empty pose in every round": _always_empty,
-        "you started from zeros: the empty pose is learned, and given to you": (
-            lambda correction, tokens, empty, n: refined(correction, tokens, 0 * empty, n)
+        "you corrected the activated pose: keep the raw one, activate only what you return": Edit(
+            "raw.detach()", "activate_pose(raw).detach()"
         ),
-        "you went one round too many: the first answer is a round, too": _loop(extra=1),
-        "you returned raw poses: activate what you return, and only that": _loop(give=lambda raw: raw),
-        "your list begins with the last round: the first round comes first": lambda *arguments: refined(
-            *arguments
-        )[::-1],
-        "you returned only the last encoding: the loss needs those of all rounds": lambda *arguments: refined(
-            *arguments
-        )[-1],
+        "you added the first answer to the empty pose: it is the pose itself": Edit(
+            "raw = correction", "raw = start + correction"
+        ),
+        "you showed the empty pose in every round": Edit("(tokens, raw.detach())", "(tokens, start)"),
+        "you started from zeros: the empty pose is learned, and given to you": Edit(
+            "= empty.expand", "= (0 * empty).expand"
+        ),
+        "you went one round too many: the first answer is a round, too": Edit("iterations - 1", "iterations"),
+        "you returned raw poses: activate what you return, and only that": Edit("activate_pose(raw)", "raw"),
+        "your list begins with the last round: the first round comes first": Edit(
+            "return encodings", "return encodings[::-1]"
+        ),
+        "you returned only the last encoding: the loss needs those of all rounds": Edit(
+            "return encodings", "return encodings[-1]"
+        ),
     },
     run=run_refinement,
     hint="First raw from the empty pose. Then, iterations − 1 times: detach raw, add the correction to it.",

@@ -1,10 +1,16 @@
 """An exercise check: it says what is wrong, and names the mistake if it is one that people make.
 
+    def attention_of(q, k):
+        return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+
     attention_weights = Check(
         name="attention weights",
-        reference=layers.attention_weights,
-        cases=lambda: [("three tokens", (q, k)), ("a batch", …), ("one token", …)],
-        mutants={"you divided by d instead of √d": lambda q, k: (q @ k.mT / q.shape[-1]).softmax(-1), …},
+        reference=attention_of,
+        cases=lambda: {"three tokens": (q, k), "a batch": …, "one token": …},
+        mutants={
+            "you divided by d instead of √d": Edit(" ** 0.5", ""),  # the reference with other words
+            "you took the largest score": lambda q, k: …,  # or any other function
+        },
         hint="What happens to the scores when d grows?",
     )
 
@@ -16,12 +22,14 @@ import functools
 import inspect
 import linecache
 import math
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from vggt_lite.course.checks.compare import ATOL, RTOL, Difference, count, difference
 from vggt_lite.course.checks.outcome import Outcome
@@ -32,8 +40,40 @@ BLANK = (
 )
 
 
-def call(answer: Callable, *args):
-    return answer(*args)
+def draws(*shapes: tuple[int, ...], seed: int = 0) -> tuple[Tensor, ...]:
+    """Normal random tensors of these shapes for a case, from a generator of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    """One of them."""
+    return draws(shape, seed=seed)[0]
+
+
+class Edit:
+    """A wrong answer: the check's reference with some of its source text replaced everywhere.
+
+    Args:
+        texts: old, new, and more such pairs, replaced one after the other.
+    """
+
+    def __init__(self, *texts: str) -> None:
+        self.pairs = list(zip(texts[::2], texts[1::2], strict=True))
+
+    def of(self, function: Callable) -> Callable:
+        """The function so changed.
+
+        Raises:
+            ValueError: a text to be replaced does not occur.
+        """
+        source, names = textwrap.dedent(inspect.getsource(function)), {}
+        for old, new in self.pairs:
+            if old not in source:
+                raise ValueError(f"{function.__qualname__} has no {old!r} that could be replaced:\n{source}")
+            source = source.replace(old, new)
+        exec(source, function.__globals__, names)
+        return names[function.__name__]
 
 
 @dataclass(frozen=True)
@@ -53,11 +93,12 @@ class Check:
 
     Args:
         name: What is checked, in two or three words.
-        reference: The right answer; as a rule the package's own function.
-        cases: Makes the cases anew, the same each time: [(what it is, arguments), …]. At least three:
+        reference: The right answer, written out as in the lesson, or the package's own function.
+        cases: Makes the cases anew, the same each time: {what it is: arguments, …}. At least three:
             small numbers, a random one with its own generator, an edge.
         mutants: Wrong answers people give, at least three, under the sentence that tells the learner
-            ("you divided by d instead of √d"). They must differ from the reference and from each other.
+            ("you divided by d instead of √d"): functions, or an `Edit` of the reference. They must differ
+            from the reference and from each other.
         atol: Numbers may differ by this much,
         rtol: or by this share of the reference.
         hint: What to try when the mistake is not a known one.
@@ -66,12 +107,19 @@ class Check:
 
     name: str
     reference: Callable
-    cases: Callable[[], list[tuple[str, tuple]]]
-    mutants: Mapping[str, Callable]
+    cases: Callable[[], dict[str, tuple]]
+    mutants: Mapping[str, Callable | Edit]
     atol: float = ATOL
     rtol: float = RTOL
     hint: str | None = None
-    run: Callable = call
+    run: Callable = lambda answer, *arguments: answer(*arguments)
+
+    def __post_init__(self) -> None:
+        wrong = {
+            mistake: answer.of(self.reference) if isinstance(answer, Edit) else answer
+            for mistake, answer in self.mutants.items()
+        }
+        object.__setattr__(self, "mutants", wrong)
 
     def __call__(self, candidate: Callable) -> Outcome:
         """Check an answer: pass the function itself, without calling it."""
@@ -99,7 +147,7 @@ class Check:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             found = {}
-            for label, arguments in self.cases():
+            for label, arguments in self.cases().items():
                 try:
                     found[label] = self.run(function, *arguments)
                 except Exception as error:

@@ -3,9 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draws
-from vggt_lite.model.dense_head import activate, signed_exponential, sincos_1d
+from vggt_lite.course.checks.check import Check, Edit, draws
 
 
 def to_map(tokens, grid):
@@ -16,24 +14,22 @@ def to_map(tokens, grid):
 tokens_to_map = Check(
     name="tokens to a map",
     reference=to_map,
-    cases=lambda: [
-        ("six numbered tokens, 2 × 3", (torch.arange(12.0).reshape(1, 6, 2), (2, 3))),
-        ("a batch, 4 × 5", (*draws((3, 20, 8)), (4, 5))),
-        ("a single patch", (*draws((2, 1, 4), seed=1), (1, 1))),
-    ],
+    cases=lambda: {
+        "six numbered tokens, 2 × 3": (torch.arange(12.0).reshape(1, 6, 2), (2, 3)),
+        "a batch, 4 × 5": (*draws((3, 20, 8)), (4, 5)),
+        "a single patch": (*draws((2, 1, 4), seed=1), (1, 1)),
+    },
     mutants={
-        "you reshaped (P, C) as it stands: move the channels in front of the tokens first": (
-            lambda tokens, grid: tokens.reshape(len(tokens), -1, *grid)
+        "you reshaped (P, C) as it stands: move the channels in front of the tokens first": Edit(
+            "transpose(1, 2).unflatten(2, grid)", "reshape(len(tokens), -1, *grid)"
         ),
-        "you filled the map column by column: tokens run along the rows": (
-            lambda tokens, grid: tokens.transpose(1, 2).unflatten(2, grid[::-1]).mT
+        "you filled the map column by column: tokens run along the rows": Edit(
+            "(2, grid)", "(2, grid[::-1]).mT"
         ),
-        "the channels came last: a convolution wants (M, C, h, w)": (
-            lambda tokens, grid: tokens.unflatten(1, grid)
+        "the channels came last: a convolution wants (M, C, h, w)": Edit(
+            "transpose(1, 2).unflatten(2, grid)", "unflatten(1, grid)"
         ),
-        "the rows run upwards: the first token is the top left patch": (
-            lambda tokens, grid: to_map(tokens, grid).flip(2)
-        ),
+        "the rows run upwards: the first token is the top left patch": Edit("(2, grid)", "(2, grid).flip(2)"),
     },
     hint="Two steps: `transpose` puts channels before tokens, `unflatten` cuts P into h rows of w.",
 )
@@ -41,47 +37,36 @@ tokens_to_map = Check(
 
 def waves(count: int, half_extent: float, dim: int):
     """Sines, then cosines, of `count` places along one axis: (dim / 2, count)."""
-    return sincos_1d(count, half_extent, dim, torch.device("cpu"))
-
-
-def _waves_at(place, dim: int, base: float = 100.0, steps: int | None = None):
-    number = torch.arange(dim // 4, dtype=torch.float64)
-    angle = base ** (-number / (steps or dim // 4))[:, None] * place
-    return torch.cat([angle.sin(), angle.cos()]).float()
-
-
-def _centers(count: int, half_extent: float):
     end = half_extent * (count - 1) / count
-    return torch.linspace(-end, end, count, dtype=torch.float64)
-
-
-def _interleaved(count, half_extent, dim):
-    sines, cosines = waves(count, half_extent, dim).chunk(2)
-    return torch.stack([sines, cosines], dim=1).flatten(0, 1)
+    place = torch.linspace(-end, end, count, dtype=torch.float64)
+    number = torch.arange(dim // 4, dtype=torch.float64)
+    angle = 100.0 ** (-number / (dim // 4))[:, None] * place  # (dim / 4, count)
+    return torch.cat([angle.sin(), angle.cos()]).float()
 
 
 sincos_2d = Check(
     name="waves along an axis",
     reference=waves,
-    cases=lambda: [
-        ("four places, eight channels", (4, 0.8, 8)),
-        ("37 places, 128 channels", (37, 0.5**0.5, 128)),
-        ("one place", (1, 0.5, 16)),
-    ],
+    cases=lambda: {
+        "four places, eight channels": (4, 0.8, 8),
+        "37 places, 128 channels": (37, 0.5**0.5, 128),
+        "one place": (1, 0.5, 16),
+    },
     mutants={
-        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres": (
-            lambda count, h, dim: _waves_at(torch.linspace(-h, h, count, dtype=torch.float64), dim)
+        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres": Edit(
+            " * (count - 1) / count", ""
         ),
-        "your places start at 0: the middle of the picture is 0": (
-            lambda count, h, dim: _waves_at(_centers(count, h) + h, dim)
+        "your places start at 0: the middle of the picture is 0": Edit("* place", "* (place + half_extent)"),
+        "cosines come first: sines belong in front": Edit(
+            "angle.sin(), angle.cos()", "angle.cos(), angle.sin()"
         ),
-        "cosines come first: sines belong in front": lambda *args: torch.cat(waves(*args).chunk(2)[::-1]),
-        "you dealt out sine, cosine, sine, cosine: all sines come first": _interleaved,
-        "the base is 10,000: these maps use 100": (
-            lambda count, h, dim: _waves_at(_centers(count, h), dim, base=10_000.0)
+        "you dealt out sine, cosine, sine, cosine: all sines come first": Edit(
+            "torch.cat([angle.sin(), angle.cos()])",
+            "torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)",
         ),
-        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))": (
-            lambda count, h, dim: _waves_at(_centers(count, h), dim, steps=dim // 2)
+        "the base is 10,000: these maps use 100": Edit("100.0", "10_000.0"),
+        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))": Edit(
+            "/ (dim // 4)", "/ (dim // 2)"
         ),
     },
     hint="Places lie between ± half_extent · (count − 1) / count. dim/4 frequencies, from 1 down.",
@@ -90,22 +75,19 @@ sincos_2d = Check(
 
 def residual(x, conv1, conv2):
     """The residual unit of the dense heads, from its two convolutions."""
-    x = F.relu(x)
-    return conv2(F.relu(conv1(x))) + x
+    return conv2(F.relu(conv1(F.relu(x)))) + F.relu(x)
 
 
 def residual_case(x, seed: int):
     """A map and two convolutions of its width."""
     width = x.shape[1]
-    weight1, weight2, bias1, bias2 = draws(
-        (width, width, 3, 3), (width, width, 3, 3), (width,), (width,), seed=seed
-    )
+    kernel1, kernel2, bias1, bias2 = draws(*[(width, width, 3, 3)] * 2, (width,), (width,), seed=seed)
 
     def conv1(y):
-        return F.conv2d(y, weight1, bias1, padding=1)
+        return F.conv2d(y, kernel1, bias1, padding=1)
 
     def conv2(y):
-        return F.conv2d(y, weight2, bias2, padding=1)
+        return F.conv2d(y, kernel2, bias2, padding=1)
 
     return x, conv1, conv2
 
@@ -113,27 +95,19 @@ def residual_case(x, seed: int):
 residual_unit = Check(
     name="residual unit",
     reference=residual,
-    cases=lambda: [
-        ("three pixels", (torch.tensor([[[[-1.0, 0.5, 2.0]]]]), lambda y: 2 * y - 1, lambda y: 10 * y - 3)),
-        ("a batch of maps", residual_case(draws((2, 4, 5, 6))[0], seed=1)),
-        ("nothing above zero", residual_case(-draws((1, 2, 3, 3))[0].abs(), seed=2)),
-    ],
+    cases=lambda: {
+        "three pixels": (torch.tensor([[[[-1.0, 0.5, 2.0]]]]), lambda y: 2 * y - 1, lambda y: 10 * y - 3),
+        "a batch of maps": residual_case(draws((2, 4, 5, 6))[0], seed=1),
+        "nothing above zero": residual_case(-draws((1, 2, 3, 3))[0].abs(), seed=2),
+    },
     mutants={
-        "you added x itself: the release, and so the weights, add ReLU(x)": (
-            lambda x, conv1, conv2: residual(x, conv1, conv2) - F.relu(x) + x
+        "you added x itself: the release, and so the weights, add ReLU(x)": Edit("+ F.relu(x)", "+ x"),
+        "the skip is missing: add ReLU(x) at the end": Edit(" + F.relu(x)", ""),
+        "the ReLU between the two convolutions is missing": Edit(
+            "F.relu(conv1(F.relu(x)))", "conv1(F.relu(x))"
         ),
-        "the skip is missing: add ReLU(x) at the end": (
-            lambda x, conv1, conv2: conv2(F.relu(conv1(F.relu(x))))
-        ),
-        "the ReLU between the two convolutions is missing": (
-            lambda x, conv1, conv2: conv2(conv1(F.relu(x))) + F.relu(x)
-        ),
-        "the first convolution read x: it reads ReLU(x)": (
-            lambda x, conv1, conv2: conv2(F.relu(conv1(x))) + F.relu(x)
-        ),
-        "you rectified the sum: the unit ends without a ReLU": (
-            lambda x, conv1, conv2: F.relu(residual(x, conv1, conv2))
-        ),
+        "the first convolution read x: it reads ReLU(x)": Edit("conv1(F.relu(x))", "conv1(x)"),
+        "you rectified the sum: the unit ends without a ReLU": lambda *case: F.relu(residual(*case)),
     },
     hint="Rectify x once, at the start; both the convolutions and the skip use the result.",
 )
@@ -141,92 +115,66 @@ residual_unit = Check(
 
 def stretch_row(row, count: int):
     """A row of N numbers at `count` places, first and last kept: align_corners=True in one dimension."""
-    return F.interpolate(row[None, None], count, mode="linear", align_corners=True)[0, 0]
-
-
-def _stepped(row, count):
-    place = (torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)
+    place = torch.linspace(0, len(row) - 1, count)
     low = place.floor().long()
     high, share = (low + 1).clamp(max=len(row) - 1), place - low
     return row[low] * (1 - share) + row[high] * share
 
 
-def _swapped(row, count):
-    place = torch.linspace(0, len(row) - 1, count)
-    low = place.floor().long()
-    high, share = (low + 1).clamp(max=len(row) - 1), place - low
-    return row[low] * share + row[high] * (1 - share)
-
-
 stretch = Check(
     name="resize that keeps the corners",
     reference=stretch_row,
-    cases=lambda: [
-        ("two numbers on four places", (torch.tensor([0.0, 3.0]), 4)),
-        ("seven on twenty", (*draws((7,)), 20)),
-        ("nine on four, which makes it shorter", (*draws((9,), seed=1), 4)),
-        ("one number on three places", (torch.tensor([2.0]), 3)),
-    ],
+    cases=lambda: {
+        "two numbers on four places": (torch.tensor([0.0, 3.0]), 4),
+        "seven on twenty": (*draws((7,)), 20),
+        "nine on four, which makes it shorter": (*draws((9,), seed=1), 4),
+        "one number on three places": (torch.tensor([2.0]), 3),
+    },
     mutants={
         "you lined up the pixels' outer edges (align_corners=False): here the first and last centre stay": (
             lambda row, count: F.interpolate(row[None, None], count, mode="linear")[0, 0]
         ),
-        "you stepped by N / count: from first to last there are N − 1 steps for count − 1": _stepped,
-        "you took the nearest number: mix the two neighbours": (
-            lambda row, count: row[torch.linspace(0, len(row) - 1, count).round().long()]
+        "you stepped by N / count: from first to last there are N − 1 steps for count − 1": Edit(
+            "torch.linspace(0, len(row) - 1, count)",
+            "(torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)",
         ),
-        "the two shares are swapped: the nearer neighbour gets the larger one": _swapped,
+        "you took the nearest number: mix the two neighbours": Edit("- 1, count)", "- 1, count).round()"),
+        "the two shares are swapped: the nearer neighbour gets the larger one": Edit(
+            "(1 - share) + row[high] * share", "share + row[high] * (1 - share)"
+        ),
     },
     hint="Place i lies at i · (N − 1) / (count − 1) in the old row; mix floor and floor + 1.",
 )
 
 
-def _activate_with(value, confidence):
-    """`activate` with other formulas; `value` takes the raw values and the name of the activation."""
-
-    def answer(raw, name):
-        raw = raw.movedim(1, -1)
-        return value(raw[..., :-1], name), confidence(raw)
-
-    return answer
-
-
-def _value(x, name):
-    return x.exp() if name == "exp" else signed_exponential(x)
-
-
-def _trust(raw):
-    return 1 + raw[..., -1].exp()
+def activated(raw, name: str):
+    """Raw (M, K + 1, H, W) → values (M, H, W, K) by the activation of this name, confidences (M, H, W)."""
+    raw = raw.movedim(1, -1)
+    x, c = raw[..., :-1], raw[..., -1]
+    values = x.exp() if name == "exp" else x.sign() * x.abs().expm1()
+    return values, 1 + c.exp()
 
 
 activations = Check(
     name="activations",
-    reference=activate,
-    cases=lambda: [
-        ("three depths", (torch.tensor([[[[-1.0, 0.0, 1.0]], [[-2.0, 0.0, 2.0]]]]), "exp")),
-        ("a batch of points", (*draws((2, 4, 3, 5)), "inv_log")),
-        ("points far to the left", (torch.tensor([[-5.0], [-4.0], [0.0], [1.0]])[None, :, None], "inv_log")),
-    ],
+    reference=activated,
+    cases=lambda: {
+        "three depths": (torch.tensor([[[[-1.0, 0.0, 1.0]], [[-2.0, 0.0, 2.0]]]]), "exp"),
+        "a batch of points": (*draws((2, 4, 3, 5)), "inv_log"),
+        "points far to the left": (torch.tensor([[-5.0], [-4.0], [0.0], [1.0]])[None, :, None], "inv_log"),
+    },
     mutants={
-        "confidence is 1 + e^c: yours can fall below 1": _activate_with(
-            _value, lambda raw: raw[..., -1].exp()
+        "confidence is 1 + e^c: yours can fall below 1": Edit("1 + c.exp()", "c.exp()"),
+        "you took the first channel for the confidence: it is the last": Edit(
+            "raw[..., :-1], raw[..., -1]", "raw[..., 1:], raw[..., 0]"
         ),
-        "you took the first channel for the confidence: it is the last": lambda raw, name: (
-            _value(raw.movedim(1, -1)[..., 1:], name),
-            1 + raw[:, 0].exp(),
+        "the values still stand channels first: (M, H, W, K)": Edit(
+            "return values", "return values.movedim(-1, 1)"
         ),
-        "the values still stand channels first: (M, H, W, K)": lambda raw, name: (
-            _value(raw[:, :-1], name),
-            1 + raw[:, -1].exp(),
-        ),
-        "inv_log lost its sign: left of the camera became right": _activate_with(
-            lambda x, name: x.exp() if name == "exp" else x.abs().expm1(), _trust
-        ),
-        "inv_log is e^|x| − 1: you left out the − 1, and nothing comes near zero": _activate_with(
-            lambda x, name: x.exp() if name == "exp" else x.sign() * x.abs().exp(), _trust
-        ),
-        "inv_log without the bars: e^x − 1 never falls below −1": _activate_with(
-            lambda x, name: x.exp() if name == "exp" else x.expm1(), _trust
+        "inv_log lost its sign: left of the camera became right": Edit("x.sign() * ", ""),
+        "inv_log is e^|x| − 1: you left out the − 1, and nothing comes near zero": Edit("expm1()", "exp()"),
+        "inv_log without the bars: e^x − 1 never falls below −1": Edit(
+            "x.sign() * x.abs().expm1()", "x.expm1()"
         ),
     },
     hint="`raw.movedim(1, -1)` first; then the last number is the confidence. `torch.expm1` is e^x − 1.",

@@ -2,61 +2,17 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check
-from vggt_lite.course.checks.draws import draws
-from vggt_lite.losses import track_loss
-from vggt_lite.losses.camera import PART_WEIGHTS, PARTS, STAGE_DECAY
-from vggt_lite.losses.track import ITERATION_DECAY
+from vggt_lite.course.checks.check import Check, Edit, draws
 
 
-def one_camera_error(said, true):
-    """Nine numbers against nine: the mean |error| of each part, weighed."""
-    parts = {name: (said - true)[..., slots].abs().mean() for name, slots in PARTS.items()}
-    return sum(PART_WEIGHTS[name] * part for name, part in parts.items())
-
-
-def camera_distance(pose_encodings, true, decay: float = STAGE_DECAY, error=one_camera_error):
-    """Weighed mean over the iterations, the last one weighing 1."""
-    ages = range(len(pose_encodings) - 1, -1, -1)
-    errors = [decay**age * error(said, true) for age, said in zip(ages, pose_encodings, strict=True)]
-    return sum(errors) / len(pose_encodings)
-
-
-def _all_nine_alike(said, true):
-    return (said - true).abs().mean()
-
-
-def _fov_like_the_others(said, true):
-    return sum((said - true)[..., slots].abs().mean() for slots in PARTS.values())
-
-
-def _part_sums(said, true):
-    errors = {name: (said - true)[..., slots].abs().sum(-1).mean() for name, slots in PARTS.items()}
-    return sum(PART_WEIGHTS[name] * part for name, part in errors.items())
-
-
-def _squared(said, true):
-    errors = {name: (said - true)[..., slots].square().mean() for name, slots in PARTS.items()}
-    return sum(PART_WEIGHTS[name] * part for name, part in errors.items())
-
-
-def _lengths(said, true):
-    errors = {name: (said - true)[..., slots].norm(dim=-1).mean() for name, slots in PARTS.items()}
-    return sum(PART_WEIGHTS[name] * part for name, part in errors.items())
-
-
-def _q_without_w(said, true):
-    parts = [(said - true)[..., slots].abs().mean() for slots in (slice(0, 3), slice(3, 6), slice(7, 9))]
-    return parts[0] + parts[1] + 0.5 * parts[2]
-
-
-def _signed(said, true):
-    errors = {name: (said - true)[..., slots].mean() for name, slots in PARTS.items()}
-    return sum(PART_WEIGHTS[name] * part for name, part in errors.items())
-
-
-def _camera_by(error):
-    return lambda said, true: camera_distance(said, true, error=error)
+def camera_distance(said, true):
+    """Camera loss of pose encodings (B, S, 9) of every iteration: weighted mean, the last one weighing 1."""
+    total = 0.0
+    for i, guess in enumerate(said):
+        error = (guess - true).abs()
+        parts = error[..., 0:3].mean() + error[..., 3:7].mean() + 0.5 * error[..., 7:9].mean()
+        total = total + 0.6 ** (len(said) - 1 - i) * parts
+    return total / len(said)
 
 
 def _camera_case(iterations: int, views: int, seed: int):
@@ -71,57 +27,48 @@ SECOND_GUESS = TRUE_CAMERA + torch.tensor([-0.06, 0, 0, 0.04, 0, 0, 0, 0.04, 0])
 camera = Check(
     name="camera loss",
     reference=camera_distance,
-    cases=lambda: [
-        ("one camera, two iterations", ([FIRST_GUESS, SECOND_GUESS], TRUE_CAMERA)),
-        ("three views, four iterations", _camera_case(4, 3, seed=0)),
-        ("a single iteration", _camera_case(1, 2, seed=1)),
-    ],
+    cases=lambda: {
+        "one camera, two iterations": ([FIRST_GUESS, SECOND_GUESS], TRUE_CAMERA),
+        "three views, four iterations": _camera_case(4, 3, seed=0),
+        "a single iteration": _camera_case(1, 2, seed=1),
+    },
     mutants={
-        "the first iteration weighs most in yours; the last one must, with 0.6⁰ = 1": lambda said, true: (
-            camera_distance(said[::-1], true)
+        "the first iteration weighs most in yours; the last one must, with 0.6⁰ = 1": Edit(
+            "(len(said) - 1 - i)", "i"
         ),
-        "you forgot to divide by the number of iterations": lambda said, true: (
-            len(said) * camera_distance(said, true)
+        "you forgot to divide by the number of iterations": Edit("total / len(said)", "total"),
+        "you divided by the sum of the weights; the release divides by the number of iterations": Edit(
+            "total / len(said)", "total / sum(0.6**age for age in range(len(said)))"
         ),
-        "you divided by the sum of the weights; the release divides by the number of iterations": (
-            lambda said, true: (
-                camera_distance(said, true) * len(said) / sum(STAGE_DECAY**age for age in range(len(said)))
-            )
+        "your last iteration weighs 0.6; count from 0, so that it weighs 0.6⁰ = 1": Edit(
+            "len(said) - 1 - i", "len(said) - i"
         ),
-        "your last iteration weighs 0.6; count from 0, so that it weighs 0.6⁰ = 1": lambda said, true: (
-            STAGE_DECAY * camera_distance(said, true)
+        "all iterations weigh alike in yours": Edit("0.6 **", "1.0 **"),
+        "only the last iteration counts in yours": Edit("return total / len(said)", "return parts"),
+        "you averaged all nine numbers at once: each part has its own mean": Edit(
+            "error[..., 0:3].mean() + error[..., 3:7].mean() + 0.5 * error[..., 7:9].mean()", "error.mean()"
         ),
-        "all iterations weigh alike in yours": lambda said, true: camera_distance(said, true, decay=1.0),
-        "only the last iteration counts in yours": lambda said, true: one_camera_error(said[-1], true),
-        "you averaged all nine numbers at once: each part has its own mean": _camera_by(_all_nine_alike),
-        "your field of view weighs 1; it weighs 0.5": _camera_by(_fov_like_the_others),
-        "you summed the entries of a part; this form takes their mean": _camera_by(_part_sums),
-        "you took the length of each part's error (ℓ2); this form takes the mean of |error|": _camera_by(
-            _lengths
+        "your field of view weighs 1; it weighs 0.5": Edit("0.5 * ", ""),
+        "you summed the entries of a part; this form takes their mean": Edit("mean()", "sum(-1).mean()"),
+        "you took the length of each part's error (ℓ2); this form takes the mean of |error|": Edit(
+            "mean()", "norm(dim=-1).mean()"
         ),
-        "your quaternion has three numbers; it has four, 3:7": _camera_by(_q_without_w),
-        "you squared the errors; this form takes |error|": _camera_by(_squared),
-        "you forgot |…|: errors of different sign cancel": _camera_by(_signed),
+        "your quaternion has three numbers; it has four, 3:7": Edit("3:7", "3:6"),
+        "you squared the errors; this form takes |error|": Edit("abs()", "square()"),
+        "you forgot |…|: errors of different sign cancel": Edit(".abs()", ""),
     },
     hint="One iteration first: three means, weighed 1, 1, 0.5. Then the iterations: 0.6^(n−1−i), over n.",
 )
 
 
-def track_distance(tracks_list, true, visible):
-    """The coordinate term of the track loss, one scene: lists of (S, N, 2), (S, N, 2), (S, N)."""
-    logits = torch.zeros_like(visible, dtype=torch.float)[None]
-    scene = [x[None] for x in tracks_list], logits, logits, true[None], visible[None]
-    return track_loss(*scene)["coordinates"]
-
-
-def _track_mean(tracks_list, true, counts, distance=lambda e: e.abs().mean(-1), decay=ITERATION_DECAY):
-    ages = range(len(tracks_list) - 1, -1, -1)
-    means = [distance(x - true)[counts].mean() for x in tracks_list]
-    return sum(decay**age * mean for age, mean in zip(ages, means, strict=True)) / len(tracks_list)
-
-
-def _queried(visible):
-    return visible & visible[:1]
+def track_distance(said, true, visible):
+    """Coordinate term of the track loss of one scene: lists of (S, N, 2), (S, N, 2), (S, N) → a scalar."""
+    counts = visible & visible[:1]
+    total = 0.0
+    for i, guess in enumerate(said):
+        error = (guess - true)[counts].abs().mean(-1)
+        total = total + 0.8 ** (len(said) - 1 - i) * error.mean()
+    return total / len(said)
 
 
 def _track_case(iterations, views, points, seed, hidden_value=None):
@@ -136,48 +83,37 @@ TWO_POINTS = torch.tensor([[[10.0, 10], [20, 20]], [[12, 10], [24, 20]]])  # vie
 tracks = Check(
     name="track loss",
     reference=track_distance,
-    cases=lambda: [
-        (
-            "two points, two iterations",
-            (
-                [TWO_POINTS + 3.0, TWO_POINTS + torch.tensor([1.0, 0])],
-                TWO_POINTS,
-                torch.tensor([[True, True], [True, False]]),
-            ),
+    cases=lambda: {
+        "two points, two iterations": (
+            [TWO_POINTS + 3.0, TWO_POINTS + torch.tensor([1.0, 0])],
+            TWO_POINTS,
+            torch.tensor([[True, True], [True, False]]),
         ),
-        ("four iterations", _track_case(4, 3, 8, seed=0)),
-        ("hidden points have no place", _track_case(2, 4, 9, seed=1, hidden_value=torch.nan)),
-    ],
+        "four iterations": _track_case(4, 3, 8, seed=0),
+        "hidden points have no place": _track_case(2, 4, 9, seed=1, hidden_value=torch.nan),
+    },
     mutants={
-        "the first iteration weighs most in yours; the last one must, with 0.8⁰ = 1": (
-            lambda said, true, visible: _track_mean(said[::-1], true, _queried(visible))
+        "the first iteration weighs most in yours; the last one must, with 0.8⁰ = 1": Edit(
+            "(len(said) - 1 - i)", "i"
         ),
-        "you forgot to divide by the number of iterations": lambda said, true, visible: (
-            len(said) * _track_mean(said, true, _queried(visible))
+        "you forgot to divide by the number of iterations": Edit("total / len(said)", "total"),
+        "only the last iteration counts in yours; the loss stands on every one": Edit(
+            "total / len(said)", "error.mean()"
         ),
-        "only the last iteration counts in yours; the loss stands on every one": lambda said, true, visible: (
-            _track_mean(said[-1:], true, _queried(visible))
+        "all iterations weigh alike in yours": Edit("0.8 **", "1.0 **"),
+        "hidden positions count in yours; only what is seen can be learned": Edit(
+            "visible & visible[:1]", "visible[:1].expand_as(visible)"
         ),
-        "all iterations weigh alike in yours": lambda said, true, visible: _track_mean(
-            said, true, _queried(visible), decay=1.0
+        "you averaged over all positions, with 0 where one does not count; divide by those that count": Edit(
+            "error.mean()", "error.sum() / visible.numel()"
         ),
-        "hidden positions count in yours; only what is seen can be learned": lambda said, true, visible: (
-            _track_mean(said, true, visible[:1].expand_as(visible))
-        ),
-        "you averaged over all positions, with 0 where one does not count; divide by those that count": (
-            lambda said, true, visible: (
-                _track_mean(said, true, _queried(visible)) * _queried(visible).sum() / visible.numel()
-            )
-        ),
-        "points count in yours that are hidden in the first view, where they are asked for": (
-            lambda said, true, visible: _track_mean(said, true, visible)
+        "points count in yours that are hidden in the first view, where they are asked for": Edit(
+            "visible & visible[:1]", "visible"
         ),
         "you took the Euclidean distance (the paper's); this form is the mean of |x error| and |y error|": (
-            lambda said, true, visible: _track_mean(said, true, _queried(visible), lambda e: e.norm(dim=-1))
+            Edit("abs().mean(-1)", "norm(dim=-1)")
         ),
-        "you summed |x error| and |y error|; this form takes their mean": lambda said, true, visible: (
-            2 * _track_mean(said, true, _queried(visible))
-        ),
+        "you summed |x error| and |y error|; this form takes their mean": Edit("mean(-1)", "sum(-1)"),
     },
     hint="Which entries count: visible there, and in view 0. Then a mean for each iteration, then weights.",
 )
