@@ -53,10 +53,10 @@ def test_the_cross_stands_in_its_view_and_a_ring_wherever_the_place_is_seen():
 def test_all_views_share_one_range_of_colours_and_special_tokens_do_not_set_it():
     shares = shares_of_view()
     shares[0, 0] = 0.9  # a special token that is read a lot
-    heats = traces(draw_attention_explorer(PICTURES, shares, GRID, (0, 0, 0)), "heatmap")
-    assert [heat.zmin for heat in heats] == [0, 0]
-    assert [heat.zmax for heat in heats] == pytest.approx([15 / 120, 15 / 120])
-    assert [heat.showscale for heat in heats] == [True, False]
+    figure = draw_attention_explorer(PICTURES, shares, GRID, (0, 0, 0))
+    assert [heat.coloraxis for heat in traces(figure, "heatmap")] == ["coloraxis", "coloraxis"]
+    colors = figure.layout.coloraxis
+    assert colors.cmin == 0 and colors.cmax == pytest.approx(15 / 120)
 
 
 def test_frame_attention_leaves_the_other_views_empty():

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vggt_lite.viz import Cloud, metrics_table, write_html
-from vggt_lite.viz.html import maps_table, scene_section
+from vggt_lite.viz.html import scene_section
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_a_page_says_that_it_draws_a_sample_and_of_how_many_points(scene, monkey
 def test_padding_is_clear_in_every_map(scene):
     valid = scene.valid.clone()
     valid[:, :5] = False
-    table = maps_table(replace(scene, valid=valid))
-    pictures = re.findall(r'<img alt="(\w+) of view 1" src="data:image/png;base64,([^"]+)"', table)
+    section = scene_section(replace(scene, valid=valid))
+    pictures = re.findall(r'<img alt="(\w+) of view 1" src="data:image/png;base64,([^"]+)"', section)
     assert [name for name, _ in pictures] == ["depth", "confidence"]
     for _, data in pictures:
         alpha = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))[..., 3]

@@ -3,8 +3,4 @@
 from vggt_lite.evaluation.protocols import evaluate
 from vggt_lite.evaluation.report import Report, bundled_report
 
-__all__ = [
-    "Report",
-    "bundled_report",
-    "evaluate",
-]
+__all__ = ["Report", "bundled_report", "evaluate"]

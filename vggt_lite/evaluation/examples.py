@@ -48,10 +48,7 @@ class Example:
 
 
 def held_out_scene(
-    model,
-    seed: int = FIRST_EVALUATION_SEED,
-    num_views: int = 4,
-    scenes: SceneConfig | None = None,
+    model, seed: int = FIRST_EVALUATION_SEED, num_views: int = 4, scenes: SceneConfig | None = None
 ) -> Example:
     """A generated scene that no model was trained on.
 

@@ -172,10 +172,7 @@ def score(predictors: dict, scenes: Iterable[SceneBatch], patch_size: int) -> di
 
 
 def collect(
-    predictors: dict,
-    scenes: Iterable[SceneBatch],
-    patch_size: int,
-    scores: dict[str, Scores] | None = None,
+    predictors: dict, scenes: Iterable[SceneBatch], patch_size: int, scores: dict[str, Scores] | None = None
 ) -> dict[str, Scores]:
     """What `score` sums up, scene by scene; arguments as there, and the `scores` to add to, if not new."""
     scores = scores or {name: Scores() for name in predictors}

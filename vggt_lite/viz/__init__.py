@@ -8,7 +8,6 @@ from vggt_lite.viz.bars import draw_bars
 from vggt_lite.viz.calibration import draw_calibration
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SceneControls, show_reconstruction
-from vggt_lite.viz.correlation import draw_correlation, draw_track_errors
 from vggt_lite.viz.curves import draw_curves
 from vggt_lite.viz.dashboard import Dashboard, draw_dashboard
 from vggt_lite.viz.epipolar import Epipolar, EpipolarControls, draw_epipolar, show_epipolar
@@ -26,48 +25,14 @@ from vggt_lite.viz.show import show
 from vggt_lite.viz.show_source import show_source
 from vggt_lite.viz.side_by_side import draw_side_by_side
 from vggt_lite.viz.sliders import Sliders, show_with_sliders
-from vggt_lite.viz.tracks import draw_tracks
+from vggt_lite.viz.tracks import draw_correlation, draw_track_errors, draw_tracks
 
 __all__ = [
-    "Cameras",
-    "Cloud",
-    "Dashboard",
-    "Epipolar",
-    "EpipolarControls",
-    "Interval",
-    "SceneControls",
-    "Sliders",
-    "draw_attention_explorer",
-    "draw_bars",
-    "draw_calibration",
-    "draw_correlation",
-    "draw_curves",
-    "draw_dashboard",
-    "draw_epipolar",
-    "draw_frusta",
-    "draw_heatmaps",
-    "draw_intervals",
-    "draw_layer_errors",
-    "draw_maps",
-    "draw_patches",
-    "draw_projection",
-    "draw_residuals",
-    "draw_rope_clocks",
-    "draw_scene",
-    "draw_side_by_side",
-    "draw_tokens",
-    "draw_track_errors",
-    "draw_tracks",
-    "figure_block",
-    "filter_sheet",
-    "metrics_table",
-    "pca_colors",
-    "scene_section",
-    "show",
-    "show_epipolar",
-    "show_reconstruction",
-    "show_source",
-    "show_with_sliders",
-    "write_html",
-    "write_page",
-]
+    "Cameras", "Cloud", "Dashboard", "Epipolar", "EpipolarControls", "Interval", "SceneControls", "Sliders",
+    "draw_attention_explorer", "draw_bars", "draw_calibration", "draw_correlation", "draw_curves",
+    "draw_dashboard", "draw_epipolar", "draw_frusta", "draw_heatmaps", "draw_intervals",
+    "draw_layer_errors", "draw_maps", "draw_patches", "draw_projection", "draw_residuals",
+    "draw_rope_clocks", "draw_scene", "draw_side_by_side", "draw_tokens", "draw_track_errors",
+    "draw_tracks", "figure_block", "filter_sheet", "metrics_table", "pca_colors", "scene_section", "show",
+    "show_epipolar", "show_reconstruction", "show_source", "show_with_sliders", "write_html", "write_page",
+]  # fmt: skip

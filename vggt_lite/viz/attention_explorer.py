@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import COLORS, SEQUENTIAL, as_array, as_pictures, data_uri, layout
+from vggt_lite.viz.panels import view_panels
+from vggt_lite.viz.style import COLORS, as_array, color_axis
 
 UNIT = "share of reading"
-SIDE = 200  # pixels of a view in a live figure
+WIDTH = 200  # pixels of a view in a live figure
 
 
 def split_reading(shares, grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -54,38 +54,24 @@ def draw_attention_explorer(
         spots: (S, 2) rows and columns, in patches, where its place is truly seen; NaN where it is
             hidden. Drawn as rings.
     """
-    pictures = as_pictures(images)
     patches, special, whole = split_reading(shares, grid)
-    count, most = len(pictures), float(np.nanmax(patches, initial=1e-12))
+    count, most = len(patches), float(np.nanmax(patches, initial=1e-12))
     spots = np.full((count, 2), np.nan) if spots is None else as_array(spots)
-    fig = make_subplots(
-        2, count, subplot_titles=[f"view {v + 1}" for v in range(count)] + reading_titles(whole, special),
+    titles = [f"view {view + 1}" for view in range(count)] + reading_titles(whole, special)
+    fig = view_panels(
+        images, rows=2, grid=grid, width=WIDTH, side=90, top=90, column_titles=None, subplot_titles=titles,
         horizontal_spacing=0.015, vertical_spacing=0.09,
     )  # fmt: skip
-    bar = {"title": {"text": UNIT, "side": "right", "font": {"size": 12}}, "thickness": 10, "nticks": 5}
-    bar |= {"len": 0.47, "y": 0.22, "outlinewidth": 0}
-    for view, picture in enumerate(pictures):
-        dx, dy = grid[1] / picture.shape[1], grid[0] / picture.shape[0]
-        place = {"x0": dx / 2 - 0.5, "dx": dx, "y0": dy / 2 - 0.5, "dy": dy, "hoverinfo": "skip"}
-        fig.add_trace(go.Image(source=data_uri(picture), **place), 1, view + 1)
+    for view in range(count):
         text = f"view {view + 1}, row %{{y}}, column %{{x}}: %{{z:.2%}} of the reading<extra></extra>"
-        heat = go.Heatmap(
-            z=patches[view].astype(np.float32), zmin=0, zmax=most, colorscale=SEQUENTIAL, colorbar=bar,
-            showscale=view == 0, hovertemplate=text, xgap=1, ygap=1,
-        )  # fmt: skip
+        z = patches[view].astype(np.float32)
+        heat = go.Heatmap(z=z, coloraxis="coloraxis", hovertemplate=text, xgap=1, ygap=1)
         fig.add_trace(heat, 2, view + 1)
         for row in (1, 2):
             asks = query[1:] if query[0] == view else (None, None)
             fig.add_trace(_sign("x", 11, asks, "the patch that asks"), row, view + 1)
             fig.add_trace(_sign("circle-open", 17, spots[view], "the same place"), row, view + 1)
-    fig.update_xaxes(range=[-0.5, grid[1] - 0.5], visible=False, constrain="domain")
-    fig.update_yaxes(range=[grid[0] - 0.5, -0.5], visible=False, constrain="domain")
-    for number in range(1, 2 * count + 1):
-        fig.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}"}})
-    height = 2 * SIDE * grid[0] / grid[1] + 90
-    fig.update_layout(layout(width=90 + SIDE * count, height=height), showlegend=False)
-    fig.update_annotations(font_size=12)
-    return fig
+    return fig.update_layout(coloraxis=color_axis(UNIT, 0, most, len=0.47, y=0.22))
 
 
 def _sign(symbol: str, size: int, place, name: str) -> go.Scatter:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, layout
+from vggt_lite.viz.style import COLORS, LEGEND_ABOVE, layout
 
 Bars = Mapping[str, Mapping[str, float]]  # name of a bar → name of a piece → its length
 GREY = "#9A9A9A"  # the piece after those with a colour of their own
@@ -49,10 +49,8 @@ def draw_bars(bars: Bars, unit: str, number: str = ".3g") -> go.Figure:
         )  # fmt: skip
     for row in rows:
         total = sum(bars[row].values())
-        text = {"text": f" {total:{number}}", "showarrow": False, "xanchor": "left"}
-        fig.add_annotation(x=total, y=row, **text)
-    fig.update_xaxes(title_text=unit, gridcolor=GRID, zerolinecolor=GRID)
-    fig.update_yaxes(autorange="reversed", automargin=True)
-    legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
-    fig.update_layout(showlegend=len(names) > 1, legend=legend, margin={"b": 45, "r": 60})
-    return fig
+        fig.add_annotation(x=total, y=row, text=f" {total:{number}}", showarrow=False, xanchor="left")
+    fig.update_xaxes(title_text=unit)
+    fig.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
+    legend = {**LEGEND_ABOVE, "x": 0, "traceorder": "normal"}
+    return fig.update_layout(showlegend=len(names) > 1, legend=legend, margin={"b": 45, "r": 60})

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, TEXT, as_array, layout
+from vggt_lite.viz.style import COLORS, TEXT, as_array, layout, marker_of
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 Series = Mapping[str, tuple[object, object]]  # name → (claimed, found), each (K,)
 
 
@@ -49,15 +48,12 @@ def draw_calibration(series: Series, unit: str) -> go.Figure:
     dashed = {"color": TEXT, "dash": "dash", "width": 1.5}
     fig.add_trace(go.Scatter(x=[low, high], y=[low, high], mode="lines", line=dashed, name="as claimed"))
     for index, (name, pairs) in enumerate(points.items()):
-        marker = {"symbol": SYMBOLS[index], "size": 9}
+        marker = marker_of(index, 9)
         hover = f"claimed %{{x:.3f}}, found %{{y:.3f}} {unit}<extra>{name}</extra>"
-        fig.add_trace(
-            go.Scatter(
-                x=pairs[:, 0], y=pairs[:, 1], mode="lines+markers", name=name, marker=marker,
-                line={"color": COLORS[index], "width": 2}, hovertemplate=hover,
-            )
-        )  # fmt: skip
-    axis = {"type": "log", "range": np.log10([low, high]).tolist(), "gridcolor": GRID, "linecolor": TEXT}
+        look = {"marker": marker, "line": {"color": marker["color"], "width": 2}, "hovertemplate": hover}
+        x, y = pairs.T
+        fig.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", name=name, **look))
+    axis = {"type": "log", "range": np.log10([low, high]).tolist(), "linecolor": TEXT}
     axis |= {"tickvals": ticks(low, high), "tickformat": ".2~g"}
     fig.update_xaxes(title_text=f"claimed error ({unit})", **axis)
     fig.update_yaxes(title_text=f"found error ({unit})", **axis)

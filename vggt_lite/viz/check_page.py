@@ -1,25 +1,25 @@
 """What `check-data` found, as a page: problems in words, and below them the scene that shows them."""
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from markupsafe import Markup
 
 from vggt_lite.data.consistency_check import CheckResult, Mistake
 from vggt_lite.data.residuals import Geometry, places
 from vggt_lite.data.scene_check import RawScene
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
+from vggt_lite.utils.table import html_table
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.html import figure_block, figures_block, maps_table, write_page
+from vggt_lite.viz.html import SceneFigure, figure_block, figures_block, maps_table, write_page
+from vggt_lite.viz.maps import map_rows
 from vggt_lite.viz.reprojection import draw_residuals
 from vggt_lite.viz.scene import draw_scene
-from vggt_lite.viz.style import small_png
+from vggt_lite.viz.style import png_uri
 from vggt_lite.viz.warp import Thinned, repainted, thinned
 
 MOST_SCENES = 12  # on one page
@@ -27,6 +27,12 @@ MOST_VIEWS = 8  # of a scene whose pictures and points are drawn
 MOST_SIGHTINGS = 60  # points of a sparse model or tracks drawn in a picture
 MOST_FAR = 20  # times the median distance: points beyond it would make all others a dot
 GRAY = 128
+PAIRS_NOTE = (
+    "Each surface takes the colour with which the other view sees it. Orange: the other view has another "
+    "depth there (something hides it, or something is wrong). Clear: it does not look there."
+)
+
+Versions = dict[str, Geometry]  # the scene as it is and, if a mistake was named, without it
 
 
 class Checked(NamedTuple):
@@ -74,7 +80,9 @@ def check_section(checked: Checked) -> str:
         if mistake is not None:
             versions["mended"] = mistake.mend(scene.geometry)
         parts += [_world(raw, scene, which, versions, mistake), _pairs(scene, which, versions)]
-        parts += [_sightings(scene, which, versions), _maps(raw, scene, which)]
+        maps = map_rows([depth.numpy() for depth in scene.geometry.depth]) if _has_depth(scene) else []
+        names = [raw.names[view] for view in which]
+        parts += [_sightings(scene, which, versions), maps_table(scene.pictures, names, maps)]
     else:
         parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
     return "\n".join(parts)
@@ -100,88 +108,78 @@ def _findings(checked: Checked) -> str:
     return f"<p><b>Wrong:</b></p><ul>{items}</ul>{said}"
 
 
-Versions = dict[str, Geometry]  # the scene as it is and, if a mistake was named, without it
+def _has_depth(scene: Thinned) -> bool:
+    return any((depth > 0).any() for depth in scene.geometry.depth)
 
 
 def _world(
     raw: RawScene, scene: Thinned, which: list[int], versions: Versions, mistake: Mistake | None
 ) -> str:
-    """Cloud and cameras of each version."""
+    """Cloud and cameras of each version, in the frame of the first camera."""
     names = {"as it is": "As it is", "mended": f"If {mistake.text}"} if mistake else {"as it is": "The scene"}
     figures, numbers = [], [view + 1 for view in which]
     for kind, geometry in versions.items():
-        cloud, what = _cloud(scene, geometry)
-        cameras = _in_first_camera(geometry)
-        k = geometry.intrinsics.numpy()
-        frusta = Cameras(cameras.numpy(), k, scene.sizes, numbers)
+        cameras = compose(geometry.cam_from_world, invert_rigid(geometry.cam_from_world[:1]))  # (V, 3, 4)
+        if _has_depth(scene):
+            cloud = _depth_cloud(scene, geometry, cameras)
+            what = "Depth of each view, unprojected by its camera"
+        elif scene.seen is not None:
+            cloud = _plain_cloud(_seen_points(scene, geometry))
+            what = "Tracks, triangulated" if scene.seen.world is None else "Points of the sparse model"
+        else:
+            cloud = _plain_cloud(invert_rigid(cameras)[:, :3, 3], np.arange(len(cameras)))
+            what = "There is no depth and there are no points: the dots are the cameras themselves"
+        frusta = Cameras(cameras.numpy(), geometry.intrinsics.numpy(), scene.sizes, numbers)
+        figure = draw_scene(cloud, frusta, unit="units of the cameras")
         text = f"{what}, {len(numbers)} of {len(raw.names)} cameras, in the frame of view {numbers[0]}."
-        figures.append(
-            (names[kind], text, {"points": cloud}, draw_scene(cloud, frusta, unit="units of the cameras"))
-        )
+        figures.append(SceneFigure(names[kind], text, {"points": cloud}, figure))
     return figures_block(figures, numbers, trust=False)
 
 
-def _in_first_camera(geometry: Geometry) -> torch.Tensor:
-    """(V, 3, 4) the cameras, the world being the first of them."""
-    return compose(geometry.cam_from_world, invert_rigid(geometry.cam_from_world[:1]))
-
-
-def _cloud(scene: Thinned, geometry: Geometry) -> tuple[Cloud, str]:
-    """What is known of surfaces, and what it was made from; camera centres if nothing is."""
-    cameras = _in_first_camera(geometry)
+def _depth_cloud(scene: Thinned, geometry: Geometry, cameras: torch.Tensor) -> Cloud:
+    """The surfaces that depth maps show, in the colours of the pictures."""
     points, colors, views = [], [], []
     for view, (depth, k) in enumerate(zip(geometry.depth, geometry.intrinsics, strict=True)):
         there = depth > 0
-        points.append(unproject_depth(depth, k, cameras[view])[there])
+        points.append(unproject_depth(depth, k, cameras[view])[there].numpy())
         colors.append(scene.pictures[view][there.numpy()])
         views.append(np.full(len(points[-1]), view))
-    what = "Depth of each view, unprojected by its camera"
-    if not any(map(len, points)) and scene.seen is not None:
-        world = places(geometry, scene.seen)
-        if scene.seen.world is None:
-            world = world[scene.seen.visibility.sum(0) > 1]  # one view says nothing of how far away it is
-        points = [transform_points(geometry.cam_from_world[0], world)]
-        distance = points[0].norm(dim=-1)
-        points = [points[0][distance <= MOST_FAR * distance.median()]]
-        colors, views = [np.full((len(points[0]), 3), GRAY, np.uint8)], [np.zeros(len(points[0]), int)]
-        what = "Points of the sparse model" if scene.seen.world is not None else "Tracks, triangulated"
-    elif not any(map(len, points)):
-        points = [invert_rigid(cameras)[:, :3, 3]]
-        colors, views = [np.full((len(cameras), 3), GRAY, np.uint8)], [np.arange(len(cameras))]
-        what = "There is no depth and there are no points: the dots are the cameras themselves"
-    xyz = torch.cat(points).numpy().astype(np.float32)
-    return Cloud(xyz, np.concatenate(colors), np.ones(len(xyz), np.float32), np.concatenate(views)), what
+    xyz = np.concatenate(points).astype(np.float32)
+    return Cloud(xyz, np.concatenate(colors), np.ones(len(xyz), np.float32), np.concatenate(views))
+
+
+def _seen_points(scene: Thinned, geometry: Geometry) -> torch.Tensor:
+    """(N, 3) points of the sparse model, or of tracks, in the first camera's frame; none that is very far."""
+    world = places(geometry, scene.seen)
+    if scene.seen.world is None:
+        world = world[scene.seen.visibility.sum(0) > 1]  # one view says nothing of how far away it is
+    points = transform_points(geometry.cam_from_world[0], world)
+    distance = points.norm(dim=-1)
+    return points[distance <= MOST_FAR * distance.median()]
+
+
+def _plain_cloud(points: torch.Tensor, view: np.ndarray | None = None) -> Cloud:
+    """Grey points (N, 3)."""
+    xyz, count = points.numpy().astype(np.float32), len(points)
+    view = np.zeros(count, int) if view is None else view
+    return Cloud(xyz, np.full((count, 3), GRAY, np.uint8), np.ones(count, np.float32), view)
 
 
 def _pairs(scene: Thinned, which: list[int], versions: Versions) -> str:
     """A view, and what its neighbour sees of it: as it is, and without the mistake."""
-    if len(which) < 2 or not any((depth > 0).any() for depth in scene.geometry.depth):
+    if len(which) < 2 or not _has_depth(scene):
         return ""
-    middle = len(which) // 2
-    rows = []
+    middle, tables = len(which) // 2, []
     for target, source in dict.fromkeys([(1, 0), (middle, middle - 1)]):
-        names = [f"view {which[target] + 1}"]
-        images = [scene.pictures[target]]
+        images = {f"view {which[target] + 1}": scene.pictures[target]}
         for kind, geometry in versions.items():
             painted, share = repainted(scene, geometry, source, target)
-            names.append(f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree")
-            images.append(painted)
-        rows += [_row("th", names), _row("td", [_image(i, n) for i, n in zip(images, names, strict=True)])]
-    note = (
-        "Each surface takes the colour with which the other view sees it. Orange: the other view has another "
-        "depth there (something hides it, or something is wrong). Clear: it does not look there."
-    )
+            images[f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree"] = painted
+        tag = Markup('<img style="width:300px" alt="{}" src="{}">')
+        cells = [tag.format(name, png_uri(image)) for name, image in images.items()]
+        tables.append(html_table(images, [cells]))
     title = "<h3>One view painted with the colours of another</h3>"
-    return f'{title}<div class="maps pairs"><table>{"".join(rows)}</table></div><p class="note">{note}</p>'
-
-
-def _row(cell: str, contents: list[str]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{content}</{cell}>" for content in contents) + "</tr>"
-
-
-def _image(picture: np.ndarray, alt: str) -> str:
-    data = base64.b64encode(small_png(Image.fromarray(picture))).decode()
-    return f'<img style="width:300px" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+    return f'{title}<div class="maps">{"".join(tables)}</div><p class="note">{PAIRS_NOTE}</p>'
 
 
 def _sightings(scene: Thinned, which: list[int], versions: Versions) -> str:
@@ -205,13 +203,3 @@ def _sightings(scene: Thinned, which: list[int], versions: Versions) -> str:
         parts.append(figure_block(fig, f"{what}, {kind}"))
     parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
     return "".join(parts)
-
-
-def _maps(raw: RawScene, scene: Thinned, which: list[int]) -> str:
-    """Pictures and depth of every drawn view."""
-    depth = [d.numpy() for d in scene.geometry.depth]
-    shown = SimpleNamespace(
-        images=scene.pictures, depth=depth if any(d.any() for d in depth) else None, depth_conf=None,
-        valid=[d > 0 for d in depth], names=[raw.names[view] for view in which],
-    )  # fmt: skip
-    return maps_table(shown)

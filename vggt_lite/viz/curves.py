@@ -3,9 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, TEXT, layout
-
-DASHES = ("solid", "dash", "dot", "dashdot")
+from vggt_lite.viz.style import TEXT, layout, line_of
 
 
 def curve(records: list[dict], key: str, x: str = "step", smooth: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -31,13 +29,17 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
         smooth: Average over so many records.
         log: Logarithmic vertical axis.
     """
-    fig = go.Figure(layout=layout(height=320, title={"text": title} if title else None))
+    fig = go.Figure(layout=layout(height=320, title_text=title, showlegend=True))
     for index, key in enumerate(keys):
         steps, values = curve(records, key, x, smooth)
-        line = {"color": COLORS[index % len(COLORS)], "dash": DASHES[(index + index // 4) % 4], "width": 2}
-        fig.add_trace(go.Scatter(x=steps, y=values.astype(np.float32), name=key, mode="lines", line=line))
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
-    fig.update_xaxes(title_text=x, **axis)
-    fig.update_yaxes(title_text=ylabel, type="log" if log else "linear", tickformat="~g", **axis)
-    fig.update_layout(showlegend=True, margin={"l": 60, "b": 45})
-    return fig
+        fig.add_trace(curve_trace(steps, values, key, index))
+    fig.update_xaxes(title_text=x, linecolor=TEXT)
+    scale = "log" if log else "linear"
+    fig.update_yaxes(title_text=ylabel, type=scale, tickformat="~g", linecolor=TEXT)
+    return fig.update_layout(margin={"l": 60, "b": 45})
+
+
+def curve_trace(steps: np.ndarray, values: np.ndarray, name: str, index: int, **options) -> go.Scatter:
+    """The index-th curve of a figure."""
+    values = values.astype(np.float32)
+    return go.Scatter(x=steps, y=values, name=name, mode="lines", line=line_of(index), **options)

@@ -2,25 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.curves import DASHES, curve
+from vggt_lite.viz.curves import curve, curve_trace
+from vggt_lite.viz.panels import picture_trace
 from vggt_lite.viz.show import display_bundle, live_widget, redraw, require_alt, widget_form
-from vggt_lite.viz.style import (
-    COLORS,
-    GRID,
-    SEQUENTIAL,
-    TEXT,
-    WORLD_UNIT,
-    as_array,
-    as_pictures,
-    data_uri,
-    layout,
-)
+from vggt_lite.viz.style import CLEAR, TEXT, WORLD_UNIT, as_array, as_pictures, color_axis, layout
 
+PANELS = ("held-out view", "true depth", "depth now")
 Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the log it draws
 
 
@@ -52,60 +45,37 @@ def draw_dashboard(
     records = flat_records(records)
     known = {key for line in records for key, value in line.items() if isinstance(value, (int, float))}
     rows = max(3, len(charts))
-    titles = [text for row in range(rows) for text in (_title(charts, row), _panel_name(row))]
+    names = zip_longest(charts, PANELS, fillvalue="")
+    titles = [text for pair in names for text in pair]
     fig = make_subplots(
         rows, 2, column_widths=[0.72, 0.28], subplot_titles=titles, horizontal_spacing=0.03,
         vertical_spacing=0.1,
     )  # fmt: skip
     for row, keys in enumerate(charts.values(), start=1):
         for index, key in enumerate(keys):
-            steps, values = curve(records, key) if key in known else (np.zeros(0), np.zeros(0))
-            line = {"color": COLORS[index % len(COLORS)], "dash": DASHES[index % len(DASHES)], "width": 2}
-            fig.add_trace(
-                go.Scatter(
-                    x=steps, y=values.astype(np.float32), name=key, mode="lines", line=line,
-                    legend=f"legend{row}", showlegend=key in known,
-                ),
-                row,
-                1,
-            )  # fmt: skip
+            points = curve(records, key) if key in known else (np.zeros(0), np.zeros(0))
+            line = curve_trace(*points, key, index, legend=f"legend{row}", showlegend=key in known)
+            fig.add_trace(line, row, 1)
         top = fig.layout[f"yaxis{2 * row - 1}"].domain[1]
         place = {"x": 0.66, "xanchor": "right", "y": top, "yanchor": "top", "font": {"size": 11}}
-        fig.update_layout({f"legend{row}": {**place, "bgcolor": "rgba(0,0,0,0)"}})
+        fig.update_layout({f"legend{row}": {**place, "bgcolor": CLEAR}})
         ticks = {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}  # 1, 2, 5, 10, …
         fig.update_yaxes(ticks, row=row, col=1)
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
-    for row in range(1, rows + 1):
-        fig.update_xaxes(**axis, row=row, col=1)
-        fig.update_yaxes(**axis, row=row, col=1)
+    fig.update_xaxes(linecolor=TEXT, col=1).update_yaxes(linecolor=TEXT, col=1)
     fig.update_xaxes(title_text="step", row=len(charts) or 1, col=1)
-    low, high = depth_limits(true_depth)
-    fig.add_trace(go.Image(source=data_uri(as_pictures([image])[0]), hoverinfo="skip"), 1, 2)
+    picture = as_pictures([image])[0]
+    fig.add_trace(picture_trace(picture, picture.shape[:2]), 1, 2)
     for row, values in ((2, true_depth), (3, depth)):
-        text = f"z %{{z:.3g}} ({WORLD_UNIT})<extra>{_panel_name(row - 1)}</extra>"
+        text = f"z %{{z:.3g}} ({WORLD_UNIT})<extra>{PANELS[row - 1]}</extra>"
         values = as_array(values).astype(np.float32)
         fig.add_trace(go.Heatmap(z=values, coloraxis="coloraxis", hovertemplate=text), row, 2)
-    bar = {"title": {"text": f"depth ({WORLD_UNIT})", "side": "right", "font": {"size": 11}}}
-    bar |= {"thickness": 10, "len": 0.6, "y": 0.3, "nticks": 4, "outlinewidth": 0}
-    colors = {"colorscale": SEQUENTIAL, "cmin": low, "cmax": high, "colorbar": bar}
-    for row in range(1, 4):
-        fig.update_xaxes(visible=False, constrain="domain", row=row, col=2)
-        fig.update_yaxes(
-            visible=False, autorange="reversed", constrain="domain", scaleanchor=f"x{2 * row}", row=row, col=2
-        )
-    fig.update_layout(layout(coloraxis=colors, height=190 * rows + 60, width=760))
-    fig.update_layout(title={"text": title, "font": {"size": 15}} if title else None, showlegend=True)
-    fig.update_layout(margin={"l": 55, "t": 70, "b": 45})
-    fig.update_annotations(font_size=12)
-    return fig
-
-
-def _title(charts: Charts, row: int) -> str:
-    return list(charts)[row] if row < len(charts) else ""
-
-
-def _panel_name(row: int) -> str:
-    return ("held-out view", "true depth", "depth now")[row] if row < 3 else ""
+    fig.update_xaxes(visible=False, constrain="domain", col=2)
+    fig.update_yaxes(visible=False, autorange="reversed", constrain="domain", col=2)
+    fig.for_each_yaxis(lambda axis: axis.update(scaleanchor=axis.anchor), col=2)
+    colors = color_axis(f"depth ({WORLD_UNIT})", *depth_limits(true_depth), len=0.6, y=0.3, nticks=4)
+    fig.update_layout(layout(coloraxis=colors, height=190 * rows + 60, width=760, title_text=title))
+    fig.update_layout(showlegend=True, margin={"l": 55, "t": 70, "b": 45})
+    return fig.update_annotations(font_size=12)
 
 
 class Dashboard:

@@ -16,7 +16,7 @@ from vggt_lite.geometry import (
     project_points,
     transform_points,
 )
-from vggt_lite.viz.reprojection import picture_row
+from vggt_lite.viz.panels import view_panels
 from vggt_lite.viz.show import show_controls
 from vggt_lite.viz.sliders import Sliders
 from vggt_lite.viz.style import COLORS
@@ -107,7 +107,7 @@ def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match
         guess: A depth; a diamond on each line shows where the point would be at this depth. 0: none.
         match: Show where the point really is (a ring; a cross where something hides it).
     """
-    fig = picture_row(views.images, views.titles)
+    fig = view_panels(views.images, views.titles, top=80)
     dot = {"size": 12, "color": COLORS[1], "line": {"color": "white", "width": 2}}
     fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", marker=dot, name="chosen point"), 1, 1)
     segments, diamonds, rings, seen = _geometry(views, x, y, guess, match)
@@ -121,7 +121,7 @@ def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match
             marker = {"size": 14, "symbol": symbol, "color": color, "line": {"width": 3, "color": color}}
             mark = go.Scatter(x=place[:1], y=place[1:], mode="markers", marker=marker, name=name)
             fig.add_trace(mark, 1, view + 1)
-    return fig.update_layout(title={"text": epipolar_title(views, x, y, match), "font": {"size": 14}})
+    return fig.update_layout(title_text=epipolar_title(views, x, y, match), margin_t=60)
 
 
 def epipolar_title(views: Epipolar, x: float, y: float, match: bool) -> str:

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.scene import camera_traces, point_trace, scene_layout
-from vggt_lite.viz.style import COLORS, WORLD_UNIT, layout
+from vggt_lite.viz.scene import camera_traces, point_trace, scene_figure
+from vggt_lite.viz.style import COLORS, WORLD_UNIT, with_gaps
 
 TRAIL = COLORS[3]
 FRUSTUM = 0.3  # how far a frustum reaches, as a share of the cameras' extent
@@ -56,23 +56,9 @@ def draw_frusta(
     low, high = surroundings(true_cameras)
     size = FRUSTUM * extent_of(true_cameras)
     so_far = np.where(np.arange(len(path))[:, None] <= step, ways, np.nan)  # (S, K, 3)
-    gap = np.full((len(ways), 1, 3), np.nan)
-    x, y, z = np.concatenate([so_far, gap], axis=1).reshape(-1, 3).T.astype(np.float32)
+    x, y, z = with_gaps(*so_far.swapaxes(0, 1)).T.astype(np.float32)
     look = {"line": {"color": TRAIL, "width": 5}, "marker": {"color": TRAIL, "size": 3}}
     trail = go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name="their way", hoverinfo="skip", **look)
     truth = camera_traces(true_cameras, size, truth=True, numbered=False)
-    return go.Figure(
-        [point_trace(cloud), *camera_traces(path[step], size), trail, *truth],
-        layout(
-            height=460,
-            title={"text": title, "font": {"size": 15}} if title else None,
-            scene=scene_layout(low, high),
-            showlegend=True,
-            legend={"orientation": "h", "y": 1, "x": 1, "xanchor": "right", "yanchor": "bottom"},
-            annotations=[
-                {"text": f"{WORLD_UNIT}, first camera's frame", "showarrow": False, "x": 1, "y": 0,
-                 "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom",
-                 "font": {"size": 11}}
-            ],
-        ),
-    )  # fmt: skip
+    traces = [point_trace(cloud), *camera_traces(path[step], size), trail, *truth]
+    return scene_figure(traces, low, high, title, f"{WORLD_UNIT}, first camera's frame", showlegend=True)

@@ -6,14 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import (
-    COLORS,
-    SEQUENTIAL,
-    as_array,
-    as_pictures,
-    data_uri,
-    layout,
-)
+from vggt_lite.viz.panels import picture_trace
+from vggt_lite.viz.style import COLORS, SEQUENTIAL, as_array, as_pictures, color_axis, layout
 
 PANEL = 190  # pixels of a panel's side in a live figure
 MOST_NUMBERS = 12  # rows or columns; more numbers than these cannot be read
@@ -74,10 +68,8 @@ def draw_heatmaps(
     pictures = [] if picture is None else as_pictures([picture])
     titles = ["picture"] * len(pictures) + list(panels)
     fig = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.04)
-    for column, image in enumerate(pictures, start=1):
-        dx, dy = columns / image.shape[1], rows / image.shape[0]
-        place = {"x0": dx / 2 - 0.5, "dx": dx, "y0": dy / 2 - 0.5, "dy": dy}
-        fig.add_trace(go.Image(source=data_uri(image), hoverinfo="skip", **place), 1, column)
+    for image in pictures:
+        fig.add_trace(picture_trace(image, (rows, columns), corner=-0.5), 1, 1)
     y, x = labels or (list(range(rows)), list(range(columns)))
     hover = f"{axes[0]} %{{y}}, {axes[1]} %{{x}}: %{{z:.3g}} ({unit})<extra></extra>"
     text = {"texttemplate": "%{z:.2f}"} if max(rows, columns) <= MOST_NUMBERS // 2 else {}
@@ -91,34 +83,20 @@ def draw_heatmaps(
         for column in range(1, len(titles) + 1):
             fig.add_trace(_mark(x[mark[1]], y[mark[0]]), 1, column)
     low, high = limits or limits_of(panels, signed)
-    bar = {
-        "title": {"text": unit, "side": "right", "font": {"size": 12}},
-        "thickness": 10,
-        "nticks": 5,
-        "outlinewidth": 0,
-    }
-    colors = {"colorscale": SIGNED if signed else SEQUENTIAL, "cmin": low, "cmax": high, "colorbar": bar}
-    fig.update_xaxes(
-        title_text=axes[1], constrain="domain", showgrid=False, zeroline=False, dtick=_step(columns)
-    )
-    fig.update_yaxes(
-        autorange="reversed", constrain="domain", showgrid=False, zeroline=False, dtick=_step(rows)
-    )
-    fig.update_layout({"yaxis.title.text": axes[0]})
-    for number in range(1, len(titles) + 1):
-        fig.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}", "showticklabels": number == 1}})
+    plain = {"constrain": "domain", "showgrid": False, "zeroline": False, "title_font_size": 12}
+    fig.update_xaxes(title_text=axes[1], dtick=_step(columns), **plain)
+    fig.update_yaxes(autorange="reversed", showticklabels=False, dtick=_step(rows), **plain)
+    fig.for_each_yaxis(lambda axis: axis.update(scaleanchor=axis.anchor))
+    fig.update_yaxes(title_text=axes[0], showticklabels=True, row=1, col=1)
     # Names need room, about 7 pixels a letter. Those of columns lie aslant if they are wider than a cell.
     row_names, column_names = (7 * max(len(str(name)) for name in names) for names in (y, x))
     aslant = column_names > PANEL / min(columns, MOST_NUMBERS)
     left, bottom = max(60, 45 + row_names), 50 + aslant * 0.65 * column_names
     size = {"width": 90 + left + (PANEL + 30) * len(titles)}
     size["height"] = 60 + bottom + round(PANEL * rows / columns)
+    colors = color_axis(unit, low, high, SIGNED if signed else SEQUENTIAL)
     fig.update_layout(layout(coloraxis=colors, **size), showlegend=False, margin={"l": left, "b": bottom})
-    fig.update_xaxes(tickangle=-40 if aslant else 0)
-    fig.update_xaxes(title_font_size=12)
-    fig.update_yaxes(title_font_size=12)
-    fig.update_annotations(font_size=12)
-    return fig
+    return fig.update_xaxes(tickangle=-40 if aslant else 0).update_annotations(font_size=12)
 
 
 def _mark(x, y) -> go.Scatter:

@@ -7,9 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import COLORS, GRID, layout
+from vggt_lite.viz.style import layout, marker_of
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 ORDERS = {None: 0, "lowest first": 1, "highest first": -1}
 
 
@@ -80,13 +79,13 @@ def draw_intervals(
         axis = str(column) if column > 1 else ""
         axes = {"xref": f"x{axis} domain", "yref": f"y{axis}", "showarrow": False}
         for place, (index, label, score) in sorted(enumerate(rows), key=lambda row: row[1][0]):
-            color, symbol = COLORS[index % 4], SYMBOLS[(index + index // 4) % 4]
+            marker = marker_of(index, 12)
+            color = marker["color"]
             error = {"array": [score.high - score.middle], "arrayminus": [score.middle - score.low]}
             error |= {"type": "data", "symmetric": False, "thickness": 3, "width": 6, "color": color}
             hover = f"%{{x:{number}}} ({score.low:{number}} to {score.high:{number}})<extra>{label}</extra>"
             main = go.Scatter(
-                x=[score.middle], y=[place], mode="markers", name=label, hovertemplate=hover,
-                marker={"color": color, "symbol": symbol, "size": 12},
+                x=[score.middle], y=[place], mode="markers", name=label, hovertemplate=hover, marker=marker,
                 error_x=error,
             )  # fmt: skip
             ring = {"color": color, "symbol": "circle-open", "size": 8}
@@ -100,7 +99,7 @@ def draw_intervals(
             text = f"{score.middle:{number}}"
             fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
         unit = units if isinstance(units, str) else units[name]
-        fig.update_xaxes(title_text=unit, gridcolor=GRID, zeroline=False, row=1, col=column)
+        fig.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
         fig.update_yaxes(range=[count - 0.4, -0.6], visible=False, row=1, col=column)
-    fig.update_layout(layout(height=130 + 38 * count, title_text=title, title_font_size=14, showlegend=False))
+    fig.update_layout(layout(height=130 + 38 * count, title_text=title, showlegend=False))
     return fig.update_layout(margin={"l": 170, "r": 60, "t": 70, "b": 45})

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, TEXT, layout
+from vggt_lite.viz.style import COLORS, GRID, LEGEND_ABOVE, TEXT, layout, line_of, marker_of
 
 Series = Mapping[str, Mapping[str, float]]  # name of a line → stage → value
-SYMBOLS = ("circle", "x", "diamond", "square")
-DASHES = ("solid", "dash", "dot", "dashdot")
 PARTS = {  # beginning of a stage's name → what readers call that part; an output belongs to its head
     "vit.": "ViT", "agg.": "frame, global", "cam.": "camera", "out.pose": "camera", "depth.": "depth",
     "out.depth": "depth", "point.": "points", "out.world": "points", "track.": "tracks", "out.": "tracks",
@@ -72,8 +70,7 @@ def draw_layer_errors(series: Series, ylabel: str, limit: float | None = None) -
         fig.add_trace(
             go.Scatter(
                 x=np.arange(len(stages)), y=line, name=name, customdata=stages, mode="lines+markers",
-                line={"color": COLORS[index], "dash": DASHES[index], "width": 1.5},
-                marker={"symbol": SYMBOLS[index], "size": 6},
+                line=line_of(index, 1.5), marker=marker_of(index, 6),
                 hovertemplate="%{customdata}<br>%{y:.2g}<extra>" + name + "</extra>",
             )
         )  # fmt: skip
@@ -84,7 +81,6 @@ def draw_layer_errors(series: Series, ylabel: str, limit: float | None = None) -
         fig.add_vline(first - 0.5, line={"color": GRID, "width": 1})
     ticks = {"tickvals": [(a + b) / 2 for _, a, b in runs], "ticktext": [label for label, _, _ in runs]}
     fig.update_xaxes(**ticks, showgrid=False, zeroline=False, title_text="stages, in the order they run")
-    fig.update_yaxes(title_text=ylabel, type="log", gridcolor=GRID, exponentformat="power", dtick=1)
-    legend = {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0}
-    fig.update_layout(showlegend=len(series) > 1, legend=legend, margin={"l": 70, "b": 60})
-    return fig
+    fig.update_yaxes(title_text=ylabel, type="log", exponentformat="power", dtick=1)
+    legend = {**LEGEND_ABOVE, "x": 0}
+    return fig.update_layout(showlegend=len(series) > 1, legend=legend, margin={"l": 70, "b": 60})

@@ -4,17 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import (
-    SEQUENTIAL,
-    WORLD_UNIT,
-    as_array,
-    as_pictures,
-    data_uri,
-    layout,
-    thin,
-)
+from vggt_lite.viz.panels import map_trace, view_panels
+from vggt_lite.viz.style import WORLD_UNIT, as_array, as_pictures, color_axis, thin
 
 LONGEST = 128  # pixels of a map's longer side in a live figure; larger maps are thinned
 
@@ -65,41 +57,17 @@ def draw_maps(images, depth=None, true_depth=None, confidence=None, error=None, 
 
     Arguments as in `map_rows`; `images` are the S views, (3, H, W) or (H, W, 3).
     """
-    pictures = [thin(p, 2 * LONGEST) for p in as_pictures(images)]
+    pictures = as_pictures(images)
     rows = map_rows(depth, true_depth, confidence, error, unit)
-    fig = make_subplots(
-        len(rows) + 1,
-        len(pictures),
-        column_titles=[f"view {v}" for v in range(1, len(pictures) + 1)],
-        horizontal_spacing=0.01,
-        vertical_spacing=0.02,
-    )
-    for column, picture in enumerate(pictures, start=1):
-        fig.add_trace(go.Image(source=data_uri(picture), hoverinfo="skip"), 1, column)
+    width = 150 * pictures[0].shape[1] / pictures[0].shape[0]
+    fig = view_panels(pictures, rows=len(rows) + 1, width=width, side=130, longest=2 * LONGEST)
     for index, row in enumerate(rows, start=2):
-        for column, values in enumerate(row.maps, start=1):
+        for column, (values, picture) in enumerate(zip(row.maps, pictures, strict=True), start=1):
             text = f"{row.name} %{{z:.3g}} ({row.unit})<extra>view {column}</extra>"
-            values = thin(values, LONGEST).astype(np.float32)
-            heat = go.Heatmap(z=values, coloraxis=f"coloraxis{index}", hovertemplate=text)
-            fig.add_trace(heat, index, column)
-        top, bottom = _vertical_span(fig, index, len(pictures))
-        bar = {
-            "title": {"text": f"{row.name}<br>({row.unit})", "side": "right", "font": {"size": 11}},
-            "len": top - bottom, "y": (top + bottom) / 2, "thickness": 10, "nticks": 4, "outlinewidth": 0,
-        }  # fmt: skip
-        axis = {"colorscale": SEQUENTIAL, "cmin": row.low, "cmax": row.high, "colorbar": bar}
-        fig.update_layout({f"coloraxis{index}": axis})
-    fig.update_xaxes(visible=False, constrain="domain")
-    fig.update_yaxes(visible=False, autorange="reversed", constrain="domain")
-    for number in range(1, (len(rows) + 1) * len(pictures) + 1):
-        fig.update_layout({f"yaxis{number}": {"scaleanchor": f"x{number}"}})
-    aspect = pictures[0].shape[1] / pictures[0].shape[0]
-    width = 130 + (150 * aspect + 4) * len(pictures)
-    fig.update_layout(layout(height=50 + 150 * (len(rows) + 1), width=width))
-    fig.update_annotations(font_size=12)
+            look = {"coloraxis": f"coloraxis{index}", "hovertemplate": text}
+            fig.add_trace(map_trace(thin(values, LONGEST), picture.shape[:2], **look), index, column)
+        bottom, top = next(fig.select_yaxes(row=index)).domain
+        place = {"len": top - bottom, "y": (top + bottom) / 2, "nticks": 4}
+        colors = color_axis(f"{row.name}<br>({row.unit})", row.low, row.high, **place)
+        fig.update_layout({f"coloraxis{index}": colors})
     return fig
-
-
-def _vertical_span(fig: go.Figure, row: int, columns: int) -> tuple[float, float]:
-    low, high = fig.layout[f"yaxis{(row - 1) * columns + 1}"].domain
-    return high, low

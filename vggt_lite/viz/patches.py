@@ -6,9 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import as_array, as_pictures, data_uri, layout
+from vggt_lite.viz.panels import picture_trace
+from vggt_lite.viz.style import as_array, as_pictures, layout
 
-GRID_LINE = (255, 255, 255, 100)
+GRID_LINE = "rgba(255,255,255,0.39)"
 HATCH = (117, 117, 117)
 
 
@@ -50,10 +51,9 @@ def draw_patches(pictures, patch_size: int, titles, masks=None, scale: float = 1
     tall, wide = max(p.shape[0] for p in pictures), [p.shape[1] for p in pictures]
     fig = make_subplots(1, len(wide), column_titles=list(titles), column_widths=wide, horizontal_spacing=0.02)
     for column, (picture, mask) in enumerate(zip(pictures, masks, strict=True), start=1):
-        image = go.Image(source=data_uri(hatch(picture, mask)), x0=0.5, y0=0.5, hoverinfo="skip")
-        fig.add_trace(image, 1, column)
+        fig.add_trace(picture_trace(hatch(picture, mask), picture.shape[:2]), 1, column)
         x, y = patch_lines(*picture.shape[:2], patch_size)
-        line = {"color": f"rgba(255,255,255,{GRID_LINE[3] / 255:.2f})", "width": 1}
+        line = {"color": GRID_LINE, "width": 1}
         lines = go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
         fig.add_trace(lines, 1, column)
         fig.update_xaxes(range=[0, picture.shape[1]], visible=False, row=1, col=column)
@@ -114,7 +114,7 @@ def draw_tokens(images, rows: Mapping[str, np.ndarray], titles=None, width: int 
         horizontal_spacing=0.01, vertical_spacing=0.02,
     )  # fmt: skip
     for column, picture in enumerate(pictures, start=1):
-        fig.add_trace(go.Image(source=data_uri(picture), hoverinfo="skip"), 1, column)
+        fig.add_trace(picture_trace(picture, picture.shape[:2]), 1, column)
         for row, colors in enumerate(rows.values(), start=2):
             z = (as_array(colors[column - 1]) * 255).round().astype(np.uint8)
             text = "patch in row %{y}, column %{x}<extra></extra>"
@@ -122,8 +122,5 @@ def draw_tokens(images, rows: Mapping[str, np.ndarray], titles=None, width: int 
     fig.update_xaxes(visible=False, constrain="domain")
     fig.update_yaxes(visible=False, constrain="domain")
     tall = width * pictures[0].shape[0] / pictures[0].shape[1]
-    fig.update_layout(
-        layout(height=50 + (tall + 8) * (1 + len(rows)), width=50 + (width + 6) * len(pictures))
-    )
-    fig.update_annotations(font_size=12)
-    return fig
+    size = {"height": 50 + (tall + 8) * (1 + len(rows)), "width": 50 + (width + 6) * len(pictures)}
+    return fig.update_layout(layout(**size)).update_annotations(font_size=12)

@@ -4,32 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import COLORS, GRID, TEXT, as_array, as_pictures, data_uri, layout, thin
+from vggt_lite.viz.panels import view_panels
+from vggt_lite.viz.style import COLORS, TEXT, WORLD_UNIT, as_array, layout, marker_of, with_gaps
 
-SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 LABELS = ("bottom center", "top center", "bottom center", "top center")  # two points may share a pixel
-LONGEST = 512  # pixels of a picture's longer side in a live figure
-SHOWN_WIDTH = 300  # of one picture on the page
-
-
-def picture_row(images, titles, width: int = SHOWN_WIDTH) -> go.Figure:
-    """Pictures side by side on axes that count pixels from the image's corner, y down: one subplot a view."""
-    pictures = as_pictures(images)
-    fig = make_subplots(1, len(pictures), column_titles=list(titles), horizontal_spacing=0.01)
-    for column, picture in enumerate(pictures, start=1):
-        height_px, width_px = picture.shape[:2]
-        step = max(1, -(-max(height_px, width_px) // LONGEST))
-        image = go.Image(source=data_uri(thin(picture, LONGEST)), dx=step, dy=step, x0=step / 2, y0=step / 2)
-        fig.add_trace(image.update(hoverinfo="skip"), 1, column)
-        axis = {"visible": False, "constrain": "domain", "row": 1, "col": column}
-        fig.update_xaxes(range=[0, width_px], **axis)
-        anchor = "x" if column == 1 else f"x{column}"
-        fig.update_yaxes(range=[height_px, 0], scaleanchor=anchor, **axis)
-    aspect = pictures[0].shape[0] / pictures[0].shape[1]
-    fig.update_layout(layout(height=80 + width * aspect, width=20 + (width + 4) * len(pictures)))
-    fig.update_layout(margin={"t": 60}, showlegend=False)
-    fig.update_annotations(font_size=12)
-    return fig
 
 
 def draw_residuals(images, observed, projected, visibility, title: str = "", numbers=None) -> go.Figure:
@@ -43,12 +21,12 @@ def draw_residuals(images, observed, projected, visibility, title: str = "", num
         numbers: What the views are called; None counts from 1.
     """
     observed, projected, seen = as_array(observed), as_array(projected), as_array(visibility).astype(bool)
-    fig = picture_row(images, view_titles(numbers or range(1, len(observed) + 1)))
+    fig = view_panels(images, [f"view {n}" for n in numbers or range(1, len(observed) + 1)], top=80)
     for view in range(len(observed)):
         a, b = observed[view][seen[view]], projected[view][seen[view]]
-        lines = np.stack([a, b, np.full_like(a, np.nan)], 1).reshape(-1, 2).astype(np.float32)
+        x, y = with_gaps(a, b).T.astype(np.float32)
         line = {"color": COLORS[1], "width": 2.5}
-        error = go.Scatter(x=lines[:, 0], y=lines[:, 1], mode="lines", line=line, hoverinfo="skip")
+        error = go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip")
         fig.add_trace(error, 1, view + 1)
         ring = {"size": 7, "symbol": "circle-open", "color": COLORS[0], "line": {"width": 2}}
         x, y = a.T.astype(np.float32)
@@ -56,8 +34,7 @@ def draw_residuals(images, observed, projected, visibility, title: str = "", num
         hover = "error %{customdata:.2f} px<extra></extra>"
         rings = go.Scatter(x=x, y=y, mode="markers", marker=ring, customdata=length, hovertemplate=hover)
         fig.add_trace(rings, 1, view + 1)
-    text = residual_title(observed, projected, seen, title)
-    return fig.update_layout(title={"text": text, "font": {"size": 14}})
+    return fig.update_layout(title_text=residual_title(observed, projected, seen, title), margin_t=60)
 
 
 def residual_title(observed: np.ndarray, projected: np.ndarray, seen: np.ndarray, title: str = "") -> str:
@@ -66,11 +43,7 @@ def residual_title(observed: np.ndarray, projected: np.ndarray, seen: np.ndarray
     return f"{title}{': ' if title else ''}error {rms:.2f} px (root mean square)"
 
 
-def view_titles(numbers) -> list[str]:
-    return [f"view {number}" for number in numbers]
-
-
-def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = "scene units") -> go.Figure:
+def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = WORLD_UNIT) -> go.Figure:
     """A pinhole camera at work: seen from above, and the picture it takes.
 
     Left, each ray from a point to the camera's centre crosses the line z = 1 at x / z. Right, focal length
@@ -93,20 +66,17 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = "scen
     plane = go.Scatter(x=edges, y=[1, 1], mode="lines", line={"color": TEXT, "width": 4}, name="z = 1")
     fig.add_trace(plane, 1, 1)
     for number, ((x, _, z), (u, v)) in enumerate(zip(points, pixels, strict=True), start=1):
-        color, symbol = COLORS[(number - 1) % 4], SYMBOLS[(number - 1) % 4]
-        marker = {"size": [0, 7, 12], "color": color, "symbol": symbol}
+        marker = marker_of(number - 1, 20 - 4 * number)  # what coincides stays visible
         shared = {"name": f"point {number}", "hoverinfo": "name+x+y", "textposition": "top center"}
         ray = {"x": [0, x / z, x], "y": [0, 1, z], "text": ["", "", str(number)]}
-        line = {"color": color, "width": 1.5}
-        fig.add_trace(go.Scatter(**ray, mode="lines+markers+text", line=line, marker=marker, **shared), 1, 1)
-        mark = {"size": 20 - 4 * number, "color": color, "symbol": symbol}  # what coincides stays visible
+        look = {"line": {"color": marker["color"], "width": 1.5}, "marker": {**marker, "size": [0, 7, 12]}}
+        fig.add_trace(go.Scatter(**ray, mode="lines+markers+text", **look, **shared), 1, 1)
         label = {"text": [f"<b>{number}</b> ({u:.0f}, {v:.0f})"], "textposition": LABELS[(number - 1) % 4]}
-        spot = go.Scatter(x=[u], y=[v], mode="markers+text", marker=mark, name=shared["name"], **label)
+        spot = go.Scatter(x=[u], y=[v], mode="markers+text", marker=marker, name=shared["name"], **label)
         fig.add_trace(spot.update(hoverinfo="name+x+y", cliponaxis=False), 1, 2)
-    grid = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": TEXT}
-    fig.update_xaxes(title_text=f"x, right ({unit})", row=1, col=1, **grid)
-    fig.update_yaxes(title_text=f"z, forward ({unit})", row=1, col=1, scaleanchor="x", **grid)
-    frame = {**grid, "mirror": True, "showline": True, "row": 1, "col": 2, "constrain": "domain"}
+    fig.update_xaxes(title_text=f"x, right ({unit})", linecolor=TEXT, row=1, col=1)
+    fig.update_yaxes(title_text=f"z, forward ({unit})", linecolor=TEXT, row=1, col=1, scaleanchor="x")
+    frame = {"linecolor": TEXT, "mirror": True, "row": 1, "col": 2, "constrain": "domain"}
     fig.update_xaxes(title_text="pixels, right", range=[0, width], **frame)
     fig.update_yaxes(title_text="pixels, down", range=[height, 0], scaleanchor="x2", **frame)
     fig.update_layout(layout(height=360, width=820), showlegend=False, margin={"l": 60, "b": 45, "t": 40})

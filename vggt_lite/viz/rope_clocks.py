@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, as_array, layout
+from vggt_lite.viz.style import COLORS, GRID, as_array, layout, with_gaps
 
 CLOCK = 130  # pixels of a clock
 CROWDED_RAD = 0.45  # hands closer than this carry no number, but for the first and the last
@@ -37,10 +37,9 @@ def draw_rope_clocks(angles, titles: Sequence[str]) -> go.Figure:
     fig = go.Figure(layout=layout(width=40 + CLOCK * len(titles), height=CLOCK + 60, showlegend=False))
     for clock, title in enumerate(titles):
         middle = 2.8 * clock
-        x = np.stack([np.zeros(len(tips)), tips[:, clock, 0], np.full(len(tips), np.nan)], 1).ravel() + middle
-        y = np.stack([np.zeros(len(tips)), tips[:, clock, 1], np.full(len(tips), np.nan)], 1).ravel()
+        x, y = with_gaps(np.zeros((len(tips), 2)), tips[:, clock]).T
         line = {"color": COLORS[0], "width": 2}
-        fig.add_trace(go.Scatter(x=x, y=y, mode="lines", line=line, name=title, hoverinfo="name"))
+        fig.add_trace(go.Scatter(x=x + middle, y=y, mode="lines", line=line, name=title, hoverinfo="name"))
         circle = {"type": "circle", "x0": middle - 1, "x1": middle + 1, "y0": -1, "y1": 1}
         fig.add_shape(**circle, line={"color": GRID, "width": 1})
         plain = {"showarrow": False, "font": {"size": 11}}

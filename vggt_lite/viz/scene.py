@@ -4,50 +4,47 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.style import CLEAR, COLORS, GRID_3D, TEXT, WORLD_UNIT, layout, max_points
+from vggt_lite.viz.style import (
+    CLEAR,
+    COLORS,
+    GRID_3D,
+    LEGEND_ABOVE,
+    TEXT,
+    WORLD_UNIT,
+    layout,
+    max_points,
+    with_gaps,
+)
 
 # OpenCV's y points down, so "up" on the screen is −y. The eye sits behind the first camera, to its
 # right and above it; plotly counts in units of the drawn box.
-UP = np.array([0.0, -1.0, 0.0])
-EYE = np.array([0.45, -0.55, -1.25])
-CENTER = np.array([0.05, 0.08, 0.0])
+CAMERA = {
+    "up": {"x": 0, "y": -1, "z": 0}, "eye": {"x": 0.45, "y": -0.55, "z": -1.25},
+    "center": {"x": 0.05, "y": 0.08, "z": 0},
+}  # fmt: skip
 # One closed pyramid without lifting the pen: centre → corners → outline.
 PYRAMID = (1, 0, 2, 3, 0, 4, 1, 2, 3, 4)
 
 
-def point_trace(cloud: Cloud, percentile: float = 0.0, views=None, **options) -> go.Scatter3d:
+def point_trace(cloud: Cloud, percentile: float = 0.0, views=None) -> go.Scatter3d:
     """The cloud's points as one trace; see `Cloud.select` for what is shown."""
     shown = cloud.select(percentile, views)
     index, scale = cloud.palette
     x, y, z = np.ascontiguousarray(cloud.points[shown].T, np.float32)
     most = min(len(cloud), max_points())  # of the whole cloud: dots keep their size while a slider moves
     marker = {
-        "size": float(np.clip(1.6 * (20_000 / most) ** 0.5, 1.6, 3.5)),
-        "color": index[shown],
-        "colorscale": scale,
-        "cmin": 0,
-        "cmax": max(len(scale) - 1, 1),
-        "line": {"width": 0},
-    }
-    return go.Scatter3d(
-        x=x,
-        y=y,
-        z=z,
-        mode="markers",
-        marker=marker,
-        hoverinfo="skip",
-        showlegend=False,
-        name="points",
-        **options,
-    )
+        "size": float(np.clip(1.6 * (20_000 / most) ** 0.5, 1.6, 3.5)), "line": {"width": 0},
+        "color": index[shown], "colorscale": scale, "cmin": 0, "cmax": max(len(scale) - 1, 1),
+    }  # fmt: skip
+    look = {"mode": "markers", "marker": marker, "hoverinfo": "skip", "showlegend": False}
+    return go.Scatter3d(x=x, y=y, z=z, name="points", **look)
 
 
 def camera_traces(cameras: Cameras, size: float, truth: bool = False, numbered: bool = True) -> list:
     """Frusta as one line trace (the truth's dashed unless they stand alone), and their numbers."""
     color, name = (COLORS[1], "true cameras") if truth else (COLORS[0], "cameras")
-    frusta = cameras.frusta(size)  # (S, 5, 3)
-    gap = np.full((len(frusta), 1, 3), np.nan)  # NaN lifts the pen between two cameras
-    x, y, z = np.concatenate([frusta[:, PYRAMID], gap], axis=1).reshape(-1, 3).T.astype(np.float32)
+    frusta = cameras.frusta(size)[:, PYRAMID]  # (S, 10, 3)
+    x, y, z = with_gaps(*frusta.swapaxes(0, 1)).T.astype(np.float32)
     line = {"color": color, "width": 4, "dash": "solid" if numbered else "dash"}
     lines = go.Scatter3d(x=x, y=y, z=z, mode="lines", line=line, name=name, hoverinfo="skip")
     if not numbered:
@@ -89,22 +86,11 @@ def scene_layout(low: np.ndarray, high: np.ndarray) -> dict:
     }  # fmt: skip
     titles = ("x, right", "y, down", "z, forward")
     axes = {
-        f"{letter}axis": {
-            **axis,
-            "range": [float(low[i]), float(high[i])],
-            "title": {"text": titles[i], "font": {"size": 12}},
-        }
-        for i, letter in enumerate("xyz")
+        f"{letter}axis": {**axis, "range": [*ends], "title": {"text": title, "font": {"size": 12}}}
+        for letter, title, *ends in zip("xyz", titles, low.tolist(), high.tolist(), strict=True)
     }
-    vectors = {"up": UP, "eye": EYE, "center": CENTER}
-    camera = {name: dict(zip("xyz", vector.tolist(), strict=True)) for name, vector in vectors.items()}
-    return {
-        **axes,
-        "aspectmode": "manual",
-        "aspectratio": dict(zip("xyz", span.tolist(), strict=True)),
-        "camera": camera,
-        "dragmode": "orbit",
-    }
+    aspect = dict(zip("xyz", span.tolist(), strict=True))
+    return {**axes, "aspectmode": "manual", "aspectratio": aspect, "camera": CAMERA, "dragmode": "orbit"}
 
 
 def draw_scene(
@@ -139,17 +125,13 @@ def draw_scene(
     note = f"{unit}, first camera's frame"
     if len(cloud) > max_points():
         note += f"; a sample of {max_points():,} of {len(cloud):,} points"
-    return go.Figure(
-        traces,
-        layout(
-            height=460,
-            title={"text": title, "font": {"size": 15}} if title else None,
-            scene=scene_layout(low, high),
-            showlegend=cameras is not None and true_cameras is not None,
-            legend={"orientation": "h", "y": 1, "x": 1, "xanchor": "right", "yanchor": "bottom"},
-            annotations=[
-                {"text": note, "showarrow": False, "x": 1, "y": 0, "xref": "paper", "yref": "paper",
-                 "xanchor": "right", "yanchor": "bottom", "font": {"size": 11}}
-            ],
-        ),
-    )  # fmt: skip
+    compared = cameras is not None and true_cameras is not None
+    return scene_figure(traces, low, high, title, note, showlegend=compared)
+
+
+def scene_figure(traces: list, low, high, title: str | None, note: str, **options) -> go.Figure:
+    """One 3-D panel that shows the box from `low` to `high`, with a note in its lower right corner."""
+    corner = {"x": 1, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
+    fig = go.Figure(traces, layout(height=460, title_text=title, scene=scene_layout(low, high), **options))
+    fig.add_annotation(text=note, showarrow=False, font_size=11, **corner)
+    return fig.update_layout(legend={**LEGEND_ABOVE, "x": 1, "xanchor": "right"})

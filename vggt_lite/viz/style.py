@@ -6,17 +6,21 @@ import os
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io
 from PIL import Image
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 # Okabe–Ito, ordered by contrast on white (5.2 : 1 … 3.1 : 1); its yellow and sky are too faint for lines.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 TEXT = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
 GRID = "rgba(117,117,117,0.35)"
 GRID_3D = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
 CLEAR = "rgba(0,0,0,0)"
 SEQUENTIAL = "Cividis"
 WORLD_UNIT = "scene units"
+LEGEND_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom"}
 # Options of plotly's own buttons: no logo, and no button that uploads the figure to plotly's servers.
 CONFIG = {"showSendToCloud": False, "displaylogo": False}
 
@@ -26,9 +30,15 @@ def max_points() -> int:
     return int(os.environ.get("VGGT_LITE_MAX_POINTS", 20_000))
 
 
+_GRID_LINES = {"gridcolor": GRID, "zerolinecolor": GRID}
+HOUSE = go.layout.Template(plotly.io.templates["plotly"])
+HOUSE.layout.update(xaxis=_GRID_LINES, yaxis=_GRID_LINES, title_font_size=14)
+
+
 def layout(**changes) -> go.Layout:
     """The house layout: transparent, grey text that reads on white and on black, slim margins."""
     base = go.Layout(
+        template=HOUSE,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
         font={"color": TEXT, "size": 13},
@@ -36,6 +46,28 @@ def layout(**changes) -> go.Layout:
         uirevision="keep",  # an update keeps the reader's viewpoint
     )
     return base.update(**changes)
+
+
+def line_of(index: int, width: float = 2) -> dict:
+    """Colour and dashes of the index-th line of a figure; after 16 lines they repeat."""
+    return {"color": COLORS[index % 4], "dash": DASHES[(index + index // 4) % 4], "width": width}
+
+
+def marker_of(index: int, size: float) -> dict:
+    """Colour and symbol of the index-th kind of marker in a figure; after 16 kinds they repeat."""
+    return {"color": COLORS[index % 4], "symbol": SYMBOLS[(index + index // 4) % 4], "size": size}
+
+
+def color_axis(unit: str, low: float, high: float, colorscale=SEQUENTIAL, **bar) -> dict:
+    """A plotly colour axis from `low` to `high`, with a slim bar that names the unit; `bar` changes that."""
+    title = {"text": unit, "side": "right", "font": {"size": 12}}
+    bar = {"title": title, "thickness": 10, "nticks": 5, "outlinewidth": 0, **bar}
+    return {"colorscale": colorscale, "cmin": low, "cmax": high, "colorbar": bar}
+
+
+def with_gaps(*ends: np.ndarray) -> np.ndarray:
+    """N lines for one trace, (N·(K + 1), D), through K points each, K arrays (N, D); NaN lifts the pen."""
+    return np.stack([*ends, np.full_like(ends[0], np.nan)], axis=1).reshape(-1, ends[0].shape[-1])
 
 
 def as_array(values) -> np.ndarray | None:
@@ -108,8 +140,14 @@ def small_png(image: Image.Image, colors: int = 128, smooth: bool = False) -> by
     return buffer.getvalue()
 
 
-def data_uri(picture: np.ndarray) -> str:
+def jpeg_uri(picture: np.ndarray) -> str:
     """A picture (H, W, 3) as a JPEG that a page or a figure can hold within itself."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def png_uri(picture: np.ndarray, *options, **named) -> str:
+    """A picture (H, W, 3 or 4) as a PNG in few colours that a page can hold; options of `small_png`."""
+    png = small_png(Image.fromarray(picture), *options, **named)
+    return "data:image/png;base64," + base64.b64encode(png).decode()

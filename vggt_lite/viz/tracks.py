@@ -1,13 +1,20 @@
-"""Tracks: the same physical points, marked in every view."""
+"""Tracks over the views, alone or beside the truth, and correlation maps: where a track looks."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import COLORS, as_array, as_pictures, data_uri, layout, thin
+from vggt_lite.viz.panels import map_trace, view_panels
+from vggt_lite.viz.style import COLORS, TEXT, as_array, as_pictures, color_axis, with_gaps
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
-LONGEST = 512  # pixels of a picture's longer side in a live figure
+WIDTH = 200  # pixels of a view in a live figure with truth
+HOVER = "%{customdata}: x %{x:.1f}, y %{y:.1f} px<extra></extra>"
+LEGEND = {
+    "tracked": "circle", "tracked, said to be hidden": "circle-open", "true place": "cross",
+    "true place, hidden": "x",
+}  # fmt: skip
 
 
 def draw_tracks(images, tracks, visibility=None, shown: int = 24, threshold: float = 0.5) -> go.Figure:
@@ -19,53 +26,115 @@ def draw_tracks(images, tracks, visibility=None, shown: int = 24, threshold: flo
         visibility: (S, N) booleans, or probabilities compared with `threshold`; None = all visible.
         shown: At most so many tracks. Colour and shape together tell one from another.
     """
-    pictures, tracks, visible = _prepare(images, tracks, visibility, shown, threshold)
+    pictures, tracks = as_pictures(images), as_array(tracks)[:, :shown].astype(np.float32)
+    visible = np.ones(tracks.shape[:2]) if visibility is None else as_array(visibility)[:, :shown]
     number = np.arange(tracks.shape[1])
     colors = np.array(COLORS)[number % len(COLORS)]
     symbols = np.array(SYMBOLS)[number // len(COLORS) % len(SYMBOLS)]
-    titles = [f"view {v}" for v in range(1, len(pictures) + 1)]
-    fig = make_subplots(1, len(pictures), column_titles=titles, horizontal_spacing=0.01)
-    for view, picture in enumerate(pictures):
-        height, width = picture.shape[:2]
-        step = max(1, -(-max(height, width) // LONGEST))
-        image = go.Image(
-            source=data_uri(thin(picture, LONGEST)),
-            dx=step,
-            dy=step,
-            x0=step / 2,
-            y0=step / 2,
-            hoverinfo="skip",
-        )
-        fig.add_trace(image, 1, view + 1)
-        x, y = tracks[view].T.astype(np.float32)
-        rim = {"width": 1.2, "color": np.where(visible[view], "white", colors)}
-        symbol = np.where(visible[view], symbols, np.char.add(symbols, "-open"))
+    names = [f"track {n + 1}" for n in number]
+    fig = view_panels(pictures, width=230 * pictures[0].shape[1] / pictures[0].shape[0])
+    for view, seen in enumerate(visible > threshold):
+        rim = {"width": 1.2, "color": np.where(seen, "white", colors)}
+        symbol = np.where(seen, symbols, np.char.add(symbols, "-open"))
         marker = {"size": 9, "color": colors, "symbol": symbol, "line": rim}
-        text = "track %{customdata}: x %{x:.1f}, y %{y:.1f} px<extra></extra>"
-        marks = go.Scatter(
-            x=x,
-            y=y,
-            mode="markers",
-            marker=marker,
-            customdata=number + 1,
-            hovertemplate=text,
-            showlegend=False,
-        )
-        fig.add_trace(marks, 1, view + 1)
-        axis = {"visible": False, "constrain": "domain", "row": 1, "col": view + 1}
-        anchor = "x" if view == 0 else f"x{view + 1}"
-        fig.update_xaxes(range=[0, width], **axis)
-        fig.update_yaxes(range=[height, 0], scaleanchor=anchor, **axis)
-    aspect = pictures[0].shape[1] / pictures[0].shape[0]
-    fig.update_layout(layout(height=280, width=20 + (230 * aspect + 4) * len(pictures)))
-    fig.update_annotations(font_size=12)
+        fig.add_trace(_places(tracks[view], names, marker), 1, view + 1)
     return fig
 
 
-def _prepare(images, tracks, visibility, shown: int, threshold: float):
-    """Pictures, tracks (S, n, 2) and visibility (S, n) as booleans, n ≤ shown."""
-    tracks = as_array(tracks)[:, :shown]
-    visible = np.ones(tracks.shape[:2], bool)
-    if visibility is not None:
-        visible = as_array(visibility)[:, :shown] > threshold
-    return as_pictures(images), tracks, visible
+@dataclass(frozen=True)
+class Marks:
+    """Tracks and their truth, (S, N, 2) pixels, with what is said and what is true of their visibility."""
+
+    tracks: np.ndarray
+    truth: np.ndarray
+    visible: np.ndarray  # (S, N) bool
+    truly_visible: np.ndarray  # (S, N) bool
+
+    @classmethod
+    def of(cls, tracks, truth, visible=None, truly_visible=None, threshold: float = 0.5) -> "Marks":
+        """From tensors or arrays; None = all visible."""
+        tracks, truth = (as_array(x).astype(np.float32) for x in (tracks, truth))
+        if tracks.shape != truth.shape or tracks.ndim != 3:
+            raise ValueError(f"tracks {tracks.shape} and truth {truth.shape} must both be (S, N, 2).")
+        sure = np.ones(tracks.shape[:2], bool)
+        said = sure if visible is None else as_array(visible) > threshold
+        return cls(tracks, truth, said, sure if truly_visible is None else as_array(truly_visible) > 0.5)
+
+
+def draw_track_errors(images, tracks, truth, visible=None, truly_visible=None) -> go.Figure:
+    """Tracks over the views, each joined by a line to where its point truly is.
+
+    Args:
+        images: S views, (3, H, W) or (H, W, 3).
+        tracks, truth: (S, N, 2) positions (x, y) in pixels, from the image's corner.
+        visible: (S, N) predicted visibility, compared with 0.5; None = all visible.
+        truly_visible: (S, N) truth.
+    """
+    return _with_truth(images, Marks.of(tracks, truth, visible, truly_visible), rows=1)
+
+
+def draw_correlation(
+    images, maps, tracks, truth, truly_visible=None, radius=None, unit="correlation", limits=None
+) -> go.Figure:
+    """The views, and under each how much every place of it resembles the query.
+
+    Args:
+        images: S views. maps: S correlation maps (h, w) of any resolution, drawn as large as the views.
+        tracks, truth: (S, 2) or (S, N, 2) pixels: the present estimates, and where the points are.
+        truly_visible: (S,) or (S, N) truth.
+        radius: Draw the window of (2 · radius + 1)² map pixels around each estimate; None draws none.
+        limits: Values at the two ends of the colours; from the data when omitted.
+    """
+    pictures, maps = as_pictures(images), as_array(maps)
+    tracks, truth, seen = as_array(tracks), as_array(truth), as_array(truly_visible)
+    if tracks.ndim == 2:  # one track
+        tracks, truth, seen = tracks[:, None], truth[:, None], None if seen is None else seen[:, None]
+    fig = _with_truth(pictures, Marks.of(tracks, truth, None, seen), rows=2)
+    size = pictures[0].shape[:2]
+    for view, values in enumerate(maps, start=1):
+        text = "x %{x}, y %{y}: %{z:.2f}<extra></extra>"
+        fig.add_trace(map_trace(values, size, coloraxis="coloraxis", hovertemplate=text), 2, view)
+        if radius is not None:
+            half = (radius + 0.5) * size[1] / maps.shape[-1]
+            x, y = tracks[view - 1, 0].tolist()
+            box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
+            fig.add_shape(type="rect", line={"color": "white", "width": 2}, **box, row=2, col=view)
+    low, high = limits or (float(maps.min()), float(maps.max()))
+    return fig.update_layout(coloraxis=color_axis(unit, low, high, len=0.5, y=0.25))
+
+
+def _with_truth(images, marks: Marks, rows: int) -> go.Figure:
+    """The views, with marks in all rows and a legend."""
+    fig = view_panels(images, rows=rows, width=WIDTH, side=20 if rows == 1 else 110, top=90)
+    for view in range(len(marks.tracks)):
+        for row in range(1, rows + 1):
+            fig.add_traces(_traces(marks, view), rows=[row] * 3, cols=[view + 1] * 3)
+    for name, symbol in LEGEND.items():
+        marker = {"symbol": symbol, "size": 9, "color": TEXT}
+        fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=name), 1, 1)
+    legend = {"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}
+    return fig.update_layout(showlegend=True, legend=legend)
+
+
+def _traces(marks: Marks, view: int) -> list[go.Scatter]:
+    """Lines from tracks to truth, the true places, the tracks."""
+    at, true = marks.tracks[view], marks.truth[view]
+    colors = np.array(COLORS)[np.arange(len(at)) % len(COLORS)]
+    x, y = with_gaps(at, true).T
+    line = {"color": "white", "width": 1.5}
+    lines = go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+    symbol = np.where(marks.truly_visible[view], "cross", "x")
+    place = {"symbol": symbol, "size": 9, "color": "white", "line": {"color": colors, "width": 2}}
+    symbol = np.where(marks.visible[view], "circle", "circle-open")
+    rim = {"width": 2, "color": np.where(marks.visible[view], "white", colors)}
+    track = {"symbol": symbol, "size": 10, "color": colors, "line": rim}
+    names = [[f"{kind} {n + 1}" for n in range(len(at))] for kind in ("true place", "track")]
+    return [lines, _places(true, names[0], place), _places(at, names[1], track)]
+
+
+def _places(pixels: np.ndarray, names: list[str], marker: dict) -> go.Scatter:
+    """Markers at pixels (N, 2), each with its name."""
+    x, y = pixels.T
+    return go.Scatter(
+        x=x, y=y, mode="markers", marker=marker, customdata=names, hovertemplate=HOVER, showlegend=False
+    )
