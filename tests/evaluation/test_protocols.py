@@ -17,6 +17,9 @@ from vggt_lite.model import VGGT, Predictions
 from vggt_lite.synthetic import generate_scenes
 
 SIZE = 32
+# What only reports on data sets and photographs hold
+OF_DATA_SETS = {"auc_min_30", "rotation_deg", "translation_deg"}
+OF_DATA_SETS |= {key for key in ROWS if key.endswith(("accuracy_median", "completeness_median"))}
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +188,10 @@ def test_a_report_of_a_real_network_survives_json_and_does_not_depend_on_the_bat
     model = VGGT(SMALL)
     options = {"num_scenes": 3, "num_views": 3, "size": 64, "num_tracks": 8}
     report = evaluate(model, batch_size=2, **options)
-    assert set(report.model) == set(ROWS)
-    assert set(report.constant) == set(ROWS) - {"matching_accuracy"}
+    assert set(report.model) == ROWS.keys() - OF_DATA_SETS
+    assert set(report.constant) == ROWS.keys() - OF_DATA_SETS - {"matching_accuracy"}
     whole = evaluate(model, batch_size=3, **options)
-    for key in ROWS:  # of 24 tracks one may lie on a threshold, and rounding then decides
+    for key in report.model:  # of 24 tracks one may lie on a threshold, and rounding then decides
         assert report[key] == pytest.approx(whole[key], rel=1e-3, abs=5 if "track_" in key else 1e-3), key
     assert report.protocol["batch_size"] == 2 and "of NANO's kind" in report.protocol["text"]
 

@@ -36,13 +36,11 @@ def path_figures(cam_from_world_pred: Tensor, cam_from_world_true: Tensor) -> di
     return {key: found[key] for key in PATH_KEYS}
 
 
-def surface_figures(found: dict[str, float], kind: str) -> dict[str, float]:
-    """What `surface_metrics` found; kind: "depth" (points from depth and cameras) or "point" (point map)."""
-    names = {
-        "accuracy": "accuracy", "completeness": "completeness", "chamfer": "overall",
-        "accuracy_median": "accuracy_median", "completeness_median": "completeness_median",
-    }  # fmt: skip
-    figures = {f"{kind}_{ours}": found[theirs] for theirs, ours in names.items()}
+def surface_figures(found: dict[str, float], source: str) -> dict[str, float]:
+    """What `surface_metrics` found of points from "depth" and cameras, or of the "point_map"."""
+    names = ["accuracy", "completeness", "chamfer", "accuracy_median", "completeness_median"]
+    kind = source.removesuffix("_map")
+    figures = {f"{kind}_{name}".replace("chamfer", "overall"): found[name] for name in names}
     if "f_score" in found:  # DTU's protocol has none
         figures[f"{kind}_f_score"] = 100 * found["f_score"]
     return figures

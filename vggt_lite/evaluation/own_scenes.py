@@ -13,8 +13,15 @@ from vggt_lite.data.readers import find_scenes
 from vggt_lite.data.scene_folders import SceneFolders, near_views, references
 from vggt_lite.evaluation.constant import BlindPredictor
 from vggt_lite.evaluation.metric_table import OWN
-from vggt_lite.evaluation.protocols import MEASURED, by_scene, check_counts, check_size, collect, said_of_icp
-from vggt_lite.evaluation.report import Report, conditions
+from vggt_lite.evaluation.protocols import (
+    MEASURED,
+    check_counts,
+    check_size,
+    collect,
+    said_of_icp,
+    summed_up,
+)  # fmt: skip
+from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores, share_of
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.training.workers import Alone
@@ -30,16 +37,10 @@ TEXT = (
 
 
 def evaluate_own(
-    model: nn.Module,
-    root: Path | str | Sequence[Path | str],
-    num_scenes: int | None = None,
-    num_views: int = 4,
-    size: int | None = None,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    icp_distance: float | None = None,
-    workers: Alone | None = None,
-) -> Report:
+    model: nn.Module, root: Path | str | Sequence[Path | str], num_scenes: int | None = None,
+    num_views: int = 4, size: int | None = None, seed: int = 0, device: torch.device | str | None = None,
+    icp_distance: float | None = None, workers: Alone | None = None,
+) -> Report:  # fmt: skip
     """Score a model on scenes that lie in a folder.
 
     Args:
@@ -62,30 +63,22 @@ def evaluate_own(
     check_size(size, model.config.patch_size)
     device = pick_device(device)
     predictors = {"model": model.to(device).eval(), "constant": BlindPredictor(num_views, size, device)}
-    scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
+    scores = {name: Scores(True, icp_distance, upright=False) for name in predictors}
     roots = [Path(root)] if isinstance(root, (str, Path)) else list(map(Path, root))
     folders = [folder for root in roots for folder in find_scenes(root)]
-    seen = []  # names of scenes and of their views
+    seen = []
     for folder in progress(share_of(folders[:num_scenes], workers), desc=OWN, unit="scene"):
         scene, shown = chosen_views(folder, num_views, size, model.config.patch_size, seed)
         collect(predictors, [scene.to(device)], model.config.patch_size, scores)
-        seen.append((folder.name, shown))
-    for found in scores.values():
-        found.gather(workers)
-    seen = [names for share in workers.gather(seen) for names in share]
+        seen.append({"name": folder.name, "group": "", "frames": shown})
+    seen = [scene for share in workers.gather(seen) for scene in share]
     numbers = {
         "num_scenes": len(seen), "num_views": num_views, "size": size, "seed": seed,
         "num_tracks": NUM_TRACKS, "surface_points": SURFACE_POINTS,
     }  # fmt: skip
     said = {"root": ", ".join(root.expanduser().name for root in roots), "icp": said_of_icp(icp_distance)}
     protocol = {"text": TEXT.format(**numbers, **said), "data": OWN, **numbers, "icp": icp_distance}
-    protocol |= conditions(device, started)
-    figures = {who: without_correlations(found.result()) for who, found in scores.items()}
-    scenes = [
-        {"name": name, "group": "", "frames": shown} | {who: one[who] for who in predictors}
-        for (name, shown), one in zip(seen, by_scene(scores), strict=True)
-    ]
-    return Report(figures["model"], figures["constant"], protocol, scenes, scores["model"].histograms())
+    return summed_up(scores, seen, protocol, device, started, workers)
 
 
 def chosen_views(
@@ -108,8 +101,3 @@ def chosen_views(
     # The same draw as in `scene`, which does not say what it took
     which = near_views(source.overlaps[0], references(views), count, 1.0, step_generator(seed, 0))
     return scene, [str(views.names[index]) for index in which]
-
-
-def without_correlations(figures: dict[str, float]) -> dict[str, float]:
-    """They are of motion along the world's axes, and whose z axis points up is not known of a scene."""
-    return {key: value for key, value in figures.items() if not key.startswith("correlation_")}

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, look_up, show
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, look_up, show
 from vggt_lite.evaluation.examples import motorcycle_truth
 from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures
 from vggt_lite.evaluation.report import Report
-from vggt_lite.geometry import matrix_from_quat_xyzw
 from vggt_lite.metrics.poses import relative_pose_errors
 from vggt_lite.training.workers import Alone
 
@@ -124,9 +124,7 @@ def score(model, sample: Sample, options: Options) -> Scored:
             scored.rotation, scored.translation = rotation, translation
     if pair.depth is not None:
         height, width = pair.depth.shape
-        columns, rows = torch.arange(width) + 0.5, torch.arange(height) + 0.5
-        pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)  # (H, W, 2)
-        depth = look_up(scene.depth[0], scene.pixel_maps[0], pixels)
+        depth = look_up(scene.depth[0], scene.pixel_maps[0], grid((height, width), width))
         known = (pair.depth > 0) & depth.isfinite() & (depth > 0)
         for who, guess in (("model", depth), ("constant", torch.ones_like(depth))):
             getattr(scored, who).update(depth_figures(guess, pair.depth, known, ALIGNMENTS))
@@ -142,7 +140,5 @@ def to_the_right(baseline: float) -> Tensor:
 
 def rig() -> Tensor:
     """(3, 4) right_from_left of the chessboard pictures, mm."""
-    vector = torch.tensor(RIG_ROTATION)
-    half = vector.norm() / 2
-    quat_xyzw = torch.cat([vector / vector.norm() * half.sin(), half.cos()[None]])
-    return torch.cat([matrix_from_quat_xyzw(quat_xyzw), torch.tensor(RIG_TRANSLATION)[:, None]], dim=-1)
+    rotation = torch.from_numpy(Rotation.from_rotvec(RIG_ROTATION).as_matrix()).float()
+    return torch.cat([rotation, torch.tensor(RIG_TRANSLATION)[:, None]], dim=-1)

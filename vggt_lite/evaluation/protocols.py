@@ -1,7 +1,7 @@
 """`evaluate`: one model, one kind of scenes, all figures, beside what a constant answer scores."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -37,19 +37,11 @@ TEXT = (
 
 
 def evaluate(
-    model: nn.Module,
-    num_scenes: int = 200,
-    first_seed: int = FIRST_EVALUATION_SEED,
-    num_views: int = 4,
-    size: int = 64,
-    scene_config: SceneConfig | None = None,
-    num_tracks: int = 32,
-    batch_size: int = 20,
-    device: torch.device | str | None = None,
-    icp_distance: float | None = None,
-    extra_scores: ExtraScores | None = None,
-    workers: Alone | None = None,
-) -> Report:
+    model: nn.Module, num_scenes: int = 200, first_seed: int = FIRST_EVALUATION_SEED, num_views: int = 4,
+    size: int = 64, scene_config: SceneConfig | None = None, num_tracks: int = 32, batch_size: int = 20,
+    device: torch.device | str | None = None, icp_distance: float | None = None,
+    extra_scores: ExtraScores | None = None, workers: Alone | None = None,
+) -> Report:  # fmt: skip
     """Score a model on held-out generated scenes.
 
     Args:
@@ -84,27 +76,42 @@ def evaluate(
     scenes = held_out_scenes(
         len(mine), mine.start, num_views, size, scene_config, num_tracks, batch_size, device
     )
-    fresh = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
-    fresh["model"].extra = extra_scores  # the constant predictor has no such outputs
-    scores = collect(predictors, scenes, model.config.patch_size, fresh)
-    for found in scores.values():
-        found.gather(workers)
+    scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
+    scores["model"].extra = extra_scores  # the constant predictor has no such outputs
+    collect(predictors, scenes, model.config.patch_size, scores)
     numbers = {
         "num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size,
         "num_tracks": num_tracks, "surface_points": SURFACE_POINTS,
     }  # fmt: skip
     said = {"kind": kind_of(scene_config), "last_seed": first_seed + num_scenes - 1}
     text = TEXT.format(**numbers, **said, icp=said_of_icp(icp_distance))
-    protocol = {
-        "text": text, **numbers, "icp": icp_distance, "batch_size": batch_size,
-        "scene_config": scene_config.to_dict(),
-        **conditions(device, started),
-    }  # fmt: skip
-    figures = {name: found.result() for name, found in scores.items()}
-    return Report(
-        figures["model"], figures["constant"], protocol, seeded(by_scene(scores), first_seed),
-        scores["model"].histograms(),
-    )  # fmt: skip
+    protocol = {"text": text, **numbers, "icp": icp_distance, "batch_size": batch_size}
+    protocol["scene_config"] = scene_config.to_dict()
+    names = [{"name": f"seed {first_seed + index}", "group": ""} for index in range(num_scenes)]
+    return summed_up(scores, names, protocol, device, started, workers)
+
+
+def summed_up(
+    scores: dict[str, Scores], scenes: Sequence[dict], protocol: dict, device, started: float, workers: Alone
+) -> Report:
+    """The report of what all processes collected.
+
+    Args:
+        scores: Of "model" and "constant".
+        scenes: Name, group and what else is to be said of each scene, in order.
+        protocol: To which `conditions` are added; device, started: as for these.
+    """
+    for found in scores.values():
+        found.gather(workers)
+    rounded = {
+        who: [{key: float(f"{value:.5g}") for key, value in scene.items()} for scene in found.scenes]
+        for who, found in scores.items()
+    }
+    pairs = zip(scenes, *rounded.values(), strict=True)
+    scenes = [scene | dict(zip(rounded, both, strict=True)) for scene, *both in pairs]
+    figures = {who: found.result() for who, found in scores.items()}
+    protocol = protocol | conditions(device, started)
+    return Report(figures["model"], figures["constant"], protocol, scenes, scores["model"].histograms())
 
 
 def eval_domain(config: ModelConfig) -> str:
@@ -143,15 +150,9 @@ def check_size(size: int, patch_size: int) -> None:
 
 
 def held_out_scenes(
-    num_scenes: int,
-    first_seed: int,
-    num_views: int,
-    size: int,
-    scene_config: SceneConfig,
-    num_tracks: int,
-    batch_size: int,
-    device: torch.device | str,
-) -> Iterator[SceneBatch]:
+    num_scenes: int, first_seed: int, num_views: int, size: int, scene_config: SceneConfig, num_tracks: int,
+    batch_size: int, device: torch.device | str,
+) -> Iterator[SceneBatch]:  # fmt: skip
     """The scenes of a protocol, `batch_size` at a time; arguments as for `evaluate`."""
     for first in progress(range(0, num_scenes, batch_size), desc="evaluate", unit="batch"):
         count = min(batch_size, num_scenes - first)
@@ -180,20 +181,6 @@ def collect(
         for name, predictor in predictors.items():
             scores[name].add(predict(predictor, batch), batch, patch_size)
     return scores
-
-
-def seeded(scenes: list[dict], first_seed: int) -> list[dict]:
-    """The scenes of a `Report`, named by their seeds."""
-    return [{"name": f"seed {first_seed + index}", "group": ""} | scene for index, scene in enumerate(scenes)]
-
-
-def by_scene(scores: dict[str, Scores]) -> list[dict]:
-    """{"model": figures, "constant": figures} of each scene, five digits each."""
-    rounded = {
-        name: [{key: float(f"{value:.5g}") for key, value in scene.items()} for scene in scores[name].scenes]
-        for name in ("model", "constant")
-    }
-    return [dict(zip(rounded, both, strict=True)) for both in zip(*rounded.values(), strict=True)]
 
 
 @torch.inference_mode()

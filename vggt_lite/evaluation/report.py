@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+import re
 import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Report:
     """Scores of a model, of a constant answer, and how they were measured.
 
     Attributes:
-        model, constant: figures by the keys of `rows.py`.
+        model, constant: figures by the keys of `metric_table.ROWS`.
         protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set.
         scenes: one per scene: {"name", "group", "frames", "model": {key: value}, "constant": {…}}; figures
             of a report on a data set are means over groups of means over their scenes.
@@ -68,19 +69,18 @@ class Report:
 
     def save(self, path: Path | str) -> Path:
         """Write JSON, one line for each scene."""
-        path = Path(path)
         content = {"model": self.model, "constant": self.constant, "protocol": self.protocol}
         text = json.dumps(content, indent=1, ensure_ascii=False)[:-2]
-        for name, lines in (
-            ("scenes", [json.dumps(scene, ensure_ascii=False) for scene in self.scenes]),
-            ("histograms", [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in self.histograms.items()]),
-        ):
-            ends = "[]" if name == "scenes" else "{}"
-            if lines:
-                text += f',\n "{name}": {ends[0]}\n  ' + ",\n  ".join(lines) + f"\n {ends[1]}"
+        if self.scenes:
+            lines = ",\n  ".join(json.dumps(scene, ensure_ascii=False) for scene in self.scenes)
+            text += f',\n "scenes": [\n  {lines}\n ]'
+        if self.histograms:
+            counts = [f'"{kind}": {json.dumps(numbers)}' for kind, numbers in self.histograms.items()]
+            lines = ",\n  ".join(counts)
+            text += f',\n "histograms": {{\n  {lines}\n }}'
         with atomic_write(path) as temporary:
             temporary.write_text(text + "\n}\n", encoding="utf-8")
-        return path
+        return Path(path)
 
     @staticmethod
     def load(path: Path | str) -> "Report":
@@ -139,8 +139,8 @@ class Report:
             groups.setdefault(scene["group"], []).append(scene)
         if len(groups) < 2:
             return ""
-        known = {key: row for key, row in rows_of(self.protocol).items() if key not in DEPTH_ROWS}
-        known = {key: row for key, row in known.items() if key in self.model}
+        shown = self.model.keys() - DEPTH_ROWS.keys()
+        known = {key: row for key, row in rows_of(self.protocol).items() if key in shown}
         rows = []
         for group, scenes in groups.items():
             means = Report.of_scenes(scenes, self.protocol, {})
@@ -181,9 +181,7 @@ def bundled_report(name: str) -> Report:
     """
     path = BUNDLED / f"{name}_evaluation.json"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing; make it: vggt-lite evaluate --weights {name} --out {path}."
-        )
+        raise FileNotFoundError(f"{path} is missing: vggt-lite evaluate --weights {name} --out {path}.")
     return Report.load(path)
 
 
@@ -191,45 +189,33 @@ def conditions(device: torch.device | str, started: float) -> dict:
     """Of a protocol: seconds since `time.monotonic()` was `started`, device, number format, versions."""
     return {
         "seconds": round(time.monotonic() - started, 1), "device": str(device), "hardware": hardware(device),
-        "precision": precision(device), "versions": versions(),
+        "precision": str(pick_dtype(device)).removeprefix("torch."), "versions": versions(),
     }  # fmt: skip
-
-
-def precision(device: torch.device | str) -> str:
-    """The number format in which networks compute on a device, such as "float32"."""
-    return str(pick_dtype(device)).removeprefix("torch.")
 
 
 def hardware(device: torch.device | str) -> str:
     """The name of what computed, for people."""
-    device = torch.device(device)
+    device, cpuinfo = torch.device(device), Path("/proc/cpuinfo")
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = [x for x in cpuinfo.read_text(encoding="utf-8").splitlines() if x.startswith("model name")]
-        name = found[0].split(":", 1)[1].strip() if found else name
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)", text, re.MULTILINE)
+    name = found[1] if found else platform.processor() or platform.machine()
     return f"{name}, {torch.get_num_threads()} thread(s)"
 
 
 def versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "vggt_lite": vggt_lite.__version__,
-    }
+    """Of what the numbers depend on."""
+    ours = {"torch": torch.__version__, "numpy": np.__version__, "vggt_lite": vggt_lite.__version__}
+    return {"python": platform.python_version(), **ours}
 
 
 def pair_histograms(rotation: Tensor, translation: Tensor) -> dict[str, list[int]]:
     """The histograms of a `Report`, from errors of pairs of views (N,) in degrees."""
-    larger = torch.maximum(rotation, translation)
-    errors = {"rotation": rotation, "translation": translation, "larger": larger}
-    return {name: _degree_histogram(values) for name, values in errors.items()}
-
-
-def _degree_histogram(errors_deg: Tensor) -> list[int]:
-    finite = errors_deg[errors_deg.isfinite()]
-    counts = torch.bincount(finite.long().clamp(max=MOST_DEGREES - 1), minlength=MOST_DEGREES)
-    return [*counts.tolist(), len(errors_deg) - len(finite)]
+    errors = {"rotation": rotation, "translation": translation}
+    found = {}
+    for name, values in {**errors, "larger": torch.maximum(rotation, translation)}.items():
+        finite = values[values.isfinite()].long().clamp(max=MOST_DEGREES - 1)
+        counts = torch.bincount(finite, minlength=MOST_DEGREES).tolist()
+        found[name] = [*counts, len(values) - len(finite)]
+    return found

@@ -39,22 +39,25 @@ class Scores:
             and depth under every alignment. What is watched during a training does without.
         icp_distance: as for `point_metrics`, unit of the scene; of the surfaces only.
         extra: predictions and truth of one scene → further figures of your own, by name.
+        upright: whether the worlds' z axes point up: then motion along the axes is correlated.
     """
 
     def __init__(
-        self, thorough: bool = False, icp_distance: float | None = None, extra: ExtraScores | None = None
-    ) -> None:
-        self.thorough, self.icp_distance, self.extra = thorough, icp_distance, extra
+        self, thorough: bool = False, icp_distance: float | None = None, extra: ExtraScores | None = None,
+        upright: bool = True,
+    ) -> None:  # fmt: skip
+        self.thorough, self.icp_distance, self.extra, self.upright = thorough, icp_distance, extra, upright
         self.scenes: list[dict[str, float]] = []  # figures of each scene, which are averaged
         self.pools: dict[str, list[Tensor]] = {}  # values of which all scenes together give one figure
 
     def add(self, pred: Predictions, scenes: SceneBatch, patch_size: int) -> None:
         """Score each scene of a batch."""
         truth = normalize_scene(scenes)
-        up = scenes.cam_from_world[:, 0, :, 2]  # (B, 3) the world's z axis in the first camera's frame
-        if pred.cam_from_world is not None:
+        if pred.cam_from_world is not None and self.upright:
+            up = scenes.cam_from_world[:, 0, :, 2]  # (B, 3) the world's z axis in the first camera's frame
             self.pool("moved", motion_components(pred.cam_from_world, up).flatten(0, 1))
             self.pool("truly moved", motion_components(truth.cam_from_world, up).flatten(0, 1))
+        if pred.cam_from_world is not None:
             self.pool("fov", (horizontal_fov(pred) - horizontal_fov(truth)).abs().rad2deg().flatten())
         for b in range(len(scenes)):
             one = pred.apply(lambda x, b=b: x[b : b + 1])
@@ -67,9 +70,9 @@ class Scores:
             self.mean("matching_accuracy", 100 * matching_loss(pred.patch_tokens, truth, patch_size)[1])
         if pred.cam_from_world is not None:
             cameras = (pred.cam_from_world[0], truth.cam_from_world[0])
-            for key, value in pose_auc(*cameras, thresholds=(3, 5, 10, 15, 30)).items():
-                if key.startswith("auc@"):
-                    self.mean(key.replace("@", "_"), 100 * value)
+            thresholds = (3, 5, 10, 15, 30)
+            found = pose_auc(*cameras, thresholds=thresholds)
+            self.means({f"auc_{degrees}": 100 * found[f"auc@{degrees}"] for degrees in thresholds})
             rotation, translation = relative_pose_errors(*cameras)
             self.pool("rotation", rotation.flatten())
             self.pool("translation", translation.flatten())
@@ -101,11 +104,12 @@ class Scores:
         args = (pred.tracks[0], pred.track_visibility[0] > 0.5, truth.tracks[0], truth.track_visibility[0])
         scaled = track_metrics(*args, image_size=tuple(truth.images.shape[-2:]))
         plain = track_metrics(*args, image_size=(256, 256))  # as if nothing had to be scaled
-        self.mean("track_delta", 100 * scaled["delta_avg"])
-        self.mean("track_aj", 100 * scaled["average_jaccard"])
-        self.mean("track_oa", 100 * scaled["occlusion_accuracy"])
-        self.mean("track_delta_px", 100 * plain["delta_avg"])
-        self.mean("track_aj_px", 100 * plain["average_jaccard"])
+        found = {
+            "track_delta": scaled["delta_avg"], "track_aj": scaled["average_jaccard"],
+            "track_oa": scaled["occlusion_accuracy"], "track_delta_px": plain["delta_avg"],
+            "track_aj_px": plain["average_jaccard"],
+        }  # fmt: skip
+        self.means({key: 100 * share for key, share in found.items()})
 
     def mean(self, key: str, value: float | Tensor) -> None:
         """Add one scene's value; NaN says that the scene has nothing to measure, and is left out."""
@@ -117,6 +121,7 @@ class Scores:
             self.mean(key, value)
 
     def pool(self, key: str, values: Tensor) -> None:
+        """Add values of which all scenes together give one figure."""
         self.pools.setdefault(key, []).append(values.detach().cpu())
 
     def gather(self, workers: Alone) -> None:
@@ -134,9 +139,9 @@ class Scores:
         if "rotation" in pools:
             found["rra_15"] = 100 * (pools["rotation"] < 15).float().mean().item()
             found["rta_15"] = 100 * (pools["translation"] < 15).float().mean().item()
-            found["rotation_median_deg"] = float(np.median(pools["rotation"]))
-            found["translation_median_deg"] = float(np.median(pools["translation"]))
-            found["fov_median_deg"] = float(np.median(pools["fov"]))
+            for name in ("rotation", "translation", "fov"):
+                found[f"{name}_median_deg"] = float(np.median(pools[name]))
+        if "moved" in pools:
             together = correlations(pools["moved"], pools["truly moved"])
             found |= {f"correlation_{name}": together[name] for name in COMPONENTS}
         return found

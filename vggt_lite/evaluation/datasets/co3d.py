@@ -20,7 +20,7 @@ import numpy as np
 
 from vggt_lite.data.parse import entry, numbers, read_json
 from vggt_lite.data.readers.co3d import FILE, views_of
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses, show
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses
 
 UNSEEN = frozenset(
     "ball book couch frisbee hotdog kite remote sandwich skateboard suitcase".split()
@@ -59,9 +59,7 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
 
 def score(model, sample: Sample, options: Options) -> Scored:
     """Pose errors of one sequence."""
-    scene = show(model, [view.image for view in sample.views.views], options)
-    figures, rotation, translation = score_poses(scene, sample.views)
-    return Scored(sample.views.names, figures, rotation=rotation, translation=translation)
+    return score_poses(model, sample, options)[1]
 
 
 def _sequences(file: Path) -> dict[str, list[dict]]:

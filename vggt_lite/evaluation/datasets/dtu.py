@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines
 from vggt_lite.data.views import View, Views
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses, show
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses
 from vggt_lite.evaluation.metric_groups import surface_figures
 from vggt_lite.export import read_ply
 from vggt_lite.geometry import camera_center, umeyama
@@ -93,18 +93,17 @@ def decompose(projection: Tensor) -> tuple[Tensor, Tensor]:
 
 def score(model, sample: Sample, options: Options) -> Scored:
     """Points from both roads, and poses, of one scan."""
-    views, root, scan = sample.views, sample.truth, int(sample.name[4:])
-    scene = show(model, [view.image for view in views.views], options)
-    figures, rotation, translation = score_poses(scene, views)
+    root, scan = sample.truth, int(sample.name[4:])
+    scene, scored = score_poses(model, sample, options)
     truth = read_ply(root / "Points" / "stl" / f"stl{scan:03d}_total.ply").double()
-    over = umeyama(camera_center(scene.cam_from_world.double()), camera_center(views.cam_from_world))
+    over = umeyama(camera_center(scene.cam_from_world.double()), camera_center(sample.views.cam_from_world))
     for source in scene.sources:
         shown = scene.valid & point_maps(scene, source).isfinite().all(-1)
         cloud = over.apply(point_maps(scene, source)[shown].double())
         cloud = refined(cloud, voxel_downsample(truth, 5 * VOXEL), ICP_DISTANCE, ICP_POINTS)
         found = judge(cloud, truth, Observed.read(root, scan))
-        figures |= surface_figures(found, "point" if source == "point_map" else "depth")
-    return Scored(views.names, figures, rotation=rotation, translation=translation)
+        scored.model |= surface_figures(found, source)
+    return scored
 
 
 def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float]:

@@ -31,8 +31,7 @@ from vggt_lite.evaluation.datasets.sample import (
     point_maps,
     random_frames,
     score_poses,
-    show,
-)
+)  # fmt: skip
 from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures, surface_figures
 from vggt_lite.geometry import invert_rigid, normalized_coordinates, transform_points, umeyama
 from vggt_lite.metrics.icp import refined
@@ -89,8 +88,7 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
 def score(model, sample: Sample, options: Options) -> Scored:
     """Points from both roads, depth beside a constant, and poses of one scene."""
     views = sample.views
-    scene = show(model, [view.image for view in views.views], options)
-    figures, rotation, translation = score_poses(scene, views)
+    scene, scored = score_poses(model, sample, options)
     true_depth, depth, true_points, points = [], [], [], {source: [] for source in scene.sources}
     clouds = {source: point_maps(scene, source) for source in scene.sources}  # each (S, h, w, 3)
     for index, (view, truth) in enumerate(zip(views.views, sample.truth, strict=True)):
@@ -106,8 +104,9 @@ def score(model, sample: Sample, options: Options) -> Scored:
     true_points = torch.cat(true_points)
     # One row (1, N) for each view, as long as the longest; its rest has no truth and does not count
     true_depth, depth = (pad_sequence(x, batch_first=True)[:, None] for x in (true_depth, depth))  # (S, 1, N)
-    constant = depth_figures(torch.ones_like(depth), true_depth, true_depth > 0, UNITLESS)
-    figures |= depth_figures(depth, true_depth, true_depth > 0, UNITLESS)
+    known = true_depth > 0
+    scored.constant = depth_figures(torch.ones_like(depth), true_depth, known, UNITLESS)
+    scored.model |= depth_figures(depth, true_depth, known, UNITLESS)
     for source, parts in points.items():
         cloud = torch.cat(parts).double()
         usable = cloud.isfinite().all(-1)  # a view without a usable camera has no points from depth
@@ -115,8 +114,8 @@ def score(model, sample: Sample, options: Options) -> Scored:
         if options.icp is not None:
             aligned = refined(aligned, true_points, options.icp, ICP_POINTS)
         found = surface_metrics(aligned, true_points, num_samples=MOST_POINTS)
-        figures |= surface_figures(found, "point" if source == "point_map" else "depth")
-    return Scored(views.names, figures, constant, rotation, translation)
+        scored.model |= surface_figures(found, source)
+    return scored
 
 
 def world_points(pixels: Tensor, depth: Tensor, view: View) -> Tensor:

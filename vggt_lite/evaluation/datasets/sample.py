@@ -64,16 +64,18 @@ def show(model, photographs: Sequence, options: Options, **arguments) -> Reconst
     return model.reconstruct(list(photographs), mode=options.mode, size=options.size, **arguments)
 
 
-def score_poses(scene: Reconstruction, views: Views) -> tuple[dict[str, float], Tensor, Tensor]:
-    """Figures by the keys of `rows.DATA_ROWS`, shares in per cent; rotation, translation errors (pairs,)."""
+def score_poses(model, sample: Sample, options: Options) -> tuple[Reconstruction, Scored]:
+    """What a model makes of a sample's photographs, and its poses by the keys of `metric_table.ROWS`."""
+    views = sample.views
+    scene = show(model, [view.image for view in views.views], options)
     if scene.cam_from_world is None:
         raise ValueError("poses are judged: the model needs its camera head.")
     rotation, translation = relative_pose_errors(scene.cam_from_world.double(), views.cam_from_world)
-    scores = pose_scores(rotation, translation, thresholds=(3, 5, 15, 30))
+    found = pose_scores(rotation, translation, thresholds=(3, 5, 15, 30))
     keys = ("auc@3", "auc@5", "auc@15", "auc@30", "auc_min@30", "rra@15", "rta@15")
-    figures = {key.replace("@", "_"): 100 * scores[key] for key in keys}
+    figures = {key.replace("@", "_"): 100 * found[key] for key in keys}
     figures |= path_figures(scene.cam_from_world.double(), views.cam_from_world)
-    return figures, rotation, translation
+    return scene, Scored(views.names, figures, rotation=rotation, translation=translation)
 
 
 def grid(size: tuple[int, int], most_columns: int) -> Tensor:
