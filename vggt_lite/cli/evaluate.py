@@ -26,38 +26,28 @@ NUM_VIEWS = 4  # of a generated scene
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
+    add = sub.add_argument
     add_weights(sub)
     what = sub.add_mutually_exclusive_group()
     what.add_argument(
         "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
     )
-    what.add_argument(
-        "--photographs", action="store_true",
-        help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more",
-    )  # fmt: skip
-    sub.add_argument("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
-    sub.add_argument(
-        "--kind", choices=tuple(EVAL_DOMAINS),
-        help="of generated scenes; default: nano's for models made for at most 64 pixels, else tiny's",
-    )  # fmt: skip
-    sub.add_argument(
-        "--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all"
-    )
-    sub.add_argument(
-        "--views", type=int, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's"
-    )
-    sub.add_argument("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
-    sub.add_argument("--seed", type=int, default=0, help="for the choice of a data set's frames")
-    sub.add_argument(
-        "--mode", default=DEFAULT_MODE, choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}"
-    )
-    sub.add_argument("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
-    sub.add_argument(
-        "--icp", type=float, metavar="DISTANCE",
-        help="refine points by ICP first (eth3d: metres; own and generated scenes: share of their scale)",
-    )  # fmt: skip
-    sub.add_argument("--out", metavar="FILE", help="also write the report as JSON")
-    sub.add_argument("--page", metavar="FILE", help="also draw it, as an HTML page")
+    what.add_argument("--photographs", action="store_true",
+        help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more")  # fmt: skip
+    add("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
+    add("--kind", choices=tuple(EVAL_DOMAINS),
+        help="of generated scenes; default: nano's for models of at most 64 pixels, else tiny's")  # fmt: skip
+    add("--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all")
+    add("--views", type=int, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's")
+    add("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
+    add("--seed", type=int, default=0, help="for the choice of a data set's frames")
+    add("--mode", default=DEFAULT_MODE, choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}")
+    add("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
+    add("--icp", type=float, metavar="DISTANCE",
+        help="refine points by ICP first (eth3d: metres; own and generated scenes: "
+        "share of their scale)")  # fmt: skip
+    add("--out", metavar="FILE", help="also write the report as JSON")
+    add("--page", metavar="FILE", help="also draw it, as an HTML page")
     add_device(sub)
 
 

@@ -8,36 +8,27 @@ from vggt_lite.cli.options import add_device, add_weights
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument(
-        "folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes"
-    )
-    sub.add_argument("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
+    add = sub.add_argument
+    add("folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes")
+    add("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
     add_weights(sub)
-    sub.add_argument("--adapters", type=int, default=0, metavar="RANK", help="8, say; the aggregator freezes")
-    sub.add_argument(
-        "--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …"
-    )
-    sub.add_argument("--heads", nargs="+", metavar="HEAD", help="build only these: camera depth point track")
-    sub.add_argument("--rehearse", nargs="+", default=[], metavar="FOLDER", help="old scenes to mix in")
-    sub.add_argument(
-        "--rehearsal", type=float, default=1 / 3, metavar="SHARE", help="of the steps; default 1/3"
-    )
-    sub.add_argument(
-        "--held-out", nargs="+", default=[], metavar="FOLDER", help="scenes to score before and after"
-    )
-    sub.add_argument("--steps", type=int, default=600)
-    sub.add_argument("--learning-rate", type=float, metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
-    sub.add_argument("--views", type=int, nargs=2, default=(2, 4), metavar=("FEWEST", "MOST"))
-    sub.add_argument("--images", type=int, default=12, metavar="N", help="in a batch")
-    sub.add_argument("--size", type=int, metavar="PIXELS", help="longer side; default: what the model is for")
-    sub.add_argument("--aspects", type=float, nargs=2, default=(0.5, 1.0), metavar=("LOWEST", "HIGHEST"))
-    sub.add_argument("--accumulation", type=int, default=1, metavar="PARTS", help="of a batch, one at a time")
-    sub.add_argument(
-        "--checkpointing", action="store_true", help="recompute blocks: less memory, a third slower"
-    )
-    sub.add_argument("--half", action="store_true", help="hold the frozen aggregator's matrices in bfloat16")
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    add("--adapters", type=int, default=0, metavar="RANK", help="8, say; the aggregator freezes")
+    add("--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …")
+    add("--heads", nargs="+", metavar="HEAD", help="build only these: camera depth point track")
+    add("--rehearse", nargs="+", default=[], metavar="FOLDER", help="old scenes to mix in")
+    add("--rehearsal", type=float, default=1 / 3, metavar="SHARE", help="of the steps; default 1/3")
+    add("--held-out", nargs="+", default=[], metavar="FOLDER", help="scenes to score before and after")
+    add("--steps", type=int, default=600)
+    add("--learning-rate", type=float, metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
+    add("--views", type=int, nargs=2, default=(2, 4), metavar=("FEWEST", "MOST"))
+    add("--images", type=int, default=12, metavar="N", help="in a batch")
+    add("--size", type=int, metavar="PIXELS", help="longer side; default: what the model is for")
+    add("--aspects", type=float, nargs=2, default=(0.5, 1.0), metavar=("LOWEST", "HIGHEST"))
+    add("--accumulation", type=int, default=1, metavar="PARTS", help="of a batch, one at a time")
+    add("--checkpointing", action="store_true", help="recompute blocks: less memory, a third slower")
+    add("--half", action="store_true", help="hold the frozen aggregator's matrices in bfloat16")
+    add("--seed", type=int, default=0)
+    add("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
     add_device(sub)
 
 
@@ -47,11 +38,9 @@ def run(args: argparse.Namespace) -> None:
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions
 
     options = FineTuneOptions(
-        adapters=args.adapters,
-        freeze=tuple(args.freeze),
-        rehearse=tuple(args.rehearse),
+        adapters=args.adapters, freeze=tuple(args.freeze), rehearse=tuple(args.rehearse),
         rehearsal=args.rehearsal,
-    )
+    )  # fmt: skip
     if args.half and not (args.adapters or "aggregator" in args.freeze):
         raise ValueError("--half holds matrices that do not move: add --adapters 8 or --freeze aggregator.")
     config = FINE_TUNING.with_(
@@ -79,7 +68,6 @@ def run_joined(args: argparse.Namespace, options, config, workers) -> list[str]:
     device, stored = pick_device(args.device), torch.bfloat16 if args.half else torch.float32
     model = VGGT.from_pretrained(args.weights, heads=args.heads, dtype=stored if args.half else None)
     size, views = args.size or model.config.image_size, max(args.views[1], 2)
-
     if workers.rank == 0:
         images = -(-config.max_images // (config.accumulation * workers.world_size))
         dtype = pick_dtype(device)

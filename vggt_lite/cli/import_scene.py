@@ -7,15 +7,12 @@ from vggt_lite.cli.options import FORMATS
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument(
-        "source", metavar="SOURCE", help=f"the folder of one scene of {FORMATS}, or a transforms.json"
-    )
-    sub.add_argument("--out", required=True, metavar="FOLDER", help="folder for the scene")
-    sub.add_argument("--overwrite", action="store_true", help="replace an earlier scene in FOLDER")
-    sub.add_argument("--size", type=pixels, metavar="HxW", help="224, or 168x224; default: as they are")
-    sub.add_argument(
-        "--views", type=which, metavar="N", help="how many, evenly spaced, or FIRST:END[:STEP]; default: all"
-    )
+    add = sub.add_argument
+    add("source", metavar="SOURCE", help=f"the folder of one scene of {FORMATS}, or a transforms.json")
+    add("--out", required=True, metavar="FOLDER", help="folder for the scene")
+    add("--overwrite", action="store_true", help="replace an earlier scene in FOLDER")
+    add("--size", type=pixels, metavar="HxW", help="224, or 168x224; default: as they are")
+    add("--views", type=which, metavar="N", help="how many, evenly spaced, or FIRST:END[:STEP]; default: all")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -11,35 +11,25 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
-    sub.add_argument("--out", required=True, metavar="DIR", help="folder for the result")
-    sub.add_argument("--overwrite", action="store_true", help="replace an earlier result in DIR")
+    add = sub.add_argument
+    add("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
+    add("--out", required=True, metavar="DIR", help="folder for the result")
+    add("--overwrite", action="store_true", help="replace an earlier result in DIR")
     add_weights(sub)
-    sub.add_argument(
-        "--mode", default=DEFAULT_MODE, choices=MODES,
+    add("--mode", default=DEFAULT_MODE, choices=MODES,
         help="how photographs are fitted to the network's size: crop cuts what is taller than wide, pad and "
-        f"square fill up to a square with white or black; default: {DEFAULT_MODE}",
-    )  # fmt: skip
-    sub.add_argument(
-        "--size", type=int, metavar="PIXELS",
-        help="width (crop) or longer side of the network's input; default: what the weights were made for",
-    )  # fmt: skip
-    sub.add_argument(
-        "--query", type=point, nargs="+", metavar="X,Y", help="track these pixels of the first photograph"
-    )
-    sub.add_argument(
-        "--points-from", choices=("depth", "point_map"),
-        help="whose points points.ply holds and the page shows first; default: depth with the cameras",
-    )  # fmt: skip
-    sub.add_argument(
-        "--confidence", type=percentage, default=0, metavar="PERCENT",
+        f"square fill up to a square with white or black; default: {DEFAULT_MODE}")  # fmt: skip
+    add("--size", type=int, metavar="PIXELS",
+        help="width (crop) or longer side of the network's input; default: that "
+        "of the weights")  # fmt: skip
+    add("--query", type=point, nargs="+", metavar="X,Y", help="track these pixels of the first photograph")
+    add("--points-from", choices=("depth", "point_map"),
+        help="whose points points.ply holds and the page shows first; default: depth + cameras")  # fmt: skip
+    add("--confidence", type=percentage, default=0, metavar="PERCENT",
         help="leave this share of the points out of points.ply and hide it in the page, the least trusted "
-        "first: 0 to 95; default: 0",
-    )  # fmt: skip
+        "first: 0 to 95; default: 0")  # fmt: skip
     add_device(sub)
-    sub.add_argument(
-        "--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it"
-    )
+    add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,19 +6,18 @@ from pathlib import Path
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument(
-        "what", choices=("sheet", "folders", "ahead"),
-        help="sheet: one picture of all scenes; folders: a scene folder each; ahead: shards for training",
-    )  # fmt: skip
-    sub.add_argument("--out", required=True, metavar="PATH", help="a .png (sheet) or a folder")
-    sub.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
-    sub.add_argument("--count", type=int, default=4, metavar="N", help="number of scenes; default: 4")
-    sub.add_argument("--views", type=int, default=4, metavar="S", help="of a scene; default: 4")
-    sub.add_argument("--size", type=int, default=64, metavar="PIXELS", help="of a view's sides; default: 64")
-    sub.add_argument(
-        "--varied", action="store_true",
-        help="TINY's kind of scene, not NANO's: more lenses, paths and shapes; moving objects in sheets only",
-    )  # fmt: skip
+    add = sub.add_argument
+    add("what", choices=("sheet", "folders", "ahead"),
+        help="sheet: one picture of all scenes; folders: a scene folder each; ahead: shards for "
+        "training")  # fmt: skip
+    add("--out", required=True, metavar="PATH", help="a .png (sheet) or a folder")
+    add("--seed", type=int, default=0, help="of the first scene; default: 0")
+    add("--count", type=int, default=4, metavar="N", help="number of scenes; default: 4")
+    add("--views", type=int, default=4, metavar="S", help="of a scene; default: 4")
+    add("--size", type=int, default=64, metavar="PIXELS", help="of a view's sides; default: 64")
+    add("--varied", action="store_true",
+        help="TINY's kind of scene, not NANO's: more lenses, paths and shapes; moving objects "
+        "in sheets only")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:

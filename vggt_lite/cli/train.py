@@ -14,18 +14,13 @@ from vggt_lite.training.checkpoint import load_checkpoint
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument(
-        "preset", nargs="?", default="nano", help='recipe, as in research/presets.py: "nano", "tiny"'
-    )
-    sub.add_argument("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
-    sub.add_argument("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
-    sub.add_argument("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
-    sub.add_argument(
-        "--weights-out", metavar="FILE", help="write the finished model to this .safetensors file"
-    )
-    sub.add_argument(
-        "--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)"
-    )
+    add = sub.add_argument
+    add("preset", nargs="?", default="nano", help='recipe, as in research/presets.py: "nano", "tiny"')
+    add("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
+    add("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
+    add("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    add("--weights-out", metavar="FILE", help="write the finished model to this .safetensors file")
+    add("--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)")
 
 
 def run(args: argparse.Namespace) -> None:

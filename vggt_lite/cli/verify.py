@@ -7,12 +7,13 @@ from vggt_lite.cli.options import WEIGHTS, add_device
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    sub.add_argument("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
-    sub.add_argument("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was downloaded before")
-    sub.add_argument("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
+    add = sub.add_argument
+    add("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
+    add("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was downloaded before")
+    add("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
     add_device(sub)
-    sub.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
-    sub.add_argument("--out", metavar="FILE", help="also write everything as JSON")
+    add("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
+    add("--out", metavar="FILE", help="also write everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

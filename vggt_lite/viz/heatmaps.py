@@ -41,16 +41,10 @@ def limits_of(panels: Mapping[str, np.ndarray], signed: bool) -> tuple[float, fl
 
 
 def draw_heatmaps(
-    grids: Mapping[str, object],
-    unit: str,
-    *,
-    axes: tuple[str, str] = ("row", "column"),
-    labels: tuple[Sequence[str], Sequence[str]] | None = None,
-    mark: tuple[int, int] | None = None,
-    picture=None,
-    signed: bool = False,
-    limits: tuple[float, float] | None = None,
-) -> go.Figure:
+    grids: Mapping[str, object], unit: str, *, axes: tuple[str, str] = ("row", "column"),
+    labels: tuple[Sequence[str], Sequence[str]] | None = None, mark: tuple[int, int] | None = None,
+    picture=None, signed: bool = False, limits: tuple[float, float] | None = None,
+) -> go.Figure:  # fmt: skip
     """One panel for each grid, all with the same colours; small grids show their numbers.
 
     Args:

@@ -41,15 +41,10 @@ MAP_HEAD = Markup(
 
 
 def write_html(
-    reconstruction,
-    path: str | Path,
-    truth=None,
-    metrics: Mapping[str, object] | None = None,
-    title: str = "Reconstruction",
-    unit: str = WORLD_UNIT,
-    source: str | None = None,
+    reconstruction, path: str | Path, truth=None, metrics: Mapping[str, object] | None = None,
+    title: str = "Reconstruction", unit: str = WORLD_UNIT, source: str | None = None,
     confidence_percentile: int = 0,
-) -> Path:
+) -> Path:  # fmt: skip
     """Write one page about one reconstruction; whole or not at all.
 
     Args:

@@ -94,15 +94,10 @@ def scene_layout(low: np.ndarray, high: np.ndarray) -> dict:
 
 
 def draw_scene(
-    cloud: Cloud,
-    cameras: Cameras | None = None,
-    true_cameras: Cameras | None = None,
-    percentile: float = 0.0,
-    views=None,
-    title: str | None = None,
-    unit: str = WORLD_UNIT,
+    cloud: Cloud, cameras: Cameras | None = None, true_cameras: Cameras | None = None,
+    percentile: float = 0.0, views=None, title: str | None = None, unit: str = WORLD_UNIT,
     frame: tuple[np.ndarray, np.ndarray] | None = None,
-) -> go.Figure:
+) -> go.Figure:  # fmt: skip
     """A scene one can turn: points, predicted cameras (solid, numbered), true cameras (dashed).
 
     Args:

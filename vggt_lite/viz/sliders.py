@@ -58,12 +58,9 @@ def start_values(controls: Mapping[str, Sequence], start: Mapping | None = None)
 
 
 def show_with_sliders(
-    draw: Callable[..., go.Figure],
-    controls: Mapping[str, Sequence],
-    *,
-    alt: str,
+    draw: Callable[..., go.Figure], controls: Mapping[str, Sequence], *, alt: str,
     start: Mapping | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Show a figure with sliders in a notebook.
 
     Args:

@@ -20,14 +20,9 @@ DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "t
 
 
 def evaluate_data(
-    model,
-    data: str,
-    root: str | Path,
-    options: Options | None = None,
-    num_scenes: int | None = None,
-    device: torch.device | str | None = None,
-    workers: Alone | None = None,
-) -> Report:
+    model, data: str, root: str | Path, options: Options | None = None, num_scenes: int | None = None,
+    device: torch.device | str | None = None, workers: Alone | None = None,
+) -> Report:  # fmt: skip
     """Score a model on a data set that lies in a folder.
 
     Args:
@@ -58,15 +53,9 @@ def evaluate_data(
 
 
 def report_of(
-    samples: Iterable[Sample],
-    score: Callable[[Sample], Scored],
-    options: Options,
-    data: str,
-    text: str,
-    unit: str,
-    device: torch.device,
-    workers: Alone | None = None,
-) -> Report:
+    samples: Iterable[Sample], score: Callable[[Sample], Scored], options: Options, data: str, text: str,
+    unit: str, device: torch.device, workers: Alone | None = None,
+) -> Report:  # fmt: skip
     """The report of what `score` says of each sample.
 
     Args:
