@@ -71,8 +71,8 @@ def test_a_scene_comes_back_as_it_was_written(folder):
     assert (got.images - want.images).abs().max() <= 0.51 / 255
     torch.testing.assert_close(got.point_map[got.valid], want.point_map[want.valid], atol=1e-5, rtol=0)
     info = read_info(folder)
-    assert (info["units"], info["source"], info["license"]) == ("metres", "made here", "CC0-1.0")
-    assert info["images"] == ["000.png", "001.png", "002.png", "003.png"]
+    assert (info.units, info.source, info.license) == ("metres", "made here", "CC0-1.0")
+    assert info.images == ["000.png", "001.png", "002.png", "003.png"]
     assert check_scene(folder) == []
 
 

@@ -95,8 +95,8 @@ def test_the_window_is_as_large_as_it_can_be(tmp_path):
 def test_what_a_folder_says_of_itself(tmp_path):
     out = import_scene(write_vkitti2(tmp_path / "theirs"), tmp_path / "ours", views=slice(1, None))
     info = read_info(out)
-    assert info["images"] == ["rgb_00001.png", "rgb_00002.png", "rgb_00003.png"]
-    assert info["units"] == "metres" and info["source"] == "Virtual KITTI 2, Scene01/clone, Camera_0"
+    assert info.images == ["rgb_00001.png", "rgb_00002.png", "rgb_00003.png"]
+    assert info.units == "metres" and info.source == "Virtual KITTI 2, Scene01/clone, Camera_0"
 
 
 def test_views_of_different_sizes_need_a_common_one(tmp_path):

@@ -1,6 +1,5 @@
 """Fine-tuning moves what it should and nothing else, goes on where it stopped, leaves an ordinary model."""
 
-
 import pytest
 import torch
 

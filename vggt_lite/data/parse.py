@@ -6,13 +6,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vggt_lite.data.pictures import natural_order, to_rgb
+
+Schema = TypeVar("Schema")
 
 
 @contextmanager
@@ -23,18 +27,20 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: copy it, too.") from error
     except Exception as error:  # a broken file can raise almost anything
-        raise ValueError(
-            f"{path} cannot be read as {kind} ({error}): copy, download or write it again."
-        ) from error
+        raise ValueError(f"{path} cannot be read as {kind} ({error}): write or copy it again.") from error
 
 
-def read_json(path: Path) -> object:
-    """What a JSON file holds; one that ends in gz is unpacked first."""
+def read_json(path: Path, schema: type[Schema]) -> Schema:
+    """What a JSON file holds; one that ends in gz is unpacked first.
+
+    Raises:
+        ValueError: naming the file and the field that is missing or has not the type `schema` says.
+    """
     with reading(path, "JSON"):
         content = path.read_bytes()
         if path.suffix in (".gz", ".jgz"):
             content = gzip.decompress(content)
-        return json.loads(content.decode("utf-8"))
+        return msgspec.convert(json.loads(content), schema)  # json.loads: others write NaN
 
 
 def read_lines(path: Path) -> list[str]:
@@ -64,9 +70,7 @@ def read_wide_png(path: Path) -> np.ndarray:
     with reading(path, "a depth map"), Image.open(path) as file:
         mode, array = file.mode, np.array(file)
     if not mode.startswith(("I", "F")) or array.ndim != 2:
-        raise ValueError(
-            f"{path} has not one channel of 16 bits (its mode is {mode}): give the original depth."
-        )
+        raise ValueError(f"{path} has mode {mode}, not one channel of 16 bits: give the original depth.")
     return array
 
 
@@ -81,18 +85,6 @@ def picture_size(path: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
-def entry(mapping: object, key: str, where: str) -> object:
-    """`mapping[key]`, where a JSON object should have it."""
-    if not isinstance(mapping, dict) or mapping.get(key) is None:
-        raise ValueError(f"{where} lacks {key!r}: write the file again.")
-    return mapping[key]
-
-
-def entry_numbers(mapping: object, key: str, where: str, *shape: int) -> Tensor:
-    """`mapping[key]` as finite numbers of the given shape."""
-    return numbers(entry(mapping, key, where), f"{where}: {key}", *shape)
-
-
 def numbers(values: object, where: str, *shape: int) -> Tensor:
     """Finite numbers, or texts of numbers, as float64 of the given shape; () for a single one."""
     try:
@@ -100,11 +92,9 @@ def numbers(values: object, where: str, *shape: int) -> Tensor:
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{where} are no numbers ({error}): write the file again.") from error
     if array.size != math.prod(shape) or (array.ndim > 1 and array.shape != shape):
-        raise ValueError(
-            f"{where} should be {math.prod(shape)} numbers, not {array.shape}: write the file again."
-        )
+        raise ValueError(f"{where}: {array.shape} should be {math.prod(shape)} numbers: write it again.")
     if not np.isfinite(array).all():
-        raise ValueError(f"{where}: not all numbers are finite: leave this out, or write the file again.")
+        raise ValueError(f"{where}: not all numbers are there and finite: leave this out, or write it again.")
     return torch.from_numpy(array.reshape(shape))
 
 
@@ -113,13 +103,11 @@ def pinhole(fx: float, fy: float, cx: float, cy: float) -> Tensor:
     return torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
 
 
-def inside(folder: Path, name: object, where: str) -> Path:
+def inside(folder: Path, name: str, where: str) -> Path:
     """The file `name` of a folder. A file list from elsewhere must not reach beyond that folder."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts if isinstance(name, str) else ()
+    parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].endswith((":", "/")):
-        raise ValueError(
-            f"{where}: {name!r} is not a file below {folder}: give paths relative to that folder."
-        )
+        raise ValueError(f"{where}: {name!r} is not a file below {folder}: give paths relative to it.")
     return folder.joinpath(*parts)
 
 

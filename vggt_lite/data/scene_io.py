@@ -11,12 +11,12 @@ OpenCV axes; NAME is the image's name without its suffix. Without scene.json the
 order (2.png before 10.png). `check_scene` looks at a folder more closely than `read_scene` does.
 """
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
@@ -29,6 +29,17 @@ from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.utils.files import atomic_folder
 
 KIND = "vggt_lite.scene"
+
+
+class SceneInfo(msgspec.Struct):
+    """scene.json."""
+
+    format: str = KIND
+    version: int = 1
+    images: list[str] | None = None  # None: in natural order
+    units: str = "scene units"
+    source: str = ""
+    license: str = ""
 
 
 def write_scene(
@@ -67,10 +78,9 @@ def write_scene(
         if views.tracks is not None:
             visibility = views.track_visibility.numpy()
             np.savez_compressed(temporary / "tracks.npz", tracks=views.tracks.numpy(), visibility=visibility)
-        info = {"format": KIND, "version": 1, "images": [f"{name}.png" for name in names]}
-        info |= {"units": units, "source": source, "license": license}
-        text = json.dumps(info, indent=1, ensure_ascii=False)
-        (temporary / "scene.json").write_text(text, encoding="utf-8")
+        images = [f"{name}.png" for name in names]
+        info = SceneInfo(images=images, units=units, source=source, license=license)
+        (temporary / "scene.json").write_bytes(msgspec.json.format(msgspec.json.encode(info), indent=1))
     return Path(folder)
 
 
@@ -110,7 +120,7 @@ def read_scene_folder(folder: str | Path) -> Views:
     """
     folder = Path(folder).expanduser()
     info = read_info(folder)
-    names, path = info["images"], folder / "cameras.npz"
+    names, path = info.images, folder / "cameras.npz"
     cameras, intrinsics = read_arrays(path, cam_from_world="(S, 3, 4)", intrinsics="(S, 3, 3)")
     for name, array, shape in (("cam_from_world", cameras, (3, 4)), ("intrinsics", intrinsics, (3, 3))):
         if array.shape != (len(names), *shape):
@@ -132,8 +142,7 @@ def read_scene_folder(folder: str | Path) -> Views:
         depth = MapFile(depths / f"{stem}.npz", _read_depth) if depths.is_dir() else None
         mask = MapFile(masks / f"{stem}.png", partial(read_mask, above=127)) if masks.is_dir() else None
         views.append(View(images / name, size, camera, k, depth, mask))
-    about = {key: str(info.get(key, "")) for key in ("source", "license")}
-    return Views("scene folder", views, path, units=str(info.get("units", "scene units")), **about)
+    return Views("scene folder", views, path, None, info.units, info.source, info.license)
 
 
 def is_scene_folder(path: Path) -> bool:
@@ -141,8 +150,8 @@ def is_scene_folder(path: Path) -> bool:
     return (path / "images").is_dir() and (path / "cameras.npz").is_file()
 
 
-def read_info(folder: str | Path) -> dict:
-    """scene.json: images, units, source, license. Without it, the images in natural order.
+def read_info(folder: str | Path) -> SceneInfo:
+    """scene.json, or the defaults without it; `images` are those it lists, else all in natural order.
 
     Raises:
         FileNotFoundError: there is no folder. ValueError: it is not valid, or there are no images.
@@ -151,15 +160,13 @@ def read_info(folder: str | Path) -> dict:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} does not exist: give a folder with images/ and cameras.npz.")
     path, pictures = folder / "scene.json", folder / "images"
-    info = read_json(path) if path.exists() else {}
-    if not isinstance(info, dict):
-        raise ValueError(f"{path} must hold an object with keys images, units, source, license.")
-    found = [picture.name for picture in list_images(pictures)] if pictures.is_dir() else []
-    names = info.setdefault("images", found)
-    plain = isinstance(names, list) and all(isinstance(n, str) and Path(n).name == n for n in names)
-    if not plain or len({Path(name).stem for name in names}) < len(names):
+    info = read_json(path, SceneInfo) if path.exists() else SceneInfo()
+    if info.images is None:
+        info.images = [picture.name for picture in list_images(pictures)] if pictures.is_dir() else []
+    stems = {Path(name).stem for name in info.images if Path(name).name == name}
+    if len(stems) < len(info.images):
         raise ValueError(f"{path}: images must list different file names, without folders.")
-    if not names:
+    if not info.images:
         raise ValueError(f"{pictures} holds no pictures: put the views there, PNG or JPEG.")
     return info
 

@@ -9,24 +9,53 @@ Source: README and data_types of facebookresearch/co3d; pytorch3d.org, Cameras.
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import (
-    entry,
-    entry_numbers,
-    inside,
-    pinhole,
-    read_json,
-    read_mask,
-    read_wide_png,
-)
+from vggt_lite.data.parse import inside, numbers, pinhole, read_json, read_mask, read_wide_png
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import convert_cameras
 
 FILE = "frame_annotations.jgz"
+Pair = tuple[float, float]
+Vector = tuple[float, float, float]
+
+
+class Picture(msgspec.Struct):
+    path: str  # starts with the category
+    size: tuple[int, int]  # (H, W)
+
+
+class Depth(msgspec.Struct):
+    path: str
+    scale_adjustment: float
+    mask_path: str | None = None
+
+
+class Viewpoint(msgspec.Struct):
+    R: tuple[Vector, Vector, Vector]
+    T: Vector
+    focal_length: Pair
+    principal_point: Pair
+    # −1 … 1 spans each side, or (isotropic) the shorter one
+    intrinsics_format: Literal["ndc_norm_image_bounds", "ndc_isotropic"] = "ndc_norm_image_bounds"
+
+
+class Frame(msgspec.Struct):
+    """One entry of the file."""
+
+    sequence_name: str
+    frame_number: int
+    image: Picture
+    depth: Depth | None = None
+    viewpoint: Viewpoint | None = None
+
+
+Frames = Annotated[list[Frame], msgspec.Meta(min_length=1)]
 
 
 def read_co3d(path: str | Path, sequence: str | None = None) -> Views:
@@ -43,59 +72,47 @@ def read_co3d(path: str | Path, sequence: str | None = None) -> Views:
     if not (path / FILE).is_file() and (path.parent / FILE).is_file():
         path, sequence = path.parent, sequence or path.name
     file = path / FILE
-    frames = read_json(file)
-    if not isinstance(frames, list) or not frames:
-        raise ValueError(f"{file} must hold a list of frames: download it again.")
-    there = sorted({str(entry(frame, "sequence_name", f"{file}: a frame")) for frame in frames})
+    frames = read_json(file, Frames)
+    there = sorted({frame.sequence_name for frame in frames})
     if sequence is None and len(there) > 1:
-        raise ValueError(
-            f"{path} holds {len(there)} sequences: give one of their folders, as {path / there[0]}."
-        )
+        raise ValueError(f"{path} holds {len(there)} sequences: give one of their folders, as {there[0]}.")
     sequence = sequence or there[0]
-    frames = [f for f in frames if str(f["sequence_name"]) == sequence and f.get("viewpoint") is not None]
+    frames = [frame for frame in frames if frame.sequence_name == sequence and frame.viewpoint]
     if not frames:
         raise ValueError(f"{file} names no cameras of {sequence}: choose among {', '.join(there[:5])}, ….")
-    return views_of(frames, file, sequence)
+    return views_of(frames, file)
 
 
-def views_of(frames: list[dict], file: Path, sequence: str) -> Views:
+def views_of(frames: list[Frame], file: Path) -> Views:
     """One sequence, its frames in order, from those entries of frame_annotations.jgz that have a camera.
 
     For those who read many sequences: the file is large, and unpacking it takes longer than all else.
     """
-    frames = sorted(frames, key=lambda frame: entry_numbers(frame, "frame_number", str(file)).item())
-    views = [_view(frame, file) for frame in frames]
-    source = f"CO3Dv2, {file.parent.name}/{sequence}"
+    views = [_view(frame, file) for frame in sorted(frames, key=lambda frame: frame.frame_number)]
+    source = f"CO3Dv2, {file.parent.name}/{frames[0].sequence_name}"
     return Views("CO3Dv2", views, file, source=source, license="the terms of CO3Dv2")
 
 
-def _view(frame: dict, file: Path) -> View:
-    root, image, viewpoint = file.parent.parent, entry(frame, "image", str(file)), frame["viewpoint"]
-    where = f"{file}: {entry(image, 'path', str(file))}"
-    height, width = entry_numbers(image, "size", where, 2).int().tolist()
-    camera = entry_numbers(viewpoint, "R", where, 3, 3), entry_numbers(viewpoint, "T", where, 3)
+def _view(frame: Frame, file: Path) -> View:
+    root, viewpoint, where = file.parent.parent, frame.viewpoint, f"{file}: {frame.image.path}"
+    camera = numbers(viewpoint.R, f"{where}: R", 3, 3), numbers(viewpoint.T, f"{where}: T", 3)
     camera = convert_cameras(camera, "pytorch3d", "opencv_cam_from_world")
-    k = _intrinsics(viewpoint, (height, width), where)
+    k = _intrinsics(viewpoint, frame.image.size, where)
     depth = mask = None
-    if (given := frame.get("depth")) is not None:  # paths start with the category
-        scale = entry_numbers(given, "scale_adjustment", where).item()
-        depth = MapFile(inside(root, entry(given, "path", where), where), partial(_read_depth, scale=scale))
-        if given.get("mask_path"):
-            mask = MapFile(inside(root, given["mask_path"], where), read_mask)
-    return View(inside(root, image["path"], where), (height, width), camera, k, depth, mask)
+    if given := frame.depth:
+        scale = numbers(given.scale_adjustment, f"{where}: scale_adjustment").item()
+        depth = MapFile(inside(root, given.path, where), partial(_read_depth, scale=scale))
+        if given.mask_path:
+            mask = MapFile(inside(root, given.mask_path, where), read_mask)
+    return View(inside(root, frame.image.path, where), frame.image.size, camera, k, depth, mask)
 
 
-def _intrinsics(viewpoint: dict, size: tuple[int, int], where: str) -> Tensor:
-    """K (3, 3) in pixels: −1 … 1 spans each side, or (isotropic) the shorter one."""
-    kind = viewpoint.get("intrinsics_format", "ndc_norm_image_bounds")
-    if kind not in ("ndc_norm_image_bounds", "ndc_isotropic"):
-        raise ValueError(
-            f"{where}: intrinsics_format {kind!r} is unknown: ndc_isotropic, ndc_norm_image_bounds."
-        )
+def _intrinsics(viewpoint: Viewpoint, size: tuple[int, int], where: str) -> Tensor:
+    """K (3, 3) in pixels."""
     half = torch.tensor([size[1], size[0]], dtype=torch.float64) / 2  # (x, y)
-    unit = half if kind == "ndc_norm_image_bounds" else half.min()  # pixels
-    focal = entry_numbers(viewpoint, "focal_length", where, 2) * unit
-    center = half - entry_numbers(viewpoint, "principal_point", where, 2) * unit
+    unit = half.min() if viewpoint.intrinsics_format == "ndc_isotropic" else half  # pixels
+    focal = numbers(viewpoint.focal_length, f"{where}: focal_length", 2) * unit
+    center = half - numbers(viewpoint.principal_point, f"{where}: principal_point", 2) * unit
     return pinhole(*focal.tolist(), *center.tolist())
 
 

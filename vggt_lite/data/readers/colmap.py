@@ -30,9 +30,7 @@ CAMERA_MODELS = {
 CAMERA = np.dtype([("id", "<i4"), ("model", "<i4"), ("size", "<u8", 2)])
 PICTURE = np.dtype([("id", "<i4"), ("pose", "<f8", 7), ("camera", "<i4")])
 OBSERVATION = np.dtype([("pixel", "<f8", 2), ("point", "<i8")])
-POINT = np.dtype(
-    [("id", "<u8"), ("world", "<f8", 3), ("color", "u1", 3), ("error", "<f8"), ("length", "<u8")]
-)
+POINT = np.dtype([("id", "<u8"), ("world", "<f8", 3), ("color and error", "u1", 11), ("length", "<u8")])
 
 
 class Camera(NamedTuple):
@@ -80,9 +78,7 @@ def read_colmap(path: str | Path, images: str | Path | None = None) -> Views:
     if images is None:
         images = next((f for base in (folder, *folder.parents[:2]) if (f := base / "images").is_dir()), None)
     if images is None:
-        raise ValueError(
-            f"there is no folder images beside {folder}: copy the pictures that COLMAP was given."
-        )
+        raise ValueError(f"there is no folder images beside {folder}: copy the pictures COLMAP was given.")
     model = read_model(folder)
     if not model.pictures:
         raise ValueError(f"{model.pictures_file} lists no pictures: COLMAP could register none.")
@@ -94,11 +90,12 @@ def read_colmap(path: str | Path, images: str | Path | None = None) -> Views:
 
 def find_model(path: Path) -> Path | None:
     """The folder of the model at a path, or None."""
-    for folder in (path, path / "sparse", path / "sparse" / "0"):
-        for suffix in ("bin", "txt"):
-            if all((folder / f"{name}.{suffix}").is_file() for name in ("cameras", "images")):
-                return folder
-    return None
+    folders = (path, path / "sparse", path / "sparse" / "0")
+    return next((f for f in folders if _holds_model(f, "bin") or _holds_model(f, "txt")), None)
+
+
+def _holds_model(folder: Path, suffix: str) -> bool:
+    return all((folder / f"{name}.{suffix}").is_file() for name in ("cameras", "images"))
 
 
 def _view(picture: Picture, model: Model, images: Path) -> View:
@@ -137,23 +134,19 @@ def read_model(folder: Path) -> Model:
     Raises:
         ValueError: naming the file, what is wrong with it and the cure.
     """
-    binary = all((folder / f"{name}.bin").is_file() for name in ("cameras", "images"))
-    suffix, (read_cameras, read_pictures, read_points) = ("bin", BINARY) if binary else ("txt", TEXT)
+    suffix = "bin" if _holds_model(folder, "bin") else "txt"
+    read_cameras, read_pictures, read_points = READERS[suffix]
     files = [folder / f"{name}.{suffix}" for name in ("cameras", "images", "points3D")]
     cameras, pictures = {}, []
     for identifier, model, size, parameters in read_cameras(files[0]):
         where = f"{files[0]}: camera {identifier}"
         width, height = map(int, numbers(size, where, 2))
-        parameters = numbers(parameters, where, len(parameters))
-        cameras[int(identifier)] = Camera(model, (height, width), parameters)
+        cameras[int(identifier)] = Camera(model, (height, width), numbers(parameters, where, len(parameters)))
     for name, camera, pose, seen in read_pictures(files[1]):
         where = f"{files[1]}: image {name}"
-        camera, pose, seen = (
-            numbers(camera, where),
-            numbers(pose, where, 7),
-            numbers(seen, where, len(seen), 3),
-        )
-        pictures.append(Picture(name, int(camera), pose[:4], pose[4:], seen[:, :2], seen[:, 2].long()))
+        camera, pose = int(numbers(camera, where)), numbers(pose, where, 7)
+        seen = numbers(seen, where, len(seen), 3)
+        pictures.append(Picture(name, camera, pose[:4], pose[4:], seen[:, :2], seen[:, 2].long()))
     points = list(read_points(files[2])) if files[2].is_file() else []
     return Model(cameras, pictures, numbers(points, f"{files[2]}: the points", len(points), 4), files[1])
 
@@ -167,9 +160,7 @@ def _text_rows(path: Path, lines: Iterable[str], columns: int) -> Iterator[list[
     for line in lines:
         row = line.split(maxsplit=columns - 1)
         if len(row) < columns:
-            raise ValueError(
-                f"{path}: {line!r} has {len(row)} columns, not {columns}: export the model from COLMAP again."
-            )
+            raise ValueError(f"{path}: {line!r} has {len(row)} columns, not {columns}: export it again.")
         yield row
 
 
@@ -191,7 +182,7 @@ def _text_points(path: Path) -> Iterator[list[str]]:
 
 
 class _Binary:
-    """A binary file, read from front to back, never beyond its end."""
+    """A binary file, read from front to back."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.content, self.at = path, path.read_bytes(), 0
@@ -201,9 +192,7 @@ class _Binary:
         try:
             values = np.frombuffer(self.content, layout, int(count), self.at)
         except (ValueError, OverflowError) as error:
-            raise ValueError(
-                f"{self.path} ends in the middle: export the model from COLMAP again."
-            ) from error
+            raise ValueError(f"{self.path} ends in the middle: export it from COLMAP again.") from error
         self.at += values.nbytes
         return values
 
@@ -213,14 +202,11 @@ class _Binary:
 
 
 def _binary_cameras(path: Path) -> Iterator[tuple]:
-    file, models = _Binary(path), list(CAMERA_MODELS)
+    file, models = _Binary(path), dict(enumerate(CAMERA_MODELS))
     for camera in file.records(CAMERA):
-        number = camera["model"]
-        if not 0 <= number < len(models):
-            raise ValueError(
-                f"{path}: camera {camera['id']} has the unknown model {number}: export as PINHOLE."
-            )
-        model = models[number]
+        model = models.get(int(camera["model"]))
+        if model is None:
+            raise ValueError(f"{path}: camera model {camera['model']} is unknown: export as PINHOLE.")
         yield camera["id"], model, camera["size"], file.take("<f8", CAMERA_MODELS[model][0])
 
 
@@ -241,5 +227,7 @@ def _binary_points(path: Path) -> Iterator[tuple]:
         yield point["id"], *point["world"]
 
 
-TEXT = (_text_cameras, _text_pictures, _text_points)
-BINARY = (_binary_cameras, _binary_pictures, _binary_points)
+READERS = {
+    "txt": (_text_cameras, _text_pictures, _text_points),
+    "bin": (_binary_cameras, _binary_pictures, _binary_points),
+}

@@ -10,14 +10,14 @@ Source: docs.nerf.studio, Data conventions.
 import math
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
 from vggt_lite.data.parse import (
-    entry,
-    entry_numbers,
     file_order,
     inside,
     numbers,
@@ -27,14 +27,39 @@ from vggt_lite.data.parse import (
     read_mask,
     read_wide_png,
     reading,
-)
+)  # fmt: skip
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
 
 FILE = "transforms.json"
 PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+LENS = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "depth_unit_scale_factor")
 DEPTH_UNIT = 1e-3  # depth maps are taken to be millimetres of a metric scene
+
+Row = tuple[float, float, float, float]
+Matrix = Annotated[list[Row], msgspec.Meta(min_length=3, max_length=4)]
+Shared = msgspec.defstruct(  # what stands at the top of the file or with a frame
+    "Shared",
+    [("camera_model", str | None, None), *((name, float | None, None) for name in LENS + DISTORTION)],
+    kw_only=True,
+)
+
+
+class Frame(Shared, kw_only=True):
+    """One picture."""
+
+    file_path: str
+    transform_matrix: Matrix
+    depth_file_path: str | None = None
+    mask_path: str | None = None
+
+
+class Transforms(Shared, kw_only=True):
+    """The whole file."""
+
+    frames: Annotated[list[Frame], msgspec.Meta(min_length=1)]
+    applied_transform: Matrix | None = None
 
 
 def read_nerfstudio(path: str | Path) -> Views:
@@ -50,69 +75,64 @@ def read_nerfstudio(path: str | Path) -> Views:
     """
     path = Path(path).expanduser()
     file = path / FILE if path.is_dir() else path
-    shared = read_json(file)
-    frames = entry(shared, "frames", str(file))
-    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
-        raise ValueError(f"{file}: frames must be a list of objects, one per picture.")
-    frames = sorted(frames, key=lambda frame: file_order(str(entry(frame, "file_path", f"{file}: a frame"))))
-    original_from_world = _original_from_world(shared, file)
+    transforms = read_json(file, Transforms)
+    original_from_world = _original_from_world(transforms, file)
     views = []
-    for frame in frames:
-        where, camera = f"{file}: frame {frame['file_path']}", {**shared, **frame}
-        image = inside(file.parent, frame["file_path"], where)
-        size, k = _lens(camera, image, where)
-        world_from_cam = original_from_world @ _matrix(frame, "transform_matrix", where)
+    for frame in sorted(transforms.frames, key=lambda frame: file_order(frame.file_path)):
+        where = f"{file}: frame {frame.file_path}"
+        for name in Shared.__struct_fields__:
+            if getattr(frame, name) is None:
+                setattr(frame, name, getattr(transforms, name))
+        image = inside(file.parent, frame.file_path, where)
+        size, k = _lens(frame, image, where)
+        world_from_cam = original_from_world @ _matrix(frame.transform_matrix, f"{where}: transform_matrix")
         cam_from_world = convert_cameras(world_from_cam, "opengl_world_from_cam", "opencv_cam_from_world")
         depth = mask = None
-        if path := frame.get("depth_file_path"):
-            unit = entry_numbers(
-                {"depth_unit_scale_factor": DEPTH_UNIT} | camera, "depth_unit_scale_factor", where
-            )
-            depth = MapFile(inside(file.parent, path, where), partial(_read_depth, unit=unit.item()))
-        if path := frame.get("mask_path"):
-            mask = MapFile(inside(file.parent, path, where), read_mask)
+        if frame.depth_file_path:
+            unit = numbers(frame.depth_unit_scale_factor or DEPTH_UNIT, f"{where}: depth_unit_scale_factor")
+            read = partial(_read_depth, unit=unit.item())
+            depth = MapFile(inside(file.parent, frame.depth_file_path, where), read)
+        if frame.mask_path:
+            mask = MapFile(inside(file.parent, frame.mask_path, where), read_mask)
         views.append(View(image, size, cam_from_world, k, depth, mask))
     return Views("nerfstudio", views, file, source=f"nerfstudio, {file.parent.name}/{file.name}")
 
 
-def _lens(camera: dict, image: Path, where: str) -> tuple[tuple[int, int], Tensor]:
+def _lens(frame: Frame, image: Path, where: str) -> tuple[tuple[int, int], Tensor]:
     """(H, W) and K (3, 3), from what a frame says, or else the top of the file, or else the picture."""
-    model = camera.get("camera_model", "OPENCV")
-    bent = [key for key in DISTORTION if camera.get(key)]
-    if model not in PERSPECTIVE or bent:
+    bent = [key for key in DISTORTION if getattr(frame, key)]
+    if frame.camera_model not in (None, *PERSPECTIVE) or bent:
         raise ValueError(
-            f"{where} has a lens that is no pinhole ({model}, {', '.join(bent) or 'no k1 …'}): undistort the "
-            "pictures, for example with `colmap image_undistorter`, and read the model that it writes."
+            f"{where} has a lens that is no pinhole ({frame.camera_model}, {', '.join(bent) or 'no k1 …'}): "
+            "undistort the pictures, for example with `colmap image_undistorter`, and read what it writes."
         )
-    if "w" not in camera or "h" not in camera:
-        camera = dict(zip("hw", picture_size(image), strict=True)) | camera
-    width, height = (int(entry_numbers(camera, key, where).item()) for key in ("w", "h"))
-    camera = {"cx": width / 2, "cy": height / 2} | camera
-    for key, angle, side in (("fl_x", "camera_angle_x", width), ("fl_y", "camera_angle_y", height)):
-        if key not in camera and angle in camera:
-            camera[key] = side / 2 / math.tan(entry_numbers(camera, angle, where).item() / 2)
-    camera.setdefault("fl_y", camera.get("fl_x"))
-    k = pinhole(*(entry_numbers(camera, key, where).item() for key in ("fl_x", "fl_y", "cx", "cy")))
-    return (height, width), k
+    w, h = frame.w, frame.h
+    if w is None or h is None:
+        h, w = picture_size(image)
+    fl_x, fl_y = frame.fl_x, frame.fl_y
+    if fl_x is None and frame.camera_angle_x is not None:
+        fl_x = w / 2 / math.tan(frame.camera_angle_x / 2)
+    if fl_y is None and frame.camera_angle_y is not None:
+        fl_y = h / 2 / math.tan(frame.camera_angle_y / 2)
+    given = [w, h, fl_x, fl_x if fl_y is None else fl_y]
+    given += [w / 2 if frame.cx is None else frame.cx, h / 2 if frame.cy is None else frame.cy]
+    width, height, *lens = numbers(given, f"{where}: w, h, fl_x, fl_y, cx, cy", 6).tolist()
+    return (int(height), int(width)), pinhole(*lens)
 
 
-def _matrix(mapping: dict, key: str, where: str) -> Tensor:
+def _matrix(rows: list[Row], where: str) -> Tensor:
     """(4, 4), of which three rows or four may be written."""
-    rows = entry(mapping, key, where)
-    return as_4x4(numbers(rows, f"{where}: {key}", 3 if isinstance(rows, list) and len(rows) == 3 else 4, 4))
+    return as_4x4(numbers(rows, where, len(rows), 4))
 
 
-def _original_from_world(shared: dict, file: Path) -> Tensor:
+def _original_from_world(transforms: Transforms, file: Path) -> Tensor:
     """(4, 4) that takes back the turn which was applied to the world, or the identity."""
-    if shared.get("applied_transform") is None:
+    if transforms.applied_transform is None:
         return torch.eye(4, dtype=torch.float64)
-    world_from_original = _matrix(shared, "applied_transform", str(file))
+    world_from_original = _matrix(transforms.applied_transform, f"{file}: applied_transform")
     rotation = world_from_original[:3, :3]
     if (rotation @ rotation.T - torch.eye(3)).abs().max() > 1e-4 or torch.linalg.det(rotation) < 0:
-        raise ValueError(
-            f"{file}: applied_transform is no rotation and shift: remove it, and the cameras stay in the "
-            "file's world."
-        )
+        raise ValueError(f"{file}: applied_transform is no rotation and shift: remove it, or write it again.")
     return invert_rigid(world_from_original)
 
 

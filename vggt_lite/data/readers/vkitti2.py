@@ -44,20 +44,17 @@ def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
     pictures = list_images(folder) if folder.is_dir() else []
     if not pictures:
         raise ValueError(
-            f"{folder} holds no pictures: unpack the archives rgb, depth and textgt of Virtual KITTI 2 into "
-            "one folder, and give one of its SceneNN/VARIATION."
+            f"{folder} holds no pictures: unpack rgb, depth and textgt into one folder; give a SceneNN/VARIATION."
         )
     cameras, lenses = (_table(root / name, camera, count) for name, count in zip(FILES, (16, 4), strict=True))
     depths = root / "frames" / "depth" / f"Camera_{camera}"
     views = []
     for picture in pictures:
-        number = re.search(r"(\d+)$", picture.stem)
-        frame = int(number[1]) if number else -1
+        number = re.search(r"\d+$", picture.stem)
+        frame = int(number[0]) if number else -1
         for name, table in zip(FILES, (cameras, lenses), strict=True):
             if frame not in table:
-                raise ValueError(
-                    f"{root / name} has no line for {picture.name}: unpack the archive textgt again."
-                )
+                raise ValueError(f"{root / name} has no line for {picture.name}: unpack textgt again.")
         fx, fy, cx, cy = lenses[frame].tolist()
         pose, k = cameras[frame].reshape(4, 4)[:3], pinhole(fx, fy, cx + 0.5, cy + 0.5)
         depth = MapFile(depths / f"depth_{frame:05d}.png", _read_depth) if depths.is_dir() else None
@@ -69,10 +66,8 @@ def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
 
 def find_variation(path: Path) -> Path | None:
     """The folder with both camera files, at the path or up to three levels above (frames/rgb/Camera_0)."""
-    for folder in (path, *path.parents[:3]):
-        if all((folder / name).is_file() for name in FILES):
-            return folder
-    return None
+    folders = (path, *path.parents[:3])
+    return next((f for f in folders if all((f / name).is_file() for name in FILES)), None)
 
 
 def _table(path: Path, camera: int, count: int) -> dict[int, Tensor]:

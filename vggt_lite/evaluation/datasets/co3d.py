@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import msgspec
 
-from vggt_lite.data.parse import entry, numbers, read_json
-from vggt_lite.data.readers.co3d import FILE, views_of
+from vggt_lite.data.parse import read_json
+from vggt_lite.data.readers.co3d import FILE, Frame, Frames, views_of
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses
 
 UNSEEN = frozenset(
@@ -37,6 +37,9 @@ TEXT = (
     "category give."
 )
 UNIT = "scene units"
+SetLists = msgspec.defstruct("SetLists", [("test", list[tuple[str, int, str]])])  # sequence, frame, picture
+QUALITY = [("sequence_name", str), ("viewpoint_quality_score", float | None, None)]
+Quality = msgspec.defstruct("Quality", QUALITY)
 
 
 def samples(root: Path, options: Options) -> Iterator[Sample]:
@@ -52,7 +55,7 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
     for file in files:
         for name, frames in _sequences(file).items():
             if len(frames) >= MIN_FRAMES:
-                views = views_of(frames, file, name)
+                views = views_of(frames, file)
                 chosen = views.choose(random_frames(len(views), wanted, options.seed))
                 yield Sample(name, chosen, group=file.parent.name)
 
@@ -62,21 +65,18 @@ def score(model, sample: Sample, options: Options) -> Scored:
     return score_poses(model, sample, options)[1]
 
 
-def _sequences(file: Path) -> dict[str, list[dict]]:
+def _sequences(file: Path) -> dict[str, list[Frame]]:
     """The usable frames of each sequence that counts, in the order of the sequences' names."""
     folder = file.parent
     listed, trusted = _test_frames(folder), _trusted(folder)
     found = defaultdict(list)
-    frames = read_json(file)
-    for frame in frames if isinstance(frames, list) else []:
-        name = str(entry(frame, "sequence_name", f"{file}: a frame"))
-        camera = frame.get("viewpoint")
+    for frame in read_json(file, Frames):
+        name, camera = frame.sequence_name, frame.viewpoint
         if camera is None or (trusted is not None and name not in trusted):
             continue
-        path = entry(entry(frame, "image", str(file)), "path", str(file))
-        if listed is not None and (name, path) not in listed:
+        if listed is not None and (name, frame.image.path) not in listed:
             continue
-        if abs(np.sum(camera.get("T", np.inf), dtype=float)) < FAR:
+        if abs(sum(camera.T)) < FAR:
             found[name].append(frame)
     return dict(sorted(found.items()))
 
@@ -86,7 +86,7 @@ def _test_frames(folder: Path) -> set[tuple[str, str]] | None:
     file = folder / "set_lists" / "set_lists_fewview_dev.json"
     if not file.is_file():
         return None
-    return {(str(name), path) for name, _, path in entry(read_json(file), "test", str(file))}
+    return {(str(name), path) for name, _, path in read_json(file, SetLists).test}
 
 
 def _trusted(folder: Path) -> set[str] | None:
@@ -94,10 +94,5 @@ def _trusted(folder: Path) -> set[str] | None:
     file = folder / "sequence_annotations.jgz"
     if not file.is_file():
         return None
-    names = set()
-    for sequence in read_json(file):
-        quality = sequence.get("viewpoint_quality_score")
-        name = str(entry(sequence, "sequence_name", str(file)))
-        if quality is not None and numbers(quality, f"{file}: {name}").item() > MIN_QUALITY:
-            names.add(name)
-    return names
+    sequences = read_json(file, list[Quality])
+    return {one.sequence_name for one in sequences if (one.viewpoint_quality_score or 0) > MIN_QUALITY}

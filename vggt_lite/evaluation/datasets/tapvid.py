@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import entry
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, show
 from vggt_lite.metrics.tracks import choose_queries, track_metrics
 
@@ -139,7 +138,9 @@ class _Arrays(pickle.Unpickler):
 
 
 def _clip(content: object, where: str) -> Clip:
-    video, points, occluded = (np.asarray(entry(content, key, where)) for key in _KEYS)
+    if not isinstance(content, dict) or not content.keys() >= set(_KEYS):
+        raise ValueError(f"{where} must hold {', '.join(_KEYS)}: download it again.")
+    video, points, occluded = (np.asarray(content[key]) for key in _KEYS)
     frames, height, width = video.shape[:3] if video.ndim == 4 else (0, 0, 0)
     good = video.dtype == np.uint8 and video.ndim == 4 and video.shape[-1] == 3
     if not good or points.shape != (len(points), frames, 2) or occluded.shape != points.shape[:2]:
