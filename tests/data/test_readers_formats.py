@@ -131,7 +131,7 @@ def test_what_a_mask_hides_is_not_valid_and_is_not_checked(tmp_path):
     assert not valid[-1][:, :21].any() and valid[-1][:, 21:].float().mean() > 0.9
     assert valid[0][4:, :21].float().mean() > 0.9
     depth = RawScene.of(folder).depth[-1]
-    assert (depth[:, :21] == 0).all() and (depth[:, 21:] > 0).mean() > 0.9
+    assert (depth[:, :21] == 0).all() and (depth[:, 21:] > 0).float().mean() > 0.9
 
 
 def test_one_sequence_and_one_camera_are_chosen(tmp_path):

@@ -234,8 +234,9 @@ def test_check_data_names_a_wrong_lens_of_a_nerfstudio_folder(tmp_path, capsys):
 def test_a_colmap_model_with_a_wrong_lens_is_named(tmp_path):
     raw = RawScene.of(write_colmap(tmp_path / "colmap", binary=True))
     assert "100 % of the points lie" in examine(raw).measured[0]
-    k = raw.intrinsics * torch.tensor([[0.9, 1, 1], [1, 0.9, 1], [1, 1, 1]])
-    (problem,) = examine(replace(raw, intrinsics=k)).problems
+    change = torch.tensor([[0.9, 1, 1], [1, 0.9, 1], [1, 1, 1]])
+    views = [replace(view, intrinsics=view.intrinsics * change) for view in raw.views.views]
+    (problem,) = examine(replace(raw, views=replace(raw.views, views=views))).problems
     assert re.search(r"images.bin: .*focal lengths are × 1\.11", problem)
 
 

@@ -67,7 +67,8 @@ def test_a_sparse_model_shows_where_its_points_were_seen(tmp_path):
     raw = RawScene.of(write_colmap(tmp_path / "colmap", binary=True))
     text = check_section(Checked(tmp_path, raw, examine(raw)))
     assert "Points of the sparse model" in text and "points of the sparse model, as it is" in text
-    wrong = replace(raw, cam_from_world=invert_rigid(raw.cam_from_world)[:, :3])
+    inverted = [replace(v, cam_from_world=invert_rigid(v.cam_from_world)[:3]) for v in raw.views.views]
+    wrong = replace(raw, views=replace(raw.views, views=inverted))
     text = check_section(Checked(tmp_path, wrong, examine(wrong)))
     assert "points of the sparse model, mended" in text and text.count('class="plot"') == 2
 

@@ -90,10 +90,10 @@ def check_section(checked: Checked) -> str:
 
 def drawable_views(raw: RawScene) -> list[int]:
     """Up to `MOST_VIEWS` views with a picture and a finite camera: neighbours, for they see the same."""
-    if raw.cam_from_world is None:
+    if raw.views is None:
         return []
-    finite = raw.cam_from_world.isfinite().all((1, 2)) & raw.intrinsics.isfinite().all((1, 2))
-    finite &= (raw.intrinsics[:, 0, 0] > 0) & (raw.intrinsics[:, 1, 1] > 0)
+    cameras, k = raw.views.cam_from_world, raw.views.intrinsics
+    finite = cameras.isfinite().all((1, 2)) & k.isfinite().all((1, 2)) & (k[:, [0, 1], [0, 1]] > 0).all(1)
     found = [view for view, path in enumerate(raw.pictures) if path is not None and finite[view]]
     return found[:MOST_VIEWS]
 
@@ -131,7 +131,7 @@ def _world(
             what = "There is no depth and there are no points: the dots are the cameras themselves"
         frusta = Cameras(cameras.numpy(), geometry.intrinsics.numpy(), scene.sizes, numbers)
         figure = draw_scene(cloud, frusta, unit="units of the cameras")
-        text = f"{what}, {len(numbers)} of {len(raw.names)} cameras, in the frame of view {numbers[0]}."
+        text = f"{what}, {len(numbers)} of {len(raw.views)} cameras, in the frame of view {numbers[0]}."
         figures.append(SceneFigure(names[kind], text, {"points": cloud}, figure))
     return figures_block(figures, numbers, trust=False)
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from vggt_lite.data.consistency_check import CLOSE
 from vggt_lite.data.pictures import to_rgb
@@ -32,7 +31,7 @@ class Thinned(NamedTuple):
 def thinned(raw: RawScene, which: list[int]) -> Thinned:
     """Some views of what was read of a scene, which must have pictures and cameras."""
     pictures, depths, lenses, sizes, tracks = [], [], [], [], []
-    seen = raw.seen_points()
+    given, seen = raw.geometry(), raw.seen_points()
     for view in which:
         picture = to_rgb(raw.pictures[view], str(raw.pictures[view]))
         scale = min(1.0, LONGEST / max(picture.size))
@@ -41,25 +40,17 @@ def thinned(raw: RawScene, which: list[int]) -> Thinned:
             (picture.height, picture.width), (height, width), (width / picture.width, height / picture.height)
         )
         pictures.append(np.asarray(picture.resize((width, height), Image.Resampling.BOX)))
-        lenses.append(window.intrinsics_to_network(raw.intrinsics[view]))
-        depths.append(_depth(raw, view, window))
+        lenses.append(window.intrinsics_to_network(given.intrinsics[view]))
+        depth = given.depth[view].float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
+        depths.append(sample(depth, window))
         sizes.append((height, width))
         if seen is not None:
             tracks.append(window.to_network(seen.tracks[view]))
-    geometry = Geometry(raw.cam_from_world[which], torch.stack(lenses), depths)
+    geometry = Geometry(given.cam_from_world[which], torch.stack(lenses), depths)
     if seen is not None:
         widths = torch.tensor(sizes)[:, 1]
         seen = SeenPoints(seen.world, torch.stack(tracks), seen.visibility[which], widths)
     return Thinned(pictures, geometry, sizes, seen)
-
-
-def _depth(raw: RawScene, view: int, window: PixelMap) -> Tensor:
-    """(H, W), trusted and positive, or 0."""
-    depth = raw.depth[view] if raw.depth else None
-    if depth is None:
-        return torch.zeros(window.network_size)
-    depth = torch.from_numpy(depth).float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
-    return sample(depth, window)
 
 
 def repainted(scene: Thinned, geometry: Geometry, source: int, target: int) -> tuple[np.ndarray, float]:
