@@ -10,14 +10,13 @@ import torch
 from tests.data.foreign import write_co3d, write_colmap, write_nerfstudio, write_vkitti2
 from vggt_lite.config import TrainConfig
 from vggt_lite.data import write_scene
-from vggt_lite.data.batches import StepLoader, step_generator
+from vggt_lite.data.batches import StepLoader, image_sides, step_generator
 from vggt_lite.data.readers import find_scenes, open_scene
 from vggt_lite.data.scene_folders import (
     MixtureSource,
     SceneFolders,
     depth_of_points,
     near_views,
-    released_sides,
     usual_depth,
     view_overlap,
 )
@@ -99,12 +98,14 @@ def test_views_and_aspect_are_drawn_per_batch_and_pictures_stay_as_many(folders)
 
 def test_sides_are_those_of_the_released_training():
     def sides(aspect, size=518, patch_size=14):
-        return released_sides(size, patch_size, (aspect, aspect), step_generator(0, 0))
+        return image_sides(size, patch_size, (aspect, aspect), step_generator(0, 0), released=True)
 
     # 518 · 0.33 = 170.94 → 12 patches; 518 · 0.99 = 512.8 → 36, rounded down though 37 are nearer
     assert [sides(a) for a in (0.33, 0.99, 1.0, 2.0)] == [(168, 518), (504, 518), (518, 518), (518, 252)]
     assert sides(0.1, 32, 8) == (8, 32)  # never less than a patch
-    drawn = [released_sides(1000, 1, (0.5, 1.0), step_generator(seed, 0))[0] for seed in range(400)]
+    drawn = [
+        image_sides(1000, 1, (0.5, 1.0), step_generator(seed, 0), released=True)[0] for seed in range(400)
+    ]
     assert all(height % 10 == 0 and 500 <= height <= 1000 for height in drawn)  # two decimals
     middle = sum(height < 700 for height in drawn) / 400  # of a uniform draw; 0.485 of a logarithmic one
     assert abs(middle - 0.395) < 0.05

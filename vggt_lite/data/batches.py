@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data.augment import augment_colors
@@ -66,8 +66,8 @@ def shard_batch(scenes: int, worker: tuple[int, int]) -> slice:
     rank, world_size = worker
     if scenes < world_size:
         raise ValueError(
-            f"a batch of {scenes} scenes cannot be shared by {world_size} processes: start at most {scenes}, "
-            "or raise max_images."
+            f"{scenes} scenes cannot be shared by {world_size} processes: start at most {scenes}, or raise "
+            "max_images."
         )
     each = scenes // world_size
     return slice(rank * each, (rank + 1) * each)
@@ -104,18 +104,29 @@ def assemble(
 
 
 def image_sides(
-    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
+    size: int,
+    patch_size: int,
+    aspects: tuple[float, float],
+    generator: torch.Generator,
+    released: bool = False,
 ) -> tuple[int, int]:
-    """Height and width of a batch's images: the longer side is `size`, the other the nearest whole patches.
+    """Height and width of a batch's images: the longer side is `size`, the other is whole patches.
 
-    Upright and lying pictures are equally frequent, squares among them even where a side has few patches.
-    The released training draws otherwise, see `own.released_sides`.
+    Upright and lying pictures are equally frequent, and the shorter side is the nearest that fits. `released`
+    draws as the released training does: height ÷ width is uniform in `aspects`, at two decimals, and the
+    shorter side is rounded down. There aspects end at 1; beyond it pictures are upright here.
     """
     low, high = aspects
     if low == high == 1:
         return size, size
-    aspect = low * (high / low) ** float(torch.rand((), generator=generator))
-    shorter = max(1, round(size * min(aspect, 1 / aspect) / patch_size)) * patch_size
+    drawn = float(torch.rand((), generator=generator))
+    if released:
+        aspect = round(low + (high - low) * drawn, 2)
+        patches = int(size * min(aspect, 1 / aspect)) // patch_size
+    else:
+        aspect = low * (high / low) ** drawn
+        patches = round(size * min(aspect, 1 / aspect) / patch_size)
+    shorter = max(1, patches) * patch_size
     return (shorter, size) if aspect < 1 else (size, shorter)
 
 
@@ -217,9 +228,10 @@ class StepLoader:
         if step != self.next_step:  # the first one asked for, or not the one after the last
             self.batches = iter(
                 DataLoader(
-                    StepDataset(self.source),
+                    range(self.steps),
                     batch_size=None,  # a step is a batch already
                     sampler=range(step, self.steps),
+                    collate_fn=self.source.batch_for_step,
                     generator=torch.Generator(),  # its own, or it would draw from the one that dropout uses
                     **self.options,
                 )
@@ -229,13 +241,3 @@ class StepLoader:
 
     def description(self) -> dict:
         return described(self.source)
-
-
-class StepDataset(Dataset):
-    """A source as PyTorch's `DataLoader` wants it: one item for each step."""
-
-    def __init__(self, source: BatchSource) -> None:
-        self.source = source
-
-    def __getitem__(self, step: int) -> SceneBatch:
-        return self.source.batch_for_step(step)

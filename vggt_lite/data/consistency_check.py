@@ -7,10 +7,12 @@ explains the data is named. Wrong scales are measured (`scale_errors.py`).
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from vggt_lite.data.residuals import DepthResiduals, Geometry, PointResiduals, SeenPoints
 from vggt_lite.data.scale_errors import (
@@ -51,8 +53,49 @@ class CheckResult(NamedTuple):
     mistake: Mistake | None = None  # that explains the first problem
 
 
-class Messages(NamedTuple):
-    """How to speak of a test, and how sure it must be."""
+def _posed(change: Callable[[Tensor], Tensor]) -> Change:
+    return lambda given: given._replace(cam_from_world=change(given.cam_from_world))
+
+
+def _inverse(cameras: Tensor) -> Tensor:
+    return invert_rigid(cameras)[:, :3]
+
+
+def _swapped_lens(given: Geometry) -> Geometry:
+    k = given.intrinsics.clone()
+    k[:, [0, 1], [0, 1]] = given.intrinsics[:, [1, 0], [1, 0]]
+    return given._replace(intrinsics=k)
+
+
+def _inverse_depth(given: Geometry) -> Geometry:
+    return given._replace(depth=[torch.where(d > 0, 1 / d, 0.0) for d in given.depth])
+
+
+# Common mistakes: what is said of each, and how it is undone
+FLIP = torch.tensor([1.0, -1.0, -1.0])[:, None]  # OpenGL's camera looks along −z with y up
+POSES: dict[str, Change] = {
+    "the matrices are world_from_cam: invert them (geometry.invert_rigid).": _posed(_inverse),
+    "the camera axes are OpenGL's: negate the second and third row.": _posed(lambda cameras: FLIP * cameras),
+    'the matrices are OpenGL\'s world_from_cam: use convert_cameras(…, "opengl_world_from_cam", '
+    '"opencv_cam_from_world").': _posed(lambda cameras: FLIP * _inverse(cameras)),
+}
+LENSES: dict[str, Change] = {"the two focal lengths are swapped: fx stands first.": _swapped_lens}
+UNITS: dict[str, Change] = {
+    "depth is in thousandths of the translations' unit (mm and m?): divide it by 1000.": partial(
+        TRANSLATIONS.change, amount=(math.log(1000),)
+    ),
+    "translations are in thousandths of the depth's unit (mm and m?): divide them by 1000.": partial(
+        TRANSLATIONS.change, amount=(math.log(0.001),)
+    ),
+}
+DEPTHS: dict[str, Change] = {
+    f"{ALONG_THE_RAY.say(())}: {ALONG_THE_RAY.advice}": partial(ALONG_THE_RAY.change, amount=()),
+    "depth is 1 / z (inverse depth, disparity): write 1 / depth, and 0 where there is none.": _inverse_depth,
+}
+
+
+class Check(NamedTuple):
+    """What is compared, how to speak of it, and how sure it must be."""
 
     result: str
     other: str  # the result if something were otherwise
@@ -60,23 +103,24 @@ class Messages(NamedTuple):
     clearly: float  # a mistake is named if without it so much more agrees
     least: float  # share, of what could agree, below which something is wrong even if no mistake explains it
     families: tuple[Family, ...]  # errors that are measured
+    mistakes: dict[str, Change]  # that are tried
 
 
-LENS = (FOCAL, PRINCIPAL_POINT, PICTURE_SIZE)
-DEPTH = Messages(
+SCALES = (FOCAL, PRINCIPAL_POINT, PICTURE_SIZE)
+DEPTH = Check(
     "the views agree on {:.0f} % of their surface points", "on {:.0f} %",
     "Check that depths and translations have one unit, the intrinsics, and the order of the views.", 0.1, 0.3,
-    (*LENS, TRANSLATIONS, ALONG_THE_RAY),
+    (*SCALES, TRANSLATIONS, ALONG_THE_RAY), POSES | LENSES | UNITS | DEPTHS,
 )  # fmt: skip
-POINTS = Messages(
+POINTS = Check(
     "{:.0f} % of the points lie where the views saw them", "{:.0f} %",
     "Check that cameras and points are of one model, and the order of the views.", 0.1, 0.5,
-    (*LENS, TRANSLATIONS),
+    (*SCALES, TRANSLATIONS), POSES | LENSES | UNITS,
 )  # fmt: skip
-TRACKS = Messages(  # rays meet by chance more easily than surfaces
+TRACKS = Check(  # rays meet by chance more easily than surfaces; tracks alone have no unit
     "{:.0f} % of the tracks' positions can be images of one point each", "{:.0f} %",
     "Check that the tracks are in pixels of these pictures, and the order of the views.", 0.15, 0.3,
-    LENS,  # tracks alone have no unit
+    SCALES, POSES | LENSES,
 )  # fmt: skip
 
 
@@ -93,42 +137,37 @@ def judge(path: Path, given: Geometry, seen: SeenPoints | None = None) -> CheckR
         seen: judge by these points instead of by depth.
     """
     evidence = DepthResiduals(given) if seen is None else PointResiduals(given, seen)
-    messages = DEPTH if seen is None else TRACKS if seen.world is None else POINTS
+    check = DEPTH if seen is None else TRACKS if seen.world is None else POINTS
     share, possible = agreement(evidence, evidence.geometry)
-    text = messages.result.format(100 * share)
-    error = find_scale_error(evidence, messages.families)
-    if mistake := likely_mistake(evidence, messages, error):
-        other = messages.other.format(100 * mistake.share)
+    text = check.result.format(100 * share)
+    error = find_scale_error(evidence, check.families)
+    if mistake := likely_mistake(evidence, check, error):
+        other = check.other.format(100 * mistake.share)
         return CheckResult([f"{path}: {text} as it is, {other} if {mistake.text}"], [], [], mistake)
-    if possible > 0.05 and share < messages.least * possible:
-        return CheckResult([f"{path}: {text}. {messages.advice}"], [], [])
-    rival = _best(_other_poses(), evidence)
+    if possible > 0.05 and share < check.least * possible:
+        return CheckResult([f"{path}: {text}. {check.advice}"], [], [])
+    rival = _best(POSES, evidence)
     notes = []
-    if rival.share > share - messages.clearly:
-        other, what = messages.other.format(100 * rival.share), rival.text.split(":")[0]
+    if rival.share > share - check.clearly:
+        other, what = check.other.format(100 * rival.share), rival.text.split(":")[0]
         notes = [f"{path}: {text}, and {other} if {what}: conventions could not be told."]
     if seen is None:
         text += f" ({100 * possible:.0f} % lie within the other view)"
     if error:
-        other = messages.other.format(100 * agreement(evidence, error.mend(evidence.geometry))[0])
+        other = check.other.format(100 * agreement(evidence, error.mend(evidence.geometry))[0])
         text += f"; {other} if {error.condition}, which may be chance or a pose that is a little off"
-    elif hidden := hidden_errors(evidence, messages.families):
+    elif hidden := hidden_errors(evidence, check.families):
         text += f"; {' or '.join(hidden)} 10 % off would not show"
     return CheckResult([], notes, [text + "."])
 
 
-def likely_mistake(evidence: Evidence, messages: Messages, error: ScaleError | None) -> Mistake | None:
+def likely_mistake(evidence: Evidence, check: Check, error: ScaleError | None) -> Mistake | None:
     """The common mistake, or the wrong scale that was found, if one clearly explains the scene."""
     share, _ = agreement(evidence, evidence.geometry)
-    common = _other_poses() | _swapped_lens()
-    if TRANSLATIONS in messages.families:
-        common |= _other_units()
-    if messages is DEPTH:
-        common |= _other_depth()
-    best, found = _best(common, evidence), []
+    best, found = _best(check.mistakes, evidence), []
     _, possible = agreement(evidence, best.mend(evidence.geometry))
-    explained = messages.least * possible if messages is DEPTH else MOSTLY  # depth may hardly overlap
-    if best.share > max(explained, share + messages.clearly):
+    explained = check.least * possible if check is DEPTH else MOSTLY  # depth may hardly overlap
+    if best.share > max(explained, share + check.clearly):
         found.append(best)
     if error and error.decisive:
         agrees, possible = agreement(evidence, error.mend(evidence.geometry))
@@ -148,51 +187,3 @@ def _best(changes: dict[str, Change], evidence: Evidence) -> Mistake:
     shares = {text: agreement(evidence, change(evidence.geometry))[0] for text, change in changes.items()}
     text = max(shares, key=shares.get)
     return Mistake(text, shares[text], changes[text])
-
-
-def _other_poses() -> dict[str, Change]:
-    """What the cameras may be taken for by mistake → the scene if that is what they are."""
-    flip = torch.tensor([1.0, -1.0, -1.0])[:, None]  # OpenGL's camera looks along −z with y up
-
-    def inverse(cameras):
-        return invert_rigid(cameras)[:, :3]
-
-    poses = {
-        "the matrices are world_from_cam: invert them (geometry.invert_rigid).": inverse,
-        "the camera axes are OpenGL's: negate the second and third row.": lambda cameras: flip * cameras,
-        'the matrices are OpenGL\'s world_from_cam: use convert_cameras(…, "opengl_world_from_cam", '
-        '"opencv_cam_from_world").': lambda cameras: flip * inverse(cameras),
-    }
-    return {
-        text: lambda given, other=other: given._replace(cam_from_world=other(given.cam_from_world))
-        for text, other in poses.items()
-    }
-
-
-def _other_units() -> dict[str, Change]:
-    units = {
-        "depth is in thousandths of the translations' unit (mm and m?): divide it by 1000.": 1000,
-        "translations are in thousandths of the depth's unit (mm and m?): divide them by 1000.": 0.001,
-    }
-
-    amounts = {text: (math.log(factor),) for text, factor in units.items()}
-    return {text: lambda given, x=x: TRANSLATIONS.change(given, x) for text, x in amounts.items()}
-
-
-def _other_depth() -> dict[str, Change]:
-    def inverse(given: Geometry) -> Geometry:
-        return given._replace(depth=[torch.where(d > 0, 1 / d, 0.0) for d in given.depth])
-
-    return {
-        f"{ALONG_THE_RAY.say(())}: {ALONG_THE_RAY.advice}": lambda given: ALONG_THE_RAY.change(given, ()),
-        "depth is 1 / z (inverse depth, disparity): write 1 / depth, and 0 where there is none.": inverse,
-    }
-
-
-def _swapped_lens() -> dict[str, Change]:
-    def swapped(given: Geometry) -> Geometry:
-        k = given.intrinsics.clone()
-        k[:, 0, 0], k[:, 1, 1] = given.intrinsics[:, 1, 1], given.intrinsics[:, 0, 0]
-        return given._replace(intrinsics=k)
-
-    return {"the two focal lengths are swapped: fx stands first.": swapped}

@@ -18,6 +18,7 @@ from vggt_lite.config import TrainConfig
 from vggt_lite.data.batches import (
     assemble,
     draw_batch_shape,
+    image_sides,
     own_generator,
     shard_batch,
     step_generator,
@@ -89,7 +90,7 @@ class SceneFolders:
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
-        size = released_sides(self.size, self.patch_size, self.config.aspects, generator)
+        size = image_sides(self.size, self.patch_size, self.config.aspects, generator, released=True)
         able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
         drawn = torch.randint(len(able), (scenes,), generator=generator)
         mine, own = drawn[shard_batch(scenes, self.worker)].tolist(), own_generator(generator, self.worker)
@@ -109,44 +110,23 @@ class SceneFolders:
             ValueError: a file cannot be read; the message names the scene.
         """
         try:
-            return self._scene(number, views, size, progress, generator)
+            scene = self.scenes[number]
+            if number not in self.overlaps:
+                self.overlaps[number] = view_overlap(scene, usual_depth(scene))
+            which = near_views(self.overlaps[number], references(scene), views, progress, generator)
+            chosen = scene.choose(which)
+            low, high = self.zooms
+            kept = (low + (high - low) * torch.rand(views, generator=generator)).clamp(max=1.0)
+            batch = to_batch(chosen, size, zooms=(1 / kept).tolist())
+            sparse = not any(view.depth for view in chosen.views)
+            depth = depth_of_points(chosen, batch) if sparse else batch.depth * batch.valid
+            tracks = seen = None
+            if sparse and "track" in self.config.loss_weights:
+                tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
+            columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
+            return assemble(*columns, self.config, generator, tracks, seen)
         except Exception as error:
             raise ValueError(f"{self.folders[number]} cannot be trained on: {error}") from error
-
-    def _scene(
-        self, number: int, views: int, size: tuple[int, int], progress: float, generator: torch.Generator
-    ) -> SceneBatch:
-        scene = self.scenes[number]
-        if number not in self.overlaps:
-            self.overlaps[number] = view_overlap(scene, usual_depth(scene))
-        which = near_views(self.overlaps[number], references(scene), views, progress, generator)
-        chosen = scene.choose(which)
-        low, high = self.zooms
-        kept = (low + (high - low) * torch.rand(views, generator=generator)).clamp(max=1.0)
-        batch = to_batch(chosen, size, zooms=(1 / kept).tolist())
-        sparse = not any(view.depth for view in chosen.views)
-        depth = depth_of_points(chosen, batch) if sparse else batch.depth * batch.valid
-        tracks = seen = None
-        if sparse and "track" in self.config.loss_weights:
-            tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
-        columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
-        return assemble(*columns, self.config, generator, tracks, seen)
-
-
-def released_sides(
-    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator
-) -> tuple[int, int]:
-    """Height and width of a batch's pictures, drawn as by the released training.
-
-    Height ÷ width is uniform in `aspects`, at two decimals; the longer side is `size`, the other is rounded
-    down to whole patches. There aspects end at 1; beyond it pictures are upright here.
-    """
-    low, high = aspects
-    if low == high == 1:
-        return size, size
-    aspect = round(low + (high - low) * float(torch.rand((), generator=generator)), 2)
-    shorter = max(1, int(size * min(aspect, 1 / aspect)) // patch_size) * patch_size
-    return (shorter, size) if aspect < 1 else (size, shorter)
 
 
 class MixtureSource:
