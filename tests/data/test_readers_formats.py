@@ -27,7 +27,7 @@ from vggt_lite.data.readers import open_scene
 from vggt_lite.data.readers.co3d import read_co3d
 from vggt_lite.data.readers.vkitti2 import read_vkitti2
 from vggt_lite.data.scene_check import RawScene
-from vggt_lite.data.views import to_batch, whole
+from vggt_lite.data.views import to_batch
 
 WRITERS = {
     "COLMAP text": lambda root, **options: write_colmap(root, binary=False, **options),
@@ -54,7 +54,7 @@ def test_a_scene_in_the_layout_of_others_comes_back(name, tmp_path):
     for view, image, depth in zip(views.views, want.images, want.depth, strict=True):
         assert np.abs(np.asarray(view.open_image()).astype(float) - image).mean() < 2  # JPEG
         if name in CLOSE:
-            got, trusted = (x.numpy() for x in view.depth_in(whole(view.size)))
+            got, trusted = (x.numpy() for x in view.depth_in())
             got = got * trusted
             depth = depth * (np.arange(W) < W - 6) if name.startswith("CO3D") else depth  # its mask
             assert np.abs(got - depth).max() < CLOSE[name]
@@ -113,7 +113,7 @@ def test_nerfstudio_undoes_the_turn_of_the_world_and_takes_shared_numbers(tmp_pa
     views = open_scene(folder / "transforms.json")
     np.testing.assert_allclose(views.cam_from_world, truth().cam_from_world[:, :3], atol=1e-9)
     np.testing.assert_allclose(views.intrinsics, truth().intrinsics, atol=1e-9)
-    assert (views.views[0].depth_in(whole((H, W)))[0] - 3).abs().max() < 1e-6
+    assert (views.views[0].depth_in()[0] - 3).abs().max() < 1e-6
     del content["fl_x"], content["fl_y"], content["w"], content["h"]  # as instant-ngp writes them
     content |= {
         "camera_angle_x": 2 * np.arctan(W / 2 / k[0, 0]),

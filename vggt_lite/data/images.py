@@ -27,6 +27,7 @@ from vggt_lite.data.pixel_map import PixelMap
 DISPLAY_SIDE = 1024  # pixels; larger photographs are kept at this size for drawing
 MAX_CROPPED = 20  # crop mode refuses a picture of which it would keep less than 1/20
 MAX_CANVAS = 13_000  # pixels; square mode works on a canvas as large as the longer side
+CURE = 'Use mode="pad", or cut it into pieces.'
 Fit = tuple[Image.Image, PixelMap]  # a picture on its way to the network's size, and where its pixels went
 
 
@@ -117,10 +118,7 @@ def _fit(image: Image.Image, mode: str, size: int, patch_size: int, label: str) 
     if mode == "square":
         side = max(width, height)
         if side > MAX_CANVAS or min(width, height) * size < side:
-            raise ValueError(
-                f"{label} is {width}×{height} pixels: square mode cannot fit that into {size}×{size}. "
-                'Use mode="pad", or cut it into pieces.'
-            )
+            raise ValueError(f"{label} is {width}×{height} pixels: square mode cannot fit that. {CURE}")
         return _scale(*_center(*fit, side, side, "black"), size, size)
     new_width, new_height = scaled_size(width, height, mode, size, patch_size)
     if not new_width or not new_height:
@@ -129,17 +127,15 @@ def _fit(image: Image.Image, mode: str, size: int, patch_size: int, label: str) 
             f"patch of {patch_size}. Cut it into pieces at most {size // patch_size} times as long as wide."
         )
     if new_height > MAX_CROPPED * size:
-        raise ValueError(
-            f"{label} is {width}×{height} pixels: crop mode would keep only {size} of {new_height} rows. "
-            'Use mode="pad", or cut it into pieces.'
-        )
+        kept = f"crop mode would keep only {size} of {new_height} rows"
+        raise ValueError(f"{label} is {width}×{height} pixels: {kept}. {CURE}")
     fit = _scale(*fit, new_width, new_height)
     return _center(*fit, size, size) if mode == "pad" else _center(*fit, new_width, min(new_height, size))
 
 
 def _scale(image: Image.Image, pixel_map: PixelMap, width: int, height: int) -> Fit:
     scaled = image.resize((width, height), Image.Resampling.BICUBIC)
-    return scaled, pixel_map.scaled((height, width))
+    return scaled, pixel_map.then((height, width), (width / image.width, height / image.height))
 
 
 def _center(image: Image.Image, pixel_map: PixelMap, width: int, height: int, color: str = "white") -> Fit:
@@ -147,7 +143,7 @@ def _center(image: Image.Image, pixel_map: PixelMap, width: int, height: int, co
     left, top = int((width - image.width) / 2), int((height - image.height) / 2)
     canvas = Image.new("RGB", (width, height), color)
     canvas.paste(image, (left, top))
-    return canvas, pixel_map.shifted(left, top, (height, width))
+    return canvas, pixel_map.then((height, width), offset=(left, top))
 
 
 def _to_common_size(fits: list[Fit]) -> list[Fit]:
@@ -157,9 +153,6 @@ def _to_common_size(fits: list[Fit]) -> list[Fit]:
         return fits
     width, height = max(w for w, _ in sizes), max(h for _, h in sizes)
     found = ", ".join(f"{h}×{w}" for h, w in sorted((h, w) for w, h in sizes))
-    warnings.warn(
-        f"the views differ in size after scaling ({found}); each is centred on white, "
-        f"{height}×{width}. valid_mask() marks the photographs.",
-        stacklevel=3,
-    )
+    said = f"the views differ in size after scaling ({found}); each is centred on white, {height}×{width}."
+    warnings.warn(f"{said} valid_mask() marks the photographs.", stacklevel=3)
     return [_center(*fit, width, height) for fit in fits]

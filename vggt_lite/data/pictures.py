@@ -9,6 +9,7 @@ import re
 import struct
 import warnings
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2"}
+FFMPEG = "ffmpeg -i VIDEO -vf fps=2 frames/%04d.png"  # two a second
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
 MIN_SIDE = 4  # pixels; anything smaller is a mistake, not a photograph
+SOURCES = "a path, a PIL image, an array (H, W, 3) or a tensor (3, H, W)"
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,11 @@ def find_photos(source) -> list[Photo]:
     """
     if isinstance(source, (str, Path)):
         items = _inside(Path(source).expanduser())
-    elif isinstance(source, (np.ndarray, Tensor)):
-        items = list(source) if source.ndim == 4 else [source]
-    elif isinstance(source, Image.Image):
+    elif isinstance(source, Image.Image) or (isinstance(source, (np.ndarray, Tensor)) and source.ndim != 4):
         items = [source]
     elif isinstance(source, (dict, set)) or not hasattr(source, "__iter__"):
-        raise ValueError(
-            f"cannot read pictures from a {type(source).__name__}: give a folder, a file, a PIL image, an "
-            "array, or a list of these."
-        )
+        kind = type(source).__name__
+        raise ValueError(f"cannot read pictures from a {kind}: give a folder, {SOURCES}, or a list.")
     else:
         items = list(source)
     if not items:
@@ -87,17 +86,11 @@ def _inside(path: Path) -> list[Path | Photo]:
             return files
         raise ValueError(f"the folder {path} holds no pictures.{_what_is_there(path)}")
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise ValueError(
-            f"{path} is a video. Turn it into pictures first, for example two a second with "
-            f"`ffmpeg -i {path.name} -vf fps=2 frames/%04d.png`, and give the folder `frames`."
-        )
+        raise ValueError(f"{path} is a video: extract frames ({FFMPEG}), and give the folder `frames`.")
     frames = []
     if path.suffix.lower() == ".gif" and path.is_file():
-        try:
-            with Image.open(path) as film:
-                frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(film)]
-        except Exception:  # noqa: S110 - opened again as a single picture, which explains what is wrong
-            pass
+        with suppress(Exception), Image.open(path) as film:  # opened again later, which says what is wrong
+            frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(film)]
     if len(frames) < 2:
         return [path]
     return [Photo(f"{path.stem}_{n:03d}", f"frame {n} of {path}", frame) for n, frame in enumerate(frames)]
@@ -122,7 +115,7 @@ def _what_is_there(folder: Path) -> str:
     if suffixes & {".heic", ".heif"}:
         return " Pillow cannot read its HEIC files: export them as JPEG."
     if suffixes & VIDEO_SUFFIXES:
-        return " It holds a video: extract frames first (ffmpeg -i VIDEO -vf fps=2 frames/%04d.png)."
+        return f" It holds a video: extract frames first ({FFMPEG})."
     return f" Readable suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
 
 
@@ -149,10 +142,7 @@ def to_rgb(source, label: str) -> Image.Image:
         source = _from_array(source, label)
     if isinstance(source, Image.Image):
         return _upright_rgb(source, label)
-    raise ValueError(
-        f"{label} is a {type(source).__name__}: give a path, a PIL image, a NumPy array (H, W, 3) or a "
-        "tensor (3, H, W)."
-    )
+    raise ValueError(f"{label} is a {type(source).__name__}: give {SOURCES}.")
 
 
 def _open(path: Path, label: str) -> Image.Image:
@@ -171,13 +161,11 @@ def _open(path: Path, label: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(path)
     except UnidentifiedImageError as error:
-        raise ValueError(
-            f"{label} is not a picture Pillow can read, whatever its suffix says: convert it to JPEG or PNG."
-        ) from error
+        raise ValueError(f"{label} is not a picture Pillow can read: convert it to JPEG or PNG.") from error
     except Image.DecompressionBombError as error:
         raise ValueError(
-            f"{label} unpacks to more pixels than is safe ({error}). Shrink it, or, if you trust it, raise "
-            "PIL.Image.MAX_IMAGE_PIXELS first."
+            f"{label} unpacks to more pixels than is safe ({error}): shrink it, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS if you trust it."
         ) from error
     except Exception as error:  # a broken header can raise almost anything
         raise ValueError(f"{label} cannot be opened ({error}): copy or export it again.") from error
@@ -195,7 +183,7 @@ def _upright_rgb(image: Image.Image, label: str) -> Image.Image:
             return image.convert("RGB")
     except Exception as error:  # truncated or damaged data: OSError, SyntaxError, struct.error, ...
         raise ValueError(
-            f"{label} is damaged or of an unusual kind ({error}): copy it again, or save it as JPEG or PNG."
+            f"{label} is damaged ({error}): copy it again, or save it as JPEG or PNG."
         ) from error
     values = np.asarray(image)
     if values.dtype.kind == "i":  # mode "I" has 32 bits, but is how some versions open 16-bit PNGs
@@ -225,9 +213,7 @@ def _from_array(array: np.ndarray, label: str) -> Image.Image:
     elif array.dtype.kind == "u" and array.dtype.itemsize == 2:
         array = np.round(array / 257.0).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise ValueError(
-            f"{label} has dtype {array.dtype}: use uint8 (0 … 255), uint16 (0 … 65535) or floats in [0, 1]."
-        )
+        raise ValueError(f"{label} has dtype {array.dtype}: use uint8, uint16 or floats in [0, 1].")
     grey = array.ndim == 3 and array.shape[-1] == 1
     return Image.fromarray(np.ascontiguousarray(array[..., 0] if grey else array))
 
@@ -252,7 +238,4 @@ def _channels_last(tensor: Tensor, label: str) -> np.ndarray:
 
 def _check_size(width: int, height: int, label: str) -> None:
     if min(width, height) < MIN_SIDE:
-        raise ValueError(
-            f"{label} is {width}×{height} pixels: too small to show anything; at least {MIN_SIDE} a side, "
-            "better some hundred."
-        )
+        raise ValueError(f"{label} is {width}×{height} pixels: too small; at least {MIN_SIDE} a side.")

@@ -7,7 +7,7 @@ A loader scales a photograph, then crops it or pads it. Both steps are one affin
 so nothing is lost: points, intrinsics and masks can be carried either way, exactly.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -81,25 +81,15 @@ class PixelMap:
         """Network column (axis 0) or row (axis 1) in which original column or row `index` has its centre."""
         return torch.floor((index.double() + 0.5) * self.scale[axis] + self.offset[axis]).long()
 
-    def scaled(self, network_size: tuple[int, int]) -> "PixelMap":
-        """The map after the network's input was scaled to another size (H, W)."""
-        (height, width), (old_height, old_width) = network_size, self.network_size
-        x, y = width / old_width, height / old_height
-        scale, offset = (self.scale[0] * x, self.scale[1] * y), (self.offset[0] * x, self.offset[1] * y)
-        return PixelMap(self.original_size, network_size, scale, offset)
-
-    def shifted(self, x: float, y: float, network_size: tuple[int, int]) -> "PixelMap":
-        """The map after the network's input was laid on a canvas with its corner at (x, y)."""
-        offset = (self.offset[0] + x, self.offset[1] + y)
-        return PixelMap(self.original_size, network_size, self.scale, offset)
-
-    def to_dict(self) -> dict:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "PixelMap":
-        """The inverse of `to_dict`, for values that went through JSON."""
-        return cls(**{key: tuple(value) for key, value in values.items()})
+    def then(
+        self,
+        network_size: tuple[int, int],
+        scale: tuple[float, float] = (1.0, 1.0),
+        offset: tuple[float, float] = (0.0, 0.0),
+    ) -> "PixelMap":
+        """The map after the network's input was scaled, and laid on a canvas with its corner at `offset`."""
+        (sx, sy), (ox, oy), (x, y), (right, down) = self.scale, self.offset, scale, offset
+        return PixelMap(self.original_size, network_size, (sx * x, sy * y), (ox * x + right, oy * y + down))
 
     def _matrix(self) -> np.ndarray:
         """(3, 3) network-from-original, on homogeneous pixels."""

@@ -14,7 +14,7 @@ from vggt_lite.data.consistency_check import CheckResult, judge
 from vggt_lite.data.readers import open_scene
 from vggt_lite.data.residuals import Geometry, SeenPoints, views_with_depth
 from vggt_lite.data.scene_io import read_tracks
-from vggt_lite.data.views import Views, whole
+from vggt_lite.data.views import Views
 
 BORDER = 0.05  # of the side; the lens of a picture twice as large has its principal point there
 MAX_CHECKED = 48  # views of a scene of another program; of more, so many are looked at, evenly spaced
@@ -52,7 +52,7 @@ class RawScene:
                 view.open_image()
                 picture = view.image
                 if view.depth:
-                    values, trusted = view.depth_in(whole(view.size))
+                    values, trusted = view.depth_in()
                     depth = values * trusted
             except (ValueError, FileNotFoundError) as error:
                 raw.problems.append(str(error))

@@ -24,7 +24,7 @@ from vggt_lite.data.batches import (
     step_generator,
 )
 from vggt_lite.data.readers import find_scenes, open_scene
-from vggt_lite.data.views import Views, to_batch, whole
+from vggt_lite.data.views import Views, to_batch
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.training.identity import described
@@ -173,7 +173,7 @@ def usual_depth(scene: Views) -> float:
     else:
         with_depth = [view for view in scene.views if view.depth]
         step = -(-len(with_depth) // DEPTHS_READ) or 1
-        read = [view.depth_in(whole(view.size)) for view in with_depth[::step]]
+        read = [view.depth_in() for view in with_depth[::step]]
         seen = torch.cat([depth[(depth > 0) & trusted] for depth, trusted in read] or [torch.zeros(0)])
     return float(seen.median()) if len(seen) else 1.0
 

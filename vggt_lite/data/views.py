@@ -39,9 +39,7 @@ class View:
 
     def __post_init__(self) -> None:
         if not all(0 < side < 1_000_000 for side in self.size):
-            raise ValueError(
-                f"{self.image}: a camera for {self.size[1]}×{self.size[0]} pixels cannot be: write it again."
-            )
+            raise ValueError(f"{self.image}: its camera is for {self.size} pixels (H, W): write it again.")
 
     def open_image(self) -> Image.Image:
         """The picture, 8-bit RGB.
@@ -54,8 +52,8 @@ class View:
         with Image.open(self.image) as file:
             if file.getexif().get(ExifTags.Base.Orientation, 1) != 1:
                 raise ValueError(
-                    f"{self.image}: carries an EXIF rotation, which most programs ignore when they find "
-                    "cameras: save it upright, or only remove the tag if the cameras are for it as stored."
+                    f"{self.image}: carries an EXIF rotation, which most programs ignore: save it upright, "
+                    "or only remove the tag if the cameras are for it as stored."
                 )
         if (picture.height, picture.width) != self.size:
             raise ValueError(
@@ -64,12 +62,13 @@ class View:
             )
         return picture
 
-    def depth_in(self, window: PixelMap) -> tuple[Tensor, Tensor]:
+    def depth_in(self, window: PixelMap | None = None) -> tuple[Tensor, Tensor]:
         """Depth (H, W) float32 on the pixels of `window`, and (H, W) bool, whether the mask trusts it.
 
         Each pixel takes the value at the place its centre falls on. Depth maps and masks may have fewer
-        pixels than the picture. Without a depth map depth is 0.
+        pixels than the picture. Without a depth map depth is 0; without a window it is the whole picture.
         """
+        window = window or PixelMap(self.size, self.size)
         if self.depth is None:
             return torch.zeros(window.network_size), torch.zeros(window.network_size, dtype=torch.bool)
         depth = self._sampled(self.depth, window).float()
@@ -81,8 +80,7 @@ class View:
         (h, w), (height, width) = values.shape, self.size
         if abs(w * height - h * width) > max(height, width):  # a pixel of rounding is no other shape
             raise ValueError(
-                f"{stored.file} is {w}×{h} pixels, which has not the shape of its picture, {width}×{height}: "
-                "cut both alike."
+                f"{stored.file} ({w}×{h} pixels) has not the shape of its picture, {width}×{height}: cut it."
             )
         return sample(values, window)
 
@@ -123,10 +121,9 @@ class Views:
         files = [view.image.with_suffix("") for view in self.views]
         shared = Path(os.path.commonpath([file.parent for file in files]))
         stems = [file.name for file in files]
-        for candidates in (stems, ["_".join(file.relative_to(shared).parts) for file in files]):
-            if len(set(candidates)) == len(files):
-                return candidates
-        return [f"{number:04d}_{stem}" for number, stem in enumerate(stems)]
+        paths = ["_".join(file.relative_to(shared).parts) for file in files]
+        numbered = [f"{number:04d}_{stem}" for number, stem in enumerate(stems)]
+        return next(names for names in (stems, paths, numbered) if len(set(names)) == len(files))
 
     @property
     def cam_from_world(self) -> Tensor:
@@ -154,11 +151,8 @@ class Views:
         else:
             chosen = list(which)
         if not chosen or not all(-count <= index < count for index in chosen):
-            raise ValueError(
-                f"views={which} leaves none of the {count} views, or names others: try views={count}."
-            )
-        points = self.points
-        if points is not None:
+            raise ValueError(f"views={which} leaves none of the {count} views, or names others: try {count}.")
+        if points := self.points:
             ids, pixels = [points.ids[i] for i in chosen], [points.pixels[i] for i in chosen]
             points = replace(points, ids=ids, pixels=pixels)
         return replace(self, views=[self.views[i] for i in chosen], points=points)
@@ -223,12 +217,10 @@ def to_batch(
         zooms = [1.0] * len(views) if zooms is None else zooms
         windows = [centered_window(*both, size) for both in zip(views.views, zooms, strict=True)]
     else:
-        windows = [whole(view.size) for view in views.views]
+        windows = [PixelMap(view.size, view.size) for view in views.views]
         if len(sizes := sorted({view.size for view in views.views})) > 1:
             found = ", ".join(f"{w}×{h}" for h, w in sizes)
-            raise ValueError(
-                f"the pictures differ in size ({found}): say to which they shall be cut, as size=224."
-            )
+            raise ValueError(f"the pictures differ in size ({found}): say a common one, as size=224.")
     read, lenses, problems = [], [], []
     for view, window in zip(views.views, windows, strict=True):
         lenses.append(window.intrinsics_to_network(view.intrinsics))
@@ -275,11 +267,6 @@ def centered_window(view: View, zoom: float, size: tuple[int, int]) -> PixelMap:
         )
     scale = zoom * max(w / across, h / down)
     return PixelMap(view.size, size, (scale, scale), (w / 2 - cx * scale, h / 2 - cy * scale))
-
-
-def whole(size: tuple[int, int]) -> PixelMap:
-    """The map that changes nothing, for a picture of `size` (H, W)."""
-    return PixelMap(size, size)
 
 
 def _cut(view: View, window: PixelMap) -> Tensor:

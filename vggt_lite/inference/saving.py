@@ -8,8 +8,10 @@ index.html    the scene to turn around, in any browser
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from PIL import Image
@@ -75,7 +77,7 @@ def save_reconstruction(
         for view, image in enumerate(scene.images):
             Image.fromarray(image.numpy()).save(temporary / _image_name(view))
         views = [
-            {"name": name, "image": _image_name(view), "pixel_map": pixel_map.to_dict()}
+            {"name": name, "image": _image_name(view), "pixel_map": asdict(pixel_map)}
             for view, (name, pixel_map) in enumerate(zip(scene.names, scene.pixel_maps, strict=True))
         ]
         contents = {"format": KIND, "version": 1, "about": ABOUT, "views": views}
@@ -114,7 +116,7 @@ def load_parts(folder: str | Path) -> dict:
         _check_shapes(arrays, len(contents["views"]))
         return {
             "names": [view["name"] for view in contents["views"]],
-            "pixel_maps": [PixelMap.from_dict(view["pixel_map"]) for view in contents["views"]],
+            "pixel_maps": [msgspec.convert(view["pixel_map"], PixelMap) for view in contents["views"]],
             "images": [_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
             "extras": extras,
             **arrays,
