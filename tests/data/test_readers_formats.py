@@ -24,7 +24,6 @@ from tests.data.foreign import (
 )
 from vggt_lite.data import check_scene
 from vggt_lite.data.readers import open_scene
-from vggt_lite.data.readers.co3d import read_co3d
 from vggt_lite.data.readers.vkitti2 import read_vkitti2
 from vggt_lite.data.scene_check import RawScene
 from vggt_lite.data.views import to_batch
@@ -138,12 +137,13 @@ def test_one_sequence_and_one_camera_are_chosen(tmp_path):
     category = write_co3d(tmp_path).parent
     with pytest.raises(ValueError, match="holds 2 sequences: give one of their folders"):
         open_scene(category)
-    assert len(read_co3d(category, "10_20_30")) == S
+    assert len(open_scene(category / "10_20_30")) == S
+    (category / "40_50_60").mkdir()
     with pytest.raises(ValueError, match="names no cameras of 40_50_60"):
-        read_co3d(category, "40_50_60")  # its frame has no camera
+        open_scene(category / "40_50_60")  # its frame has no camera
     variation = write_vkitti2(tmp_path)
     with pytest.raises(ValueError, match="Camera_1 holds no pictures: unpack"):
-        read_vkitti2(variation, camera=1)
+        read_vkitti2(variation / "frames" / "rgb" / "Camera_1")
     (variation / "frames/rgb/Camera_0").rename(variation / "frames/rgb/Camera_1")
     right = open_scene(variation / "frames" / "rgb" / "Camera_1")
     np.testing.assert_allclose(right.cam_from_world[:, 0, 3], truth().cam_from_world[:, 0, 3] - 0.53)

@@ -14,19 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vggt_lite.data import scale_errors
 from vggt_lite.data.residuals import DepthResiduals, Geometry, PointResiduals, SeenPoints
-from vggt_lite.data.scale_errors import (
-    ALONG_THE_RAY,
-    FOCAL,
-    PICTURE_SIZE,
-    PRINCIPAL_POINT,
-    TRANSLATIONS,
-    Evidence,
-    Family,
-    ScaleError,
-    find_scale_error,
-    hidden_errors,
-)
+from vggt_lite.data.scale_errors import ALONG_THE_RAY, LENS, TRANSLATIONS, Evidence, Family, ScaleError
 from vggt_lite.geometry import invert_rigid
 
 CLOSE = 0.02  # what counts as agreement: share of the depth, or of the image's width
@@ -106,21 +96,20 @@ class Check(NamedTuple):
     mistakes: dict[str, Change]  # that are tried
 
 
-SCALES = (FOCAL, PRINCIPAL_POINT, PICTURE_SIZE)
 DEPTH = Check(
     "the views agree on {:.0f} % of their surface points", "on {:.0f} %",
     "Check that depths and translations have one unit, the intrinsics, and the order of the views.", 0.1, 0.3,
-    (*SCALES, TRANSLATIONS, ALONG_THE_RAY), POSES | LENSES | UNITS | DEPTHS,
+    (*LENS, TRANSLATIONS, ALONG_THE_RAY), POSES | LENSES | UNITS | DEPTHS,
 )  # fmt: skip
 POINTS = Check(
     "{:.0f} % of the points lie where the views saw them", "{:.0f} %",
     "Check that cameras and points are of one model, and the order of the views.", 0.1, 0.5,
-    (*SCALES, TRANSLATIONS), POSES | LENSES | UNITS,
+    (*LENS, TRANSLATIONS), POSES | LENSES | UNITS,
 )  # fmt: skip
 TRACKS = Check(  # rays meet by chance more easily than surfaces; tracks alone have no unit
     "{:.0f} % of the tracks' positions can be images of one point each", "{:.0f} %",
     "Check that the tracks are in pixels of these pictures, and the order of the views.", 0.15, 0.3,
-    SCALES, POSES | LENSES,
+    LENS, POSES | LENSES,
 )  # fmt: skip
 
 
@@ -140,7 +129,7 @@ def judge(path: Path, given: Geometry, seen: SeenPoints | None = None) -> CheckR
     check = DEPTH if seen is None else TRACKS if seen.world is None else POINTS
     share, possible = agreement(evidence, evidence.geometry)
     text = check.result.format(100 * share)
-    error = find_scale_error(evidence, check.families)
+    error = scale_errors.find_scale_error(evidence, check.families)
     if mistake := likely_mistake(evidence, check, error):
         other = check.other.format(100 * mistake.share)
         return CheckResult([f"{path}: {text} as it is, {other} if {mistake.text}"], [], [], mistake)
@@ -156,7 +145,7 @@ def judge(path: Path, given: Geometry, seen: SeenPoints | None = None) -> CheckR
     if error:
         other = check.other.format(100 * agreement(evidence, error.mend(evidence.geometry))[0])
         text += f"; {other} if {error.condition}, which may be chance or a pose that is a little off"
-    elif hidden := hidden_errors(evidence, check.families):
+    elif hidden := scale_errors.hidden_errors(evidence, check.families):
         text += f"; {' or '.join(hidden)} 10 % off would not show"
     return CheckResult([], notes, [text + "."])
 

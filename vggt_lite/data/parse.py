@@ -103,7 +103,7 @@ def pinhole(fx: float, fy: float, cx: float, cy: float) -> Tensor:
     return torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], dtype=torch.float64)
 
 
-def inside(folder: Path, name: str, where: str) -> Path:
+def below(folder: Path, name: str, where: str) -> Path:
     """The file `name` of a folder. A file list from elsewhere must not reach beyond that folder."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].endswith((":", "/")):

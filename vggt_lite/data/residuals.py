@@ -17,13 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.geometry import (
-    camera_center,
-    invert_rigid,
-    normalized_coordinates,
-    project_points,
-    transform_points,
-)  # fmt: skip
+from vggt_lite.geometry import invert_rigid, normalized_coordinates, project_points, transform_points
 
 MOST_PAIRS = 24  # of views
 SAMPLES = 400  # pixels tried per pair
@@ -190,7 +184,7 @@ def triangulate(
     Source: Hartley & Zisserman, "Multiple View Geometry", 2nd ed., section 12.2.
     """
     cameras, k = cam_from_world.double(), intrinsics.double()
-    centers = camera_center(cameras)  # (S, 3)
+    centers = invert_rigid(cameras)[:, :3, 3]  # (S, 3)
     middle = centers.mean(0)
     spread = (centers - middle).norm(dim=-1).max().clamp(min=1e-6)
     rotation, shift = cameras[..., :3], (cameras[..., :3] @ middle + cameras[..., 3]) / spread

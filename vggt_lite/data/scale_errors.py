@@ -116,6 +116,7 @@ PICTURE_SIZE = Family(
     lambda x: f"fx and cx are × {math.exp(x[0]):.2f}, fy and cy × {math.exp(x[1]):.2f}",
     "the intrinsics are for pictures of another size; scale them as the pictures were scaled.",
 )  # fmt: skip
+LENS = (FOCAL, PRINCIPAL_POINT, PICTURE_SIZE)
 ALONG_THE_RAY = Family(
     "distance along the ray", _along_the_ray, (), 0.0, 0.0,
     lambda x: "depth is the distance along the ray",

@@ -15,14 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.config import TrainConfig
-from vggt_lite.data.batches import (
-    assemble,
-    draw_batch_shape,
-    image_sides,
-    own_generator,
-    shard_batch,
-    step_generator,
-)
+from vggt_lite.data import batches
 from vggt_lite.data.readers import find_scenes, open_scene
 from vggt_lite.data.views import Views, to_batch
 from vggt_lite.geometry import project_points, unproject_depth
@@ -85,15 +78,20 @@ class SceneFolders:
         most = max(map(len, self.scenes))
         self.config = config.with_(views=tuple(min(views, most) for views in config.views))
         self.size, self.patch_size, self.zooms, self.worker = size, patch_size, zooms, worker
-        shard_batch(config.max_images // self.config.views[1], worker)  # too few scenes should show at once
+        batches.shard_batch(
+            config.max_images // self.config.views[1], worker
+        )  # too few scenes should show at once
         self.overlaps: dict[int, Tensor] = {}
 
     def batch_for_step(self, step: int) -> SceneBatch:
-        scenes, views, progress, generator = draw_batch_shape(self.config, step)
-        size = image_sides(self.size, self.patch_size, self.config.aspects, generator, released=True)
+        scenes, views, progress, generator = batches.draw_batch_shape(self.config, step)
+        size = batches.image_sides(self.size, self.patch_size, self.config.aspects, generator, released=True)
         able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
         drawn = torch.randint(len(able), (scenes,), generator=generator)
-        mine, own = drawn[shard_batch(scenes, self.worker)].tolist(), own_generator(generator, self.worker)
+        mine, own = (
+            drawn[batches.shard_batch(scenes, self.worker)].tolist(),
+            batches.own_generator(generator, self.worker),
+        )
         return SceneBatch.cat([self.scene(able[i], views, size, progress, own) for i in mine])
 
     def description(self) -> dict:
@@ -124,7 +122,7 @@ class SceneFolders:
             if sparse and "track" in self.config.loss_weights:
                 tracks, seen = tracks_of_points(batch, self.config.num_tracks, generator)
             columns = (batch.images, depth, batch.cam_from_world, batch.intrinsics)
-            return assemble(*columns, self.config, generator, tracks, seen)
+            return batches.assemble(*columns, self.config, generator, tracks, seen)
         except Exception as error:
             raise ValueError(f"{self.folders[number]} cannot be trained on: {error}") from error
 
@@ -144,7 +142,7 @@ class MixtureSource:
 
     def source_for_step(self, step: int) -> int:
         """Which source makes the batch of a step."""
-        return int(torch.multinomial(self.shares, 1, generator=step_generator(self.seed, step)))
+        return int(torch.multinomial(self.shares, 1, generator=batches.step_generator(self.seed, step)))
 
     def batch_for_step(self, step: int) -> SceneBatch:
         return self.sources[self.source_for_step(step)].batch_for_step(step)

@@ -79,9 +79,8 @@ class View:
         values = torch.from_numpy(np.ascontiguousarray(stored.read(stored.file)))  # (h, w)
         (h, w), (height, width) = values.shape, self.size
         if abs(w * height - h * width) > max(height, width):  # a pixel of rounding is no other shape
-            raise ValueError(
-                f"{stored.file} ({w}×{h} pixels) has not the shape of its picture, {width}×{height}: cut it."
-            )
+            shapes = f"{w}×{h} pixels, which is not the shape of its picture, {width}×{height}"
+            raise ValueError(f"{stored.file} is {shapes}: cut both alike.")
         return sample(values, window)
 
 

@@ -52,8 +52,10 @@ def generate_scenes(
     """
     config = config or SceneConfig()
     device = torch.device(device)
-    check_request(seed, num_scenes, num_views, height, width, num_tracks)
-
+    check_least(1, num_scenes=num_scenes, height=height, width=width)
+    check_least(0, seed=seed, num_tracks=num_tracks)
+    if not 1 <= num_views <= MOST_VIEWS:
+        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")
     rng = BatchRNG(seed, num_scenes)
     layout = sample_layout(rng, num_views, config)
     materials = sample_materials(rng, layout, config)
@@ -77,14 +79,8 @@ def generate_scenes(
         noise = sensor_noise(seed, views, height, width).to(device)
         images = apply_camera_effects(images, per_view[..., 1:].flatten(0, 1).to(device), noise)
     images, depth, point_map = (x.unflatten(0, views.shape) for x in (images, depth, point_map))
-    batch = SceneBatch(
-        images=images,
-        depth=depth,
-        cam_from_world=cam_from_world,
-        intrinsics=intrinsics,
-        point_map=point_map,
-        valid=torch.ones_like(depth, dtype=torch.bool),  # inside a room every ray ends somewhere
-    )
+    valid = torch.ones_like(depth, dtype=torch.bool)  # inside a room every ray ends somewhere
+    batch = SceneBatch(images, depth, cam_from_world, intrinsics, point_map, valid)
     if num_tracks:
         queries = rng.per_scene(num_tracks, 2) * torch.tensor([width, height])  # (B, N, 2)
         batch.tracks, batch.track_visibility = raycast_tracks(
@@ -100,14 +96,8 @@ def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
     return torch.stack([torch.randn(3, height, width, generator=g) for g in generators])
 
 
-def check_request(
-    seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int
-) -> None:
-    """Refuse sizes that make no sense, with words."""
-    sizes = (("num_scenes", num_scenes), ("height", height), ("width", width))
-    for least, named in ((1, sizes), (0, (("seed", seed), ("num_tracks", num_tracks)))):
-        for name, value in named:
-            if value < least:
-                raise ValueError(f"{name}={value} must be at least {least}.")
-    if not 1 <= num_views <= MOST_VIEWS:
-        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")
+def check_least(least: int, **arguments: int) -> None:
+    """Refuse arguments that are too small."""
+    for name, value in arguments.items():
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}.")

@@ -20,6 +20,7 @@ from vggt_lite.utils.fingerprint import differences, fingerprint
 from vggt_lite.utils.runtime import progress
 
 AT_ONCE = 16  # scenes rendered in one call, to bound the memory
+COLUMNS = ("images", "depth", "cam_from_world", "intrinsics")  # of a shard
 GENERATOR = ("vggt_lite.synthetic", "vggt_lite.geometry")  # the code that decides what a scene looks like
 
 
@@ -54,14 +55,11 @@ def render_ahead(
     """
     if first_seed < 0 or first_seed + num_scenes > FIRST_EVALUATION_SEED:
         raise ValueError(
-            f"seeds {first_seed} … {first_seed + num_scenes - 1} are not for training: they must lie in "
-            f"0 … {FIRST_EVALUATION_SEED - 1:,}; those above are for evaluation. Try first_seed=0."
+            f"seeds {first_seed} … {first_seed + num_scenes - 1}: there are none below 0, and those from "
+            f"{FIRST_EVALUATION_SEED:,} on are for evaluation. Try first_seed=0."
         )
     if config.moving_objects:
-        raise ValueError(
-            f"moving_objects={config.moving_objects}: tracks are computed as if everything stood still; "
-            "render ahead with moving_objects=0."
-        )
+        raise ValueError(f"moving_objects={config.moving_objects}: stored scenes need moving_objects=0.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     asked = {
@@ -79,13 +77,13 @@ def render_ahead(
         with atomic_write(index) as path:
             path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
 
-    shards = range(-(-num_scenes // shard_scenes))
-    mine = [k for k in shards if k % worker[1] == worker[0] and not shard_path(folder, k).exists()]
-    for k in progress(mine, desc="render ahead", unit="shard"):
-        first = k * shard_scenes
-        seeds = range(first_seed + first, first_seed + min(first + shard_scenes, num_scenes))
+    paths = shard_paths(folder, num_scenes, shard_scenes)[worker[0] :: worker[1]]
+    first_seeds = range(first_seed, first_seed + num_scenes, shard_scenes)[worker[0] :: worker[1]]
+    missing = [both for both in zip(paths, first_seeds, strict=True) if not both[0].exists()]
+    for shard, first in progress(missing, desc="render ahead", unit="shard"):
+        seeds = range(first, min(first + shard_scenes, first_seed + num_scenes))
         tensors = render_shard(seeds, num_views, size, config)
-        with atomic_write(shard_path(folder, k)) as path:
+        with atomic_write(shard) as path:
             save_file(tensors, path)
     return folder
 
@@ -93,19 +91,16 @@ def render_ahead(
 def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -> dict[str, Tensor]:
     """The tensors of one shard, compact: the scene with seed seeds[i] is in row i of each."""
     groups = [seeds[i : i + AT_ONCE] for i in range(0, len(seeds), AT_ONCE)]
-    batch = SceneBatch.cat(
-        [generate_scenes(g[0], len(g), num_views, size, size, config=config) for g in groups]
-    )
-    return {
-        "images": (batch.images * 255).round().to(torch.uint8),
-        "depth": batch.depth.half(),
-        "cam_from_world": batch.cam_from_world.float(),
-        "intrinsics": batch.intrinsics.float(),
-    }
+    parts = [generate_scenes(g[0], len(g), num_views, size, size, config=config) for g in groups]
+    batch = SceneBatch.cat(parts)
+    images = (batch.images * 255).round().to(torch.uint8)
+    tensors = (images, batch.depth.half(), batch.cam_from_world.float(), batch.intrinsics.float())
+    return dict(zip(COLUMNS, tensors, strict=True))
 
 
-def shard_path(folder: Path, number: int) -> Path:
-    return folder / f"scenes_{number:05d}.safetensors"
+def shard_paths(folder: Path, num_scenes: int, shard_scenes: int) -> list[Path]:
+    """The files of a folder, whether they exist or not."""
+    return [folder / f"scenes_{k:05d}.safetensors" for k in range(-(-num_scenes // shard_scenes))]
 
 
 class ShardReader:
@@ -118,10 +113,9 @@ class ShardReader:
                 f"{folder} has no index.json: not a folder of rendered scenes. "
                 "Make one with render_ahead(folder, SceneConfig(), num_scenes=2000)."
             )
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.index, self.num_scenes, self.num_views = index, index["num_scenes"], index["num_views"]
-        self.shard_scenes = index["shard_scenes"]
-        paths = [shard_path(folder, k) for k in range(-(-self.num_scenes // self.shard_scenes))]
+        self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self.num_scenes, self.num_views = self.index["num_scenes"], self.index["num_views"]
+        paths = shard_paths(folder, self.num_scenes, self.index["shard_scenes"])
         if missing := [path.name for path in paths if not path.exists()]:
             raise FileNotFoundError(
                 f"{folder} lacks {len(missing)} of {len(paths)} shards ({missing[0]} …): rendering has "
@@ -131,11 +125,9 @@ class ShardReader:
 
     def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Chosen views (B, S) of chosen scenes (B): images uint8, depth, cam_from_world, intrinsics."""
-        columns: dict[str, list[Tensor]] = {}
-        for scene, which in zip(scenes.tolist(), views, strict=True):
-            for name, tensor in self.shards[scene // self.shard_scenes].items():
-                columns.setdefault(name, []).append(tensor[scene % self.shard_scenes][which])
+        places = [divmod(scene, self.index["shard_scenes"]) for scene in scenes.tolist()]
+        rows = [(self.shards[shard], row, which) for (shard, row), which in zip(places, views, strict=True)]
         images, depth, cameras, intrinsics = (
-            torch.stack(columns[name]) for name in ("images", "depth", "cam_from_world", "intrinsics")
+            torch.stack([shard[name][row][which] for shard, row, which in rows]) for name in COLUMNS
         )
         return images, depth.float(), cameras, intrinsics

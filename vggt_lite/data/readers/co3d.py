@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import inside, numbers, pinhole, read_json, read_mask, read_wide_png
+from vggt_lite.data.parse import below, numbers, pinhole, read_json, read_mask, read_wide_png
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import convert_cameras
 
@@ -58,25 +58,23 @@ class Frame(msgspec.Struct):
 Frames = Annotated[list[Frame], msgspec.Meta(min_length=1)]
 
 
-def read_co3d(path: str | Path, sequence: str | None = None) -> Views:
+def read_co3d(path: str | Path) -> Views:
     """One sequence of CO3Dv2, its frames in order; frames without a camera are left out.
 
     Args:
-        path: the folder of a sequence, or that of a category.
-        sequence: its name; not needed for the folder of a sequence, or where there is only one.
+        path: the folder of a sequence, or that of a category that has only one.
 
     Raises:
         ValueError: naming the file, what is wrong with it and the cure.
     """
     path = Path(path).expanduser()
-    if not (path / FILE).is_file() and (path.parent / FILE).is_file():
-        path, sequence = path.parent, sequence or path.name
-    file = path / FILE
+    is_category = (path / FILE).is_file()
+    file = (path if is_category else path.parent) / FILE
     frames = read_json(file, Frames)
     there = sorted({frame.sequence_name for frame in frames})
-    if sequence is None and len(there) > 1:
+    if is_category and len(there) > 1:
         raise ValueError(f"{path} holds {len(there)} sequences: give one of their folders, as {there[0]}.")
-    sequence = sequence or there[0]
+    sequence = there[0] if is_category else path.name
     frames = [frame for frame in frames if frame.sequence_name == sequence and frame.viewpoint]
     if not frames:
         raise ValueError(f"{file} names no cameras of {sequence}: choose among {', '.join(there[:5])}, ….")
@@ -101,10 +99,10 @@ def _view(frame: Frame, file: Path) -> View:
     depth = mask = None
     if given := frame.depth:
         scale = numbers(given.scale_adjustment, f"{where}: scale_adjustment").item()
-        depth = MapFile(inside(root, given.path, where), partial(_read_depth, scale=scale))
+        depth = MapFile(below(root, given.path, where), partial(_read_depth, scale=scale))
         if given.mask_path:
-            mask = MapFile(inside(root, given.mask_path, where), read_mask)
-    return View(inside(root, frame.image.path, where), frame.image.size, camera, k, depth, mask)
+            mask = MapFile(below(root, given.mask_path, where), read_mask)
+    return View(below(root, frame.image.path, where), frame.image.size, camera, k, depth, mask)
 
 
 def _intrinsics(viewpoint: Viewpoint, size: tuple[int, int], where: str) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import file_order, inside, numbers, pinhole, read_lines
+from vggt_lite.data.parse import below, file_order, numbers, pinhole, read_lines
 from vggt_lite.data.views import SparsePoints, View, Views
 from vggt_lite.geometry import convert_cameras
 
@@ -115,7 +115,7 @@ def _view(picture: Picture, model: Model, images: Path) -> View:
             "--output_path undistorted` and give undistorted."
         )
     fx, fy, cx, cy = camera.parameters[[0, focal - 1, focal, focal + 1]].tolist()
-    return View(inside(images, picture.name, where), camera.size, pose, pinhole(fx, fy, cx, cy))
+    return View(below(images, picture.name, where), camera.size, pose, pinhole(fx, fy, cx, cy))
 
 
 def _points(model: Model, pictures: list[Picture]) -> SparsePoints:

@@ -17,17 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import (
-    file_order,
-    inside,
-    numbers,
-    picture_size,
-    pinhole,
-    read_json,
-    read_mask,
-    read_wide_png,
-    reading,
-)  # fmt: skip
+from vggt_lite.data import parse
+from vggt_lite.data.parse import numbers
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
 
@@ -75,15 +66,15 @@ def read_nerfstudio(path: str | Path) -> Views:
     """
     path = Path(path).expanduser()
     file = path / FILE if path.is_dir() else path
-    transforms = read_json(file, Transforms)
+    transforms = parse.read_json(file, Transforms)
     original_from_world = _original_from_world(transforms, file)
     views = []
-    for frame in sorted(transforms.frames, key=lambda frame: file_order(frame.file_path)):
+    for frame in sorted(transforms.frames, key=lambda frame: parse.file_order(frame.file_path)):
         where = f"{file}: frame {frame.file_path}"
         for name in Shared.__struct_fields__:
             if getattr(frame, name) is None:
                 setattr(frame, name, getattr(transforms, name))
-        image = inside(file.parent, frame.file_path, where)
+        image = parse.below(file.parent, frame.file_path, where)
         size, k = _lens(frame, image, where)
         world_from_cam = original_from_world @ _matrix(frame.transform_matrix, f"{where}: transform_matrix")
         cam_from_world = convert_cameras(world_from_cam, "opengl_world_from_cam", "opencv_cam_from_world")
@@ -91,9 +82,9 @@ def read_nerfstudio(path: str | Path) -> Views:
         if frame.depth_file_path:
             unit = numbers(frame.depth_unit_scale_factor or DEPTH_UNIT, f"{where}: depth_unit_scale_factor")
             read = partial(_read_depth, unit=unit.item())
-            depth = MapFile(inside(file.parent, frame.depth_file_path, where), read)
+            depth = MapFile(parse.below(file.parent, frame.depth_file_path, where), read)
         if frame.mask_path:
-            mask = MapFile(inside(file.parent, frame.mask_path, where), read_mask)
+            mask = MapFile(parse.below(file.parent, frame.mask_path, where), parse.read_mask)
         views.append(View(image, size, cam_from_world, k, depth, mask))
     return Views("nerfstudio", views, file, source=f"nerfstudio, {file.parent.name}/{file.name}")
 
@@ -108,7 +99,7 @@ def _lens(frame: Frame, image: Path, where: str) -> tuple[tuple[int, int], Tenso
         )
     w, h = frame.w, frame.h
     if w is None or h is None:
-        h, w = picture_size(image)
+        h, w = parse.picture_size(image)
     fl_x, fl_y = frame.fl_x, frame.fl_y
     if fl_x is None and frame.camera_angle_x is not None:
         fl_x = w / 2 / math.tan(frame.camera_angle_x / 2)
@@ -117,7 +108,7 @@ def _lens(frame: Frame, image: Path, where: str) -> tuple[tuple[int, int], Tenso
     given = [w, h, fl_x, fl_x if fl_y is None else fl_y]
     given += [w / 2 if frame.cx is None else frame.cx, h / 2 if frame.cy is None else frame.cy]
     width, height, *lens = numbers(given, f"{where}: w, h, fl_x, fl_y, cx, cy", 6).tolist()
-    return (int(height), int(width)), pinhole(*lens)
+    return (int(height), int(width)), parse.pinhole(*lens)
 
 
 def _matrix(rows: list[Row], where: str) -> Tensor:
@@ -139,8 +130,8 @@ def _original_from_world(transforms: Transforms, file: Path) -> Tensor:
 def _read_depth(path: Path, unit: float) -> np.ndarray:
     """(H, W) float32 z in scene units, from a 16-bit picture or a .npy array."""
     if path.suffix != ".npy":
-        return read_wide_png(path).astype(np.float32) * np.float32(unit)
-    with reading(path, "numbers of numpy.save"):
+        return parse.read_wide_png(path).astype(np.float32) * np.float32(unit)
+    with parse.reading(path, "numbers of numpy.save"):
         depth = np.load(path, allow_pickle=False)
     if depth.squeeze().ndim != 2 or depth.dtype.kind not in "fiu":
         raise ValueError(f"{path} holds {depth.dtype} of shape {depth.shape}: depth is (H, W) numbers.")

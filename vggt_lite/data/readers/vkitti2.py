@@ -26,19 +26,18 @@ CENTIMETRES = 0.01
 SKY = 65535
 
 
-def read_vkitti2(path: str | Path, camera: int = 0) -> Views:
+def read_vkitti2(path: str | Path) -> Views:
     """The frames of one camera in one variation of a scene, in metres.
 
     Args:
-        path: SceneNN/VARIATION, or a folder below it that names the camera, as frames/rgb/Camera_1.
-        camera: 0 (left) or 1 (right), where the path does not say it.
+        path: SceneNN/VARIATION for its left camera, or the folder of a camera, as frames/rgb/Camera_1.
 
     Raises:
         ValueError: naming the file, what is wrong with it and the cure.
     """
     path = Path(path).expanduser()
-    if named := re.fullmatch(r"Camera_(\d+)", path.name):
-        camera = int(named[1])
+    named = re.fullmatch(r"Camera_(\d+)", path.name)
+    camera = int(named[1]) if named else 0
     root = find_variation(path) or path
     folder = root / "frames" / "rgb" / f"Camera_{camera}"
     pictures = list_images(folder) if folder.is_dir() else []
