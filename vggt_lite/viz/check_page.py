@@ -81,7 +81,7 @@ def check_section(checked: Checked) -> str:
             versions["mended"] = mistake.mend(scene.geometry)
         parts += [_world(raw, scene, which, versions, mistake), _pairs(scene, which, versions)]
         maps = map_rows([depth.numpy() for depth in scene.geometry.depth]) if _has_depth(scene) else []
-        names = [raw.names[view] for view in which]
+        names = [raw.views.names[view] for view in which]
         parts += [_sightings(scene, which, versions), maps_table(scene.pictures, names, maps)]
     else:
         parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
