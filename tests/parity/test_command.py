@@ -85,10 +85,10 @@ def test_released_weights_that_see_no_depth_are_a_fault(monkeypatch):
     monkeypatch.setattr(verify_module, "motorcycle", blind)
     monkeypatch.setattr(verify_module, "held_out_scene", blind)
     for dim, fault in ((NANO.dim, None), (VGGT_1B.dim, "off by 40 %, no better than a constant")):
-        done = Verification(torch.device("cpu"))
+        done = Verification(torch.device("cpu"), say=lambda _: None)
         model = VGGT(SMALL)
         model.config = SMALL.with_(dim=dim)
-        measure(model, done, lambda _: None, lambda _: None)
+        measure(model, done)
         assert done.first_failure is None if fault is None else fault in done.first_failure
 
 

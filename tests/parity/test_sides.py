@@ -6,9 +6,8 @@ import torch
 from tests.parity.stand_in import forget, install
 from vggt_lite import NANO
 from vggt_lite.parity import deterministic_images, deterministic_model, deterministic_points
-from vggt_lite.parity.compare_official import nudged, verify_official
 from vggt_lite.parity.golden import GOLDEN_TINY
-from vggt_lite.parity.official import HOW, official_class, official_model
+from vggt_lite.parity.official import HOW, nudged, official_class, official_model, verify_official
 
 IMAGES, POINTS = deterministic_images("sides", 2, 28, 42), deterministic_points("sides.q", 4, 28, 42)
 

@@ -5,7 +5,7 @@ import torch
 
 from vggt_lite.parity import deterministic_images, deterministic_model, deterministic_points, run_with_stages
 from vggt_lite.parity.golden import GOLDEN_TINY
-from vggt_lite.parity.stages import PARTS, Watch, observe, part
+from vggt_lite.parity.stages import PARTS, observe, part, record
 
 IMAGES, POINTS = deterministic_images("stages", 3, 28, 42), deterministic_points("stages.q", 4, 28, 42)
 
@@ -25,12 +25,12 @@ def test_stages_come_in_the_order_of_computation(model):
 
 def test_what_is_kept_does_not_change_when_the_next_module_works_in_place():
     net = torch.nn.Sequential(torch.nn.Identity(), torch.nn.ReLU(inplace=True))
-    with Watch(net, ["0", "1"]) as seen:
-        net(torch.tensor([-1.0, 1.0]))
-    assert seen.value("0", 0).tolist() == [-1, 1] and seen.value("1", None).tolist() == [0, 1]
-    assert seen.value("0", 1) is None and not net[0]._forward_hooks
+    places = {"vit.a": ("0", 0), "vit.b": ("1", None), "vit.second call": ("0", 1)}
+    seen, _ = record(net, places, lambda: {"out.depth": net(torch.tensor([-1.0, 1.0]))})
+    assert list(seen) == ["vit.a", "vit.b", "out.depth"] and not net[0]._forward_hooks
+    assert seen["vit.a"].tolist() == [-1, 1] and seen["vit.b"].tolist() == [0, 1]
     with pytest.raises(ValueError, match="'missing'"):
-        Watch(net, ["missing"])
+        record(net, {"vit.a": ("missing", 0)}, dict)
 
 
 def test_the_arithmetic_of_every_stage_is_seen(model):

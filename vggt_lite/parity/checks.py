@@ -49,13 +49,12 @@ def verify_golden(
     cases = list(info["cases"] if cases is None else cases)
     if unknown := [case for case in cases if case not in info["cases"]]:
         raise ValueError(f"{which} has no case {unknown[0]!r}; choose among {', '.join(info['cases'])}.")
-    numbers, model, filled = golden.load(which), None, ""
+    numbers, filled = golden.load(which), ""
+    model = deterministic_model(golden.CONFIGS[which], filled, device)
     table = Table(f"golden numbers, {which}: this network against the official one's, on {device}")
     for case in progress(cases, desc=f"golden {which}", unit="case"):
         variant = info["cases"][case].get("variant", "")
-        if model is None:
-            model = deterministic_model(golden.CONFIGS[which], variant, device)
-        elif variant != filled:
+        if variant != filled:
             deterministic_state_dict(model, variant)
         filled = variant
         table.rows += golden_rows(model, case, info, numbers)

@@ -19,17 +19,9 @@ from vggt_lite.pretrained.names import official_name
 from vggt_lite.utils.runtime import progress
 
 # last part of a parameter name -> scale of its standard normal numbers
-TOKEN_SCALES = {
-    "camera_token": 1.0,
-    "register_token": 1.0,
-    "cls_token": 1.0,
-    "register_tokens": 1.0,
-    "mask_token": 1.0,
-    "empty_pose_tokens": 1.0,
-    "virual_tracks": 1.0,
-    "pos_embed": 0.5,
-    "query_ref_token": 0.5,
-}
+TOKEN_SCALES = dict.fromkeys(("camera_token", "register_token", "register_tokens", "cls_token"), 1.0)
+TOKEN_SCALES |= dict.fromkeys(("mask_token", "empty_pose_tokens", "virual_tracks"), 1.0)
+TOKEN_SCALES |= dict.fromkeys(("pos_embed", "query_ref_token"), 0.5)
 
 # The variant "small" shrinks these, so that the variance entering a norm is comparable with its epsilon.
 SMALL = re.compile(
@@ -113,9 +105,8 @@ def deterministic_state_dict(model: nn.Module, variant: str = "", official: bool
     small = sum(value.numel() for value in state.values()) < LONG
     bar = {"disable": True} if small else {"desc": "weights by rule", "unit": "tensor"}
     for key, value in progress(state.items(), **bar):
-        value.copy_(
-            deterministic_tensor(key if official else official_name(key), tuple(value.shape), variant)
-        )
+        name = key if official else official_name(key)
+        value.copy_(deterministic_tensor(name, tuple(value.shape), variant))
     return model
 
 

@@ -13,29 +13,13 @@ from vggt_lite.parity.deterministic_weights import deterministic_images, determi
 FOLDER = Path(__file__).parent / "golden_data"
 
 GOLDEN_TINY = ModelConfig(
-    image_size=70,
-    patch_size=14,
-    dim=64,
-    num_heads=4,
-    vit_depth=2,
-    depth=4,
-    camera_depth=2,
-    camera_num_heads=4,
-    dense_layers=(0, 1, 2, 3),
-    dense_dims=(24, 32, 40, 48),
-    dense_dim=32,
-    track_dim=16,
-    track_fused=16,
-    track_levels=3,
-    track_radius=3,
-    track_hidden=48,
-    track_num_heads=8,
-    track_depth=2,
-    track_virtual=64,
-    track_flow_scale=518.0,
-    track_position_embedding=False,
+    image_size=70, patch_size=14, dim=64, num_heads=4, vit_depth=2, depth=4,
+    camera_depth=2, camera_num_heads=4,
+    dense_layers=(0, 1, 2, 3), dense_dims=(24, 32, 40, 48), dense_dim=32,
+    track_dim=16, track_fused=16, track_levels=3, track_radius=3, track_hidden=48, track_num_heads=8,
+    track_depth=2, track_virtual=64, track_flow_scale=518.0, track_position_embedding=False,
     pixel_center=0.0,
-)
+)  # fmt: skip
 CONFIGS = {"tiny": GOLDEN_TINY, "full": VGGT_1B}
 
 

@@ -4,7 +4,9 @@ A stage is the output of a module: `agg.frame.3` is what the fourth frame block 
 those of the golden files, so any two of {our network, the official one, a file} can be compared.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -28,6 +30,16 @@ PARTS = {
     "out.vis": "→ visibility",
     "out.conf": "→ track confidence",
 }
+# Outputs of the official network → of ours.
+OUTPUTS = {
+    "depth": "depth",
+    "depth_conf": "depth_conf",
+    "world_points": "point_map",
+    "world_points_conf": "point_conf",
+    "track": "tracks",
+    "vis": "track_visibility",
+    "conf": "track_conf",
+}
 
 
 class Stage(NamedTuple):
@@ -48,8 +60,7 @@ def part(stage: str) -> str:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Names of stages by part; within a part they stay as they are."""
-    order = list(PARTS)
-    return sorted(names, key=lambda name: order.index(part(name)))
+    return sorted(names, key=lambda name: list(PARTS).index(part(name)))
 
 
 def stages(config: ModelConfig) -> dict[str, Stage]:
@@ -89,85 +100,63 @@ def stages(config: ModelConfig) -> dict[str, Stage]:
     return found
 
 
-class Watch:
-    """Keeps what named modules return while it is open.
+@torch.no_grad()
+def record(
+    network: nn.Module, places: dict[str, tuple[str, int | None]], forward: Callable[[], dict[str, Tensor]]
+) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
+    """Every stage and output of one forward pass without gradients, in the order of computation.
 
-        with Watch(model, ["aggregator.frame_blocks.0"]) as seen:
-            model(images)
-        seen.value("aggregator.frame_blocks.0", call=0)
+    Args:
+        network: Whose modules are watched; as it is: evaluation or training mode, any device.
+        places: {stage: (module, which of its calls; None joins all)}.
+        forward: Runs the network and returns its outputs by name (`out.*`).
+
+    Returns:
+        values by stage, and for every stage the type in which its products were formed. Outputs were
+        computed like the last stage before them. Stages whose module was not called are left out.
 
     Raises:
-        ValueError: the model has no such module.
+        ValueError: the network has no such module.
     """
+    modules, calls, types = dict(network.named_modules()), defaultdict(list), {}
+    watched = list(dict.fromkeys(module for module, _ in places.values()))
+    if missing := [name for name in watched if name not in modules]:
+        raise ValueError(f"{type(network).__name__} lacks {len(missing)} modules, first {missing[0]!r}.")
 
-    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
-        self.calls: dict[str, list[Tensor]] = {}
-        self.arithmetic: dict[str, torch.dtype] = {}  # the type in which a module's products were formed
-        modules = dict(model.named_modules())
-        self.modules = {name: modules[name] for name in dict.fromkeys(names) if name in modules}
-        if missing := [name for name in names if name not in modules]:
-            raise ValueError(f"{type(model).__name__} lacks {len(missing)} modules, first {missing[0]!r}.")
-
-    def __enter__(self) -> "Watch":
-        self.handles = [
-            module.register_forward_hook(lambda _, __, out, name=name: self.keep(name, out))
-            for name, module in self.modules.items()
-        ]
-        return self
-
-    def keep(self, name: str, out) -> None:
+    def keep(name: str, out) -> None:
         out = out[0] if isinstance(out, (tuple, list)) else out
-        # a copy: whoever comes next may work in place
-        self.calls.setdefault(name, []).append(out.detach().clone())
+        calls[name].append(out.detach().clone())  # a copy: whoever comes next may work in place
         kind = out.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        self.arithmetic[name] = torch.get_autocast_dtype(kind) if autocast else out.dtype
+        types[name] = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else out.dtype
 
-    def __exit__(self, *_) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def value(self, name: str, call: int | None) -> Tensor | None:
-        """What a module returned in one of its calls, or in all, joined; None if it was not called."""
-        calls = self.calls.get(name, [])
-        if call is None:
-            return torch.cat(calls) if len(calls) > 1 else (calls or [None])[0]
-        return calls[call] if call < len(calls) else None
-
-    def types(self, found: Iterable[str], modules: dict[str, str]) -> dict[str, torch.dtype]:
-        """The arithmetic of stages, given in order; an output's is that of the stage before it."""
-        types, last = {}, torch.float32
-        for name in found:
-            last = types[name] = self.arithmetic[modules[name]] if name in modules else last
-        return types
+    with ExitStack() as hooks:
+        for name in watched:
+            hook = modules[name].register_forward_hook(lambda _, __, out, name=name: keep(name, out))
+            hooks.callback(hook.remove)
+        outputs = forward()
+    found = {}
+    for stage, (module, call) in places.items():
+        if values := calls[module] if call is None else calls[module][call : call + 1]:
+            found[stage] = values[0] if len(values) == 1 else torch.cat(values)
+    found |= outputs
+    found, arithmetic, last = {stage: found[stage] for stage in in_order(found)}, {}, torch.float32
+    for stage in found:
+        last = arithmetic[stage] = types[places[stage][0]] if stage in places else last
+    return found, arithmetic
 
 
 def observe(
     model: VGGT, images: Tensor, points: Tensor | None = None
 ) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
-    """Every stage and output of one forward pass without gradients, in the order of computation.
-
-    Args:
-        model: As it is: evaluation or training mode, any device; autocast around the call counts.
-        images, points: As for `VGGT`.
-
-    Returns:
-        values by stage, on the model's device, and for every stage the type in which it was computed.
-        Outputs (`out.*`) were computed like the last stage before them.
-    """
-    wanted = stages(model.config)
-    with torch.no_grad(), Watch(model, [stage.ours for stage in wanted.values()]) as seen:
-        ends = outputs(model(images, points))
-    found = {}
-    for name, stage in wanted.items():
-        value = seen.value(stage.ours, stage.call)
-        if value is not None:
-            # the official tracker works on (B, N, S, C) where ours works on (B, S, N, C)
-            by_view = name.startswith(("track.corr_mlp", "track.feat_update"))
-            found[name] = value.transpose(1, 2) if by_view else value
-    found |= ends
-    found = {name: found[name] for name in in_order(found)}
-    return found, seen.types(found, {name: stage.ours for name, stage in wanted.items()})
+    """`record` of our network; images and points are as for `VGGT`."""
+    places = {name: (stage.ours, stage.call) for name, stage in stages(model.config).items()}
+    found, types = record(model, places, lambda: outputs(model(images, points)))
+    for name in found:
+        if name.startswith(("track.corr_mlp", "track.feat_update")):
+            found[name] = found[name].transpose(
+                1, 2
+            )  # (B, S, N, C), and (B, N, S, C) in the official tracker
+    return found, types
 
 
 def run_with_stages(model: VGGT, images: Tensor, points: Tensor | None = None) -> dict[str, Tensor]:
@@ -177,15 +166,7 @@ def run_with_stages(model: VGGT, images: Tensor, points: Tensor | None = None) -
 
 def outputs(pred: Predictions) -> dict[str, Tensor]:
     """Predictions by their names among the stages."""
-    found = {
-        "out.depth": pred.depth,
-        "out.depth_conf": pred.depth_conf,
-        "out.world_points": pred.point_map,
-        "out.world_points_conf": pred.point_conf,
-        "out.track": pred.tracks,
-        "out.vis": pred.track_visibility,
-        "out.conf": pred.track_conf,
-    }
+    found = {f"out.{official}": getattr(pred, ours) for official, ours in OUTPUTS.items()}
     found |= {f"out.pose_enc.{i}": encoding for i, encoding in enumerate(pred.pose_encodings)}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -197,7 +178,6 @@ def summarise(value: Tensor, form: str) -> Tensor:
         form: "" all of it, "first" its first image, "take" 512 evenly spread elements, "stat" mean,
             standard deviation and largest magnitude.
     """
-    value = value.detach()
     if form == "first":
         return value[:1]
     if form == "take":

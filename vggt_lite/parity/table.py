@@ -29,12 +29,9 @@ def distance(got: Tensor, want: Tensor) -> float:
     """
     if got.numel() != want.numel():
         return math.inf
-    error = (exact(got) - exact(want)).abs().max().item()
+    got, want = (x.detach().cpu().double().flatten() for x in (got, want))
+    error = (got - want).abs().max().item()
     return math.inf if math.isnan(error) else error
-
-
-def exact(x: Tensor) -> Tensor:
-    return x.detach().cpu().double().flatten()
 
 
 @dataclass(frozen=True)
@@ -59,15 +56,19 @@ class Row:
             return 0.0 if self.ok else math.inf
         return self.max_abs / self.tolerance
 
+    @property
+    def name(self) -> str:
+        """Stage and case in one."""
+        return f"{self.case}/{self.stage}" if self.case else self.stage
+
     def __str__(self) -> str:
-        where = f"{self.case}/{self.stage}" if self.case else self.stage
         limit = "" if self.tolerance is None else f", tolerance {self.tolerance:.1e}"
-        return f"{where} ({self.dtype}, {self.device}): off by {self.max_abs:.1e}{limit}"
+        return f"{self.name} ({self.dtype}, {self.device}): off by {self.max_abs:.1e}{limit}"
 
 
 def compare(stage: str, got: Tensor, want: Tensor, tolerance: float | None, **about) -> Row:
     """A row for two tensors; their shapes may differ where the number of elements agrees."""
-    error, largest = distance(got, want), exact(want).abs().max().item()
+    error, largest = distance(got, want), want.double().abs().max().item()
     ok = math.isfinite(error) and (tolerance is None or error <= tolerance)
     return Row(stage, error, error / largest if largest else error, tolerance, ok, **about)
 
@@ -115,46 +116,30 @@ class Table:
             return f"{count}, largest relative error {worst.relative:.1e} ({worst.stage})"
         return f"{count}, the worst at {worst.ratio:.2f} of its tolerance ({worst.stage})"
 
-    def lines(self) -> list[list[str]]:
-        """A line of text cells for every row."""
-        return [cells(f"{row.case}/{row.stage}" if row.case else row.stage, [row]) for row in self.rows]
-
-    def parts(self) -> list[list[str]]:
-        """A line of text cells for every part of the network, with the worst of its stages in all cases."""
-        groups = {name: [row for row in self.rows if part(row.stage) == name] for name in PARTS}
-        return [cells(PARTS[name], rows) for name, rows in groups.items() if rows]
-
     def by_part(self) -> str:
-        """`parts` as text."""
-        return self.text("part", self.parts())
+        """A text with a line for every part of the network: the worst of its stages in all cases."""
+        groups = {name: [row for row in self.rows if part(row.stage) == name] for name in PARTS}
+        lines = [cells(PARTS[name], rows) for name, rows in groups.items() if rows]
+        return "\n".join([self.title, text_table(["part", *HEADS], lines), self.verdict()])
 
     def __str__(self) -> str:
-        return self.text("stage", self.lines())
-
-    def text(self, first: str, lines: list[list[str]]) -> str:
-        return "\n".join([self.title, text_table([first, *HEADS], lines), self.verdict()])
+        lines = [cells(row.name, [row]) for row in self.rows]
+        return "\n".join([self.title, text_table(["stage", *HEADS], lines), self.verdict()])
 
     def _repr_html_(self) -> str:
-        return html_table(["stage", *HEADS], self.lines(), caption=f"{self.title}. {self.verdict()}")
+        lines = [cells(row.name, [row]) for row in self.rows]
+        return html_table(["stage", *HEADS], lines, caption=f"{self.title}. {self.verdict()}")
 
     def to_dict(self) -> dict:
         """Plain values for JSON; infinity and NaN, which JSON lacks, become None."""
-        rows = [
-            {
-                key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in asdict(row).items()
-            }
-            for row in self.rows
-        ]
+
+        def plain(value):
+            return None if isinstance(value, float) and not math.isfinite(value) else value
+
         first = self.first_failure
-        return {
-            "title": self.title,
-            "ok": self.ok,
-            "first_failure": first and str(first),
-            "seconds": round(self.seconds, 1),
-            **self.about,
-            "rows": rows,
-        }
+        head = {"title": self.title, "ok": self.ok, "first_failure": first and str(first)}
+        rows = [{key: plain(value) for key, value in asdict(row).items()} for row in self.rows]
+        return head | {"seconds": round(self.seconds, 1), **self.about, "rows": rows}
 
 
 def cells(name: str, rows: list[Row]) -> list[str]:
@@ -166,13 +151,9 @@ def cells(name: str, rows: list[Row]) -> list[str]:
         ", ".join(sorted({row.device for row in rows})),
         f"{max(row.max_abs for row in rows):.1e}",
         f"{max(row.relative for row in rows):.1e}",
-        number(max(ratios)) if ratios else "",
+        f"{max(ratios):{'.2f' if max(ratios) < 1000 else '.0e'}}" if ratios else "",
         "ok" if all(row.ok for row in rows) else "OFF",
     ]
-
-
-def number(ratio: float) -> str:
-    return f"{ratio:.2f}" if ratio < 1000 else f"{ratio:.0e}"
 
 
 def type_name(dtype: torch.dtype) -> str:

@@ -26,13 +26,12 @@ from vggt_lite.evaluation.report import hardware, versions
 from vggt_lite.model import VGGT
 from vggt_lite.parity import golden
 from vggt_lite.parity.checks import verify_golden, verify_precision
-from vggt_lite.parity.compare_official import SEEDS, verify_official
 from vggt_lite.parity.deterministic_weights import (
     deterministic_images,
     deterministic_model,
     deterministic_points,
 )
-from vggt_lite.parity.official import HOW, official_class
+from vggt_lite.parity.official import HOW, SEEDS, official_class, verify_official
 from vggt_lite.parity.table import Table
 from vggt_lite.pretrained.hub import find_cached
 from vggt_lite.pretrained.loading import load_pretrained
@@ -42,7 +41,6 @@ from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.runtime import available_memory, pick_device
 
 MOST_VIEWS = 4  # every stage of every view is kept: about a gigabyte per view at the released size
-NUM_POINTS = 16
 
 
 @dataclass
@@ -50,6 +48,7 @@ class Verification:
     """What was compared, what was measured, and what could not be done and why."""
 
     device: torch.device
+    say: Callable[[str], None] = print
     tables: list[Table] = field(default_factory=list)
     figures: dict[str, dict] = field(default_factory=dict)  # scene: {what: {"model": …, "constant depth": …}}
     notes: list[str] = field(default_factory=list)  # what was left out, and how to have it done
@@ -63,6 +62,16 @@ class Verification:
             if not table.ok:
                 return f"{table.title}: {table.first_failure or 'nothing was compared'}"
         return self.faults[0] if self.faults else None
+
+    def add(self, table: Table) -> None:
+        """Keep a comparison, and say what it found."""
+        self.tables.append(table)
+        self.say(f"{table.by_part()}\n")
+
+    def note(self, text: str) -> None:
+        """Keep and say what was left out."""
+        self.notes.append(text)
+        self.say(f"{text}\n")
 
     def save(self, path: str | Path) -> Path:
         """Write JSON."""
@@ -118,64 +127,60 @@ def verify(
         MemoryError: not enough of it for `full`.
     """
     started = time.monotonic()
-    done = Verification(pick_device(device))
-
-    def add(table: Table) -> None:
-        done.tables.append(table)
-        say(f"{table.by_part()}\n")
-
-    def note(text: str) -> None:
-        done.notes.append(text)
-        say(f"{text}\n")
-
-    golden_tables(done.device, full, dtype, add, note, required=weights is None)
+    done = Verification(pick_device(device), say)
+    golden_tables(done, full, dtype, required=weights is None)
     name, model = weights or next(filter(find_cached, RELEASES), None), None
     if name is None:
-        note("Real weights: none given, and none in the hub's cache. --weights facebook/VGGT-1B fetches them "
-             "(5 GB, once).")  # fmt: skip
+        done.note(
+            "Real weights: none given, and none in the hub's cache. --weights facebook/VGGT-1B fetches them "
+            "(5 GB, once)."
+        )
     elif weights is None and (lack := lacking_memory(VGGT_1B, done.device)):
-        note(f"Real weights: {name} is in the hub's cache, but {lack}")
+        done.note(f"Real weights: {name} is in the hub's cache, but {lack}")
     else:
         model = load_pretrained(name).to(done.device)
         say(f"Real weights: {name}\n")
-        measure(model, done, say, note)
-        table = verify_precision(model, *pictures(model.config, images, note), dtype)
+        measure(model, done)
+        table = verify_precision(model, *pictures(model.config, images, done.note), dtype)
         table.title = f"{name}: {table.title}"
-        add(table)
+        done.add(table)
     try:
         if official_class() is None:
-            note(f"Side by side: the official package is not installed. {HOW}")
+            done.note(f"Side by side: the official package is not installed. {HOW}")
         elif lack := lacking_memory(config, done.device):
-            note(f"Side by side: {lack}")
+            done.note(f"Side by side: {lack}")
         else:
             if model is not None and model.config != config:
-                note(f"Side by side: {name} is another network than the official one; weights come by rule.")
+                done.note(
+                    f"Side by side: {name} is another network than the official one; weights come by rule."
+                )
                 model = None
-            for table in verify_official(model, *pictures(config, images, note), done.device, dtype, config):
-                add(table)
+            inputs = pictures(config, images, done.note)
+            for table in verify_official(model, *inputs, done.device, dtype, config):
+                done.add(table)
     except ImportError as error:
-        note(f"Side by side: {error}.")
+        done.note(f"Side by side: {error}.")
     done.seconds = time.monotonic() - started
     say(f"OFF: {done.first_failure}" if done.first_failure else f"nothing is off ({done.seconds:.0f} s)")
     return done
 
 
-def golden_tables(device: torch.device, full: bool, dtype: torch.dtype, add, note, required: bool) -> None:
+def golden_tables(done: Verification, full: bool, dtype: torch.dtype, required: bool) -> None:
     """Comparisons with the golden files; without these a note, or an error where they are `required`."""
     try:
         golden.path_of("tiny")
     except FileNotFoundError as error:
         if required or full:
             raise
-        return note(str(error))
-    for place in dict.fromkeys((torch.device("cpu"), device)):
-        add(verify_golden("tiny", place))
-        inputs = golden.case_inputs(golden.metadata("tiny")["cases"]["main"])
-        add(verify_precision(deterministic_model(golden.GOLDEN_TINY, device=place), *inputs, dtype))
+        return done.note(str(error))
+    inputs = golden.case_inputs(golden.metadata("tiny")["cases"]["main"])
+    for place in dict.fromkeys((torch.device("cpu"), done.device)):
+        done.add(verify_golden("tiny", place))
+        done.add(verify_precision(deterministic_model(golden.GOLDEN_TINY, device=place), *inputs, dtype))
     if full:
-        if lack := lacking_memory(VGGT_1B, device, times=1.5):
+        if lack := lacking_memory(VGGT_1B, done.device, times=1.5):
             raise MemoryError(f"--full: {lack}")
-        add(verify_golden("full", device))
+        done.add(verify_golden("full", done.device))
 
 
 def lacking_memory(config: ModelConfig, device: torch.device, times: float = 2) -> str | None:
@@ -200,35 +205,31 @@ def pictures(config: ModelConfig, folder: str | Path | None, note) -> tuple[Tens
         except ImportError as error:
             note(f"{error}. Images made by rule were taken instead.")
     if source is None:
-        height, width = 3 * config.image_size // 4 // config.patch_size * config.patch_size, config.image_size
-        images = deterministic_images("verify", 2, height, width)
+        height = 3 * config.image_size // 4 // config.patch_size * config.patch_size
+        images = deterministic_images("verify", 2, height, config.image_size)
     else:
         images = load_images(source, "crop", config.image_size, config.patch_size).images
     if len(images) > MOST_VIEWS:
         note(f"{folder} holds {len(images)} pictures: the first {MOST_VIEWS} were taken.")
         images = images[:MOST_VIEWS]
-    points = (
-        deterministic_points("verify.points", NUM_POINTS, *images.shape[-2:])
-        if "track" in config.heads
-        else None
-    )
-    return images, points
+    tracked = "track" in config.heads
+    return images, deterministic_points("verify.points", 16, *images.shape[-2:]) if tracked else None
 
 
-def measure(model: VGGT, done: Verification, say, note) -> None:
+def measure(model: VGGT, done: Verification) -> None:
     """Sanity figures of real weights, on a generated scene and on photographs with true depth."""
     if not {"camera", "depth"} <= set(model.config.heads):
-        return note("These weights lack the camera or depth head: no figures.")
+        return done.note("These weights lack the camera or depth head: no figures.")
     examples = {"generated scene": held_out_scene}
     try:
         motorcycle_truth()
         examples["Motorcycle photographs"] = motorcycle
     except ImportError as error:
-        note(f"No figures on photographs: {error}.")
+        done.note(f"No figures on photographs: {error}.")
     for name, example in examples.items():
         found = example(model)
         done.figures[name] = found.metrics
-        say(f"{name}\n{found.table()}\n")
+        done.say(f"{name}\n{found.table()}\n")
     # The released networks measure photographs well: a part that is wrong shows here.
     depth = done.figures.get("Motorcycle photographs", {}).get(ALIGNED)
     if depth and model.config.dim == VGGT_1B.dim and not depth["model"] < depth["constant depth"]:

@@ -41,9 +41,8 @@ def compare(mine=None, reference=None, /, *, atol: float = ATOL, rtol: float = R
     """
     if mine is not None or reference is not None or not pairs:
         pairs = {"": (mine, reference), **pairs}
-    mine = {name: pair[0] for name, pair in pairs.items()}
-    reference = {name: pair[1] for name, pair in pairs.items()}
-    found = difference(mine, reference, atol, rtol)
+    sides = ({name: pair[side] for name, pair in pairs.items()} for side in (0, 1))
+    found = difference(*sides, atol, rtol)
     if found.problem:
         return Outcome("wrong", "comparison", found.problem, difference=found.largest)
     if not found.numbers:
@@ -66,12 +65,11 @@ def difference(mine, expected, atol: float = ATOL, rtol: float = RTOL) -> Differ
 def differences(mine, expected, atol: float, rtol: float, place: str = "") -> Iterator[Difference]:
     """The same, part by part; `place` says where we are: "[0].depth"."""
     ours, theirs = parts_of(mine), parts_of(expected)
+    at = f"`{place.removeprefix('.')}`: " if place else ""
     if not theirs:
         problem, largest, numbers = leaf_difference(mine, expected, atol, rtol)
-        at = f"`{place.removeprefix('.')}`: " if place else ""
         yield Difference(problem and at + problem, largest, numbers)
     elif not ours or ours.keys() != theirs.keys():
-        at = f"`{place.removeprefix('.')}`: " if place else ""
         yield Difference(f"{at}got {described(mine)}, expected {described(expected)}.", math.inf)
     else:
         for name, part in theirs.items():
@@ -119,10 +117,9 @@ def number_difference(got: Tensor, want: Tensor, atol: float, rtol: float) -> Di
     allowed = (atol + rtol * want.abs()).nan_to_num(0.0, posinf=0.0)
     if not bool((apart > allowed).any()):
         return Difference(None, largest, numbers)
-    where = tuple(int(k) for k in np.unravel_index(int((apart - allowed).argmax()), got.shape or (1,)))
-    values = f"got {got.reshape(-1)[0] if not got.ndim else got[where]:.5g}"
-    values += f", expected {want.reshape(-1)[0] if not want.ndim else want[where]:.5g}"
-    at = f" at {list(where)}" if got.ndim else ""
+    where = tuple(int(k) for k in np.unravel_index(int((apart - allowed).argmax()), got.shape))
+    at = f" at {list(where)}" if where else ""
+    values = f"got {got[where]:.5g}, expected {want[where]:.5g}"
     return Difference(f"largest difference {largest:.3g}{at}: {values}.", largest, numbers)
 
 
