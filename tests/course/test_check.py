@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from vggt_lite.course import checks
-from vggt_lite.course.checks import Check, Edit, Outcome, compare
+from vggt_lite.course.checks import Check, Outcome, compare
+from vggt_lite.course.checks.check import edited
 
 
 def weights(q, k):
@@ -24,7 +25,7 @@ CHECK = Check(
     reference=weights,
     cases=lambda: {"three tokens": case(3, 4), "a batch": case(2, 3, 4), "one token": case(1, 4)},
     mutants={
-        SKIPPED: Edit(" / q.shape[-1] ** 0.5", ""),
+        SKIPPED: "/ q.shape[-1] ** 0.5 →",
         DIVIDED: lambda q, k: (q @ k.mT / q.shape[-1]).softmax(-1),
         "you mixed the scenes of a batch": lambda q, k: weights(q.flatten(0, -2), k.flatten(0, -2)),
     },
@@ -120,12 +121,12 @@ def test_classes_are_tried_by_a_function_of_ones_own():
 
 
 def test_an_edit_replaces_text_of_the_reference_and_refuses_text_that_is_not_there():
+    q, k = case(3, 4)
     assert torch.equal(
-        Edit("** 0.5", "** 0.0", "softmax", "log_softmax").of(weights)(*case(3, 4)),
-        torch.log_softmax(case(3, 4)[0] @ case(3, 4)[1].mT, -1),
+        edited(weights, "/ q.shape[-1] ** 0.5 →; softmax → log_softmax")(q, k), (q @ k.mT).log_softmax(-1)
     )
     with pytest.raises(ValueError, match="weights has no 'tanh'"):
-        Edit("tanh", "sin").of(weights)
+        edited(weights, "tanh → sin")
 
 
 def test_an_outcome_reads_in_a_notebook_in_light_and_dark():

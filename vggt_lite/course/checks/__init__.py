@@ -11,11 +11,11 @@ A topic is a file beside this one and is imported when it is first named; nothin
 import pkgutil
 from importlib import import_module
 
-from vggt_lite.course.checks.check import Check, Edit
+from vggt_lite.course.checks.check import Check
 from vggt_lite.course.checks.compare import compare
 from vggt_lite.course.checks.outcome import Outcome
 
-__all__ = ["Check", "Edit", "Outcome", "compare", "every_check", "topics"]
+__all__ = ["Check", "Outcome", "compare", "every_check", "topics"]
 
 MACHINERY = {"check", "compare", "outcome"}
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit, draw, draws
+from vggt_lite.course.checks.check import Check, draw, draws
 
 
 def fit(source, target):
@@ -43,26 +43,22 @@ umeyama = Check(
         "the same points": (_cloud(9, 4), _cloud(9, 4)),
     },
     mutants={
-        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1": Edit(
-            "torch.det(u @ vt).sign()", "1.0"
+        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1": (
+            "torch.det(u @ vt).sign() → 1.0"
         ),
-        "your rotation leads the other way: transpose it": Edit(
-            "return scale, rotation", "return scale, rotation.mT"
+        "your rotation leads the other way: transpose it": "scale, rotation, → scale, rotation.mT,",
+        "the scale is missing": "(singular * hand).sum() / x.square().sum() → torch.tensor(1.0)",
+        "the scale leads the other way: it multiplies the source": (
+            "(singular * hand).sum() / x.square().sum() → x.square().sum() / (singular * hand).sum()"
         ),
-        "the scale is missing": Edit("(singular * hand).sum() / x.square().sum()", "torch.tensor(1.0)"),
-        "the scale leads the other way: it multiplies the source": Edit(
-            "(singular * hand).sum() / x.square().sum()", "x.square().sum() / (singular * hand).sum()"
+        "you divided the spreads: noise makes both larger, and only the part that agrees may count": (
+            "(singular * hand).sum() / x.square().sum() → y.norm() / x.norm()"
         ),
-        "you divided the spreads: noise makes both larger, and only the part that agrees may count": Edit(
-            "(singular * hand).sum() / x.square().sum()", "y.norm() / x.norm()"
+        "you did not take the means off first": (
+            "source.double().mean(0), target.double().mean(0) → torch.zeros(2, 3).double()"
         ),
-        "you did not take the means off first": Edit(
-            "source.double().mean(0), target.double().mean(0)", "torch.zeros(2, 3).double()"
-        ),
-        "the translation must undo the turned and scaled mean of the source": Edit(
-            "scale * rotation @ x_mean", "x_mean"
-        ),
-        "the translation forgets the scale": Edit("- scale * rotation", "- rotation"),
+        "the translation must undo the turned and scaled mean of the source": "scale * rotation @ →",
+        "the translation forgets the scale": "- scale * rotation → - rotation",
     },
     hint="Means off, covariance yᵀ x (3, 3), its SVD. Print `torch.det` of your rotation: it must be +1.",
 )

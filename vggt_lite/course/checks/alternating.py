@@ -2,7 +2,7 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 
 
 def one_for_the_first(tokens, num_scenes: int, num_views: int):
@@ -20,17 +20,17 @@ first_and_others = Check(
         "a single view": (*draws((1, 2, 4, 8), seed=1), 2, 1),
     },
     mutants={
-        "every view got slot 0: it is for the first view of a scene only": Edit("[1]", "[0]"),
-        "every view got slot 1: the first view of a scene gets slot 0": Edit("[0] +", "[1] +"),
-        "you swapped the slots: 0 is the first view's": Edit("[0] + [1]", "[1] + [0]"),
-        "only the first scene has a first view: every scene needs one": Edit(
-            "(num_views - 1)", "(num_scenes * num_views - 1)", "slots * num_scenes", "slots"
+        "every view got slot 0: it is for the first view of a scene only": "[1] → [0]",
+        "every view got slot 1: the first view of a scene gets slot 0": "[0] + → [1] +",
+        "you swapped the slots: 0 is the first view's": "[0] + [1] → [1] + [0]",
+        "only the first scene has a first view: every scene needs one": (
+            "(num_views - 1) → (num_scenes * num_views - 1); slots * num_scenes → slots"
         ),
-        "you ordered view by view: the views of one scene lie together": Edit(
-            "slots * num_scenes", "sorted(slots * num_scenes)"
+        "you ordered view by view: the views of one scene lie together": (
+            "slots * num_scenes → sorted(slots * num_scenes)"
         ),
-        "the views still have an axis of their own: the result is (B · S, K, C)": Edit(
-            "slots * num_scenes]", "slots * num_scenes].unflatten(0, (num_scenes, num_views))"
+        "the views still have an axis of their own: the result is (B · S, K, C)": (
+            "slots * num_scenes] → slots * num_scenes].unflatten(0, (num_scenes, num_views))"
         ),
     },
     hint="One scene first: slot 0 once, slot 1 for the S − 1 others. Then repeat that for each scene.",
@@ -73,22 +73,14 @@ pair = Check(
         "a single view": pair_case(2, 1, 3, seed=2),
     },
     mutants={
-        "the global block ran first": Edit(
-            "frame_block(x)", "x", "[within, across]", "[frame_block(across), across]"
-        ),
-        "both blocks read the same x: the global block continues from the frame block": Edit(
-            "joined = within", "joined = x"
-        ),
-        "the scenes of the batch read each other: the global sequence is (B, S · T, C)": Edit(
-            "reshape(num_scenes,", "reshape(1,"
-        ),
-        "the global block saw one view at a time: join the S views of a scene": Edit("(joined)", "(within)"),
+        "the global block ran first": "frame_block(x) → x; [within, across] → [frame_block(across), across]",
+        "both blocks read the same x: the global block continues from the frame block": "= within. → = x.",
+        "the scenes of the batch read each other: the global sequence is (B, S · T, C)": "(num_scenes, → (1,",
+        "the global block saw one view at a time: join the S views of a scene": "(joined) → (within)",
         "the global block saw only equal tokens of the views: it sees all S · T": _same_place_only,
-        "you joined [global | frame]: frame comes first": Edit("[within, across]", "[across, within]"),
-        "the first half is what came in: it must be what the frame block gave": Edit("[within,", "[x,"),
-        "you returned the global half only: both are kept, side by side": Edit(
-            "[within, across]", "[across]"
-        ),
+        "you joined [global | frame]: frame comes first": "[within, across] → [across, within]",
+        "the first half is what came in: it must be what the frame block gave": "[within, → [x,",
+        "you returned the global half only: both are kept, side by side": "[within, across] → [across]",
     },
     hint="`reshape(num_scenes, -1, C)` before the global block, and back after it; then `torch.cat`.",
 )
@@ -110,20 +102,14 @@ place_in_sequence = Check(
         "the very first patch": (0, 0, 0, (8, 8), 5),
     },
     mutants={
-        "you left out the special tokens": Edit("num_special + ", ""),
-        "only the first view got special tokens: every view has its own": Edit(
-            "(num_special + height", "(height"
-        ),
-        "you counted by columns: patches lie row after row": Edit(
-            "row * width + column", "column * height + row"
-        ),
-        "you multiplied the row by the height: a row is `width` patches long": Edit(
-            "row * width", "row * height"
-        ),
-        "the patch's own view lacks its special tokens: they come first": Edit("num_special + row", "row"),
-        "you counted views from 1: view 0 starts at token 0": Edit("return view", "return (view + 1)"),
-        "you fixed NANO's sizes: take them from `grid` and `num_special`": Edit(
-            "height, width = grid", "height, width, num_special = 8, 8, 5"
+        "you left out the special tokens": "num_special + →",
+        "only the first view got special tokens: every view has its own": "(num_special + height → (height",
+        "you counted by columns: patches lie row after row": "row * width + column → column * height + row",
+        "you multiplied the row by the height: a row is `width` patches long": "row * width → row * height",
+        "the patch's own view lacks its special tokens: they come first": "num_special + row → row",
+        "you counted views from 1: view 0 starts at token 0": "return view → return (view + 1)",
+        "you fixed NANO's sizes: take them from `grid` and `num_special`": (
+            "height, width = grid → height, width, num_special = 8, 8, 5"
         ),
     },
     hint="Before it: `view` whole views, special tokens included; its own special tokens; the rows above.",
@@ -152,12 +138,12 @@ one_way = Check(
         "you forbade token by token: old views read all old ones": lambda *sizes: torch.ones_like(
             one_way_mask(*sizes)
         ).tril(),
-        "the new views do not see the old ones: that makes two scenes": Edit("| ~is_new", "== is_new"),
-        "the new views do not see themselves": Edit(
-            "is_new[:, None] | ~is_new[None]", "~is_new.expand(len(is_new), -1)"
+        "the new views do not see the old ones: that makes two scenes": "| ~is_new → == is_new",
+        "the new views do not see themselves": (
+            "is_new[:, None] | ~is_new[None] → ~is_new.expand(len(is_new), -1)"
         ),
-        "you counted in tokens where views were meant: every view has `num_tokens`": Edit(
-            "torch.arange(num_views).repeat_interleave(num_tokens)", "torch.arange(num_views * num_tokens)"
+        "you counted in tokens where views were meant: every view has `num_tokens`": (
+            "torch.arange(num_views).repeat_interleave(num_tokens) → torch.arange(num_views * num_tokens)"
         ),
     },
     hint="One boolean a token first: is its view new? Forbidden is: the reader old, the other new.",

@@ -3,7 +3,7 @@
 import torch
 from torch.overrides import TorchFunctionMode
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 from vggt_lite.model import layers
 
 
@@ -21,24 +21,18 @@ attention_weights = Check(
         "one token": draws((1, 8), (1, 8)),
     },
     mutants={
-        "you skipped the division by √d": Edit(" / q.shape[-1] ** 0.5", ""),
-        "you divided by d instead of √d": Edit(" ** 0.5", ""),
-        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": Edit(
-            "softmax(-1)", "softmax(-2)"
+        "you skipped the division by √d": "/ q.shape[-1] ** 0.5 →",
+        "you divided by d instead of √d": "** 0.5 →",
+        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": "(-1) → (-2)",
+        "you returned the scores: the softmax is missing": ".softmax(-1) →",
+        "you divided after the softmax: scale the scores, then take the softmax": (
+            "/ q.shape[-1] ** 0.5).softmax(-1) → ).softmax(-1) / q.shape[-1] ** 0.5"
         ),
-        "you returned the scores: the softmax is missing": Edit(".softmax(-1)", ""),
-        "you divided after the softmax: scale the scores, then take the softmax": Edit(
-            " / q.shape[-1] ** 0.5).softmax(-1)", ").softmax(-1) / q.shape[-1] ** 0.5"
-        ),
-        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": Edit(
-            "q.shape[-1]", "q.shape[-2]"
-        ),
-        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": Edit(
-            "softmax(-1)", "softmax(0)"
-        ),
-        "readers and read have changed places: rows belong to the queries": Edit("q @ k.mT", "k @ q.mT"),
-        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": Edit(
-            "k.mT", "k.permute(*reversed(range(k.ndim)))"
+        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": "[-1] → [-2]",
+        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": "(-1) → (0)",
+        "readers and read have changed places: rows belong to the queries": "q @ k.mT → k @ q.mT",
+        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": (
+            "k.mT → k.permute(*reversed(range(k.ndim)))"
         ),
     },
     hint="Scores (…, L, M) first: one dot product for each pair. Then scale. Then each row becomes shares.",
@@ -61,33 +55,27 @@ multi_head = Check(
         "one head": (*draws((2, 4, 9), seed=2), 1),
     },
     mutants={
-        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": Edit(
-            "(3, num_heads, -1)).permute(2, 0, 3", "(num_heads, 3, -1)).permute(3, 0, 2"
+        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": (
+            "(3, num_heads, -1)).permute(2, 0, 3 → (num_heads, 3, -1)).permute(3, 0, 2"
         ),
-        "you divided by √C: a head compares only d = C / n channels": Edit(
-            "(q, k)", "(q / num_heads**0.5, k)"
+        "you divided by √C: a head compares only d = C / n channels": "(q, k) → (q / num_heads**0.5, k)",
+        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": (
+            "heads.transpose(1, 2).flatten(2) → heads.reshape(*qkv.shape[:2], -1)"
         ),
-        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": Edit(
-            "heads.transpose(1, 2).flatten(2)", "heads.reshape(*qkv.shape[:2], -1)"
-        ),
-        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": Edit(
-            "(3, num_heads, -1)).permute(2, 0, 3, 1, 4)",
-            "(3, -1, num_heads)).permute(2, 0, 4, 1, 3)",
-            "transpose(1, 2)",
-            "permute(0, 2, 3, 1)",
+        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": (
+            "(3, num_heads, -1)).permute(2, 0, 3, 1, 4) → (3, -1, num_heads)).permute(2, 0, 4, 1, 3); "
+            "transpose(1, 2) → permute(0, 2, 3, 1)"
         ),
         "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward": (
-            Edit(
-                "qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)",
-                "(part.reshape(len(qkv), num_heads, qkv.shape[1], -1) for part in qkv.chunk(3, dim=-1))",
-            )
+            "qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4) "
+            "→ (part.reshape(len(qkv), num_heads, qkv.shape[1], -1) for part in qkv.chunk(3, dim=-1))"
         ),
-        "heads attend to each other within one token: move the heads before the tokens": Edit(
-            ".permute(2, 0, 3, 1, 4)", ".unbind(2)", ".transpose(1, 2)", ""
+        "heads attend to each other within one token: move the heads before the tokens": (
+            ".permute(2, 0, 3, 1, 4) → .unbind(2); .transpose(1, 2) →"
         ),
-        "you averaged the heads; they stand side by side, n · d = C channels": Edit("flatten(2)", "mean(2)"),
-        "you took the keys for the queries: the order is [q | k | v]": Edit("q, k, v =", "k, q, v ="),
-        "you compared all channels at once; every head has its own": Edit("(3, num_heads, -1)", "(3, 1, -1)"),
+        "you averaged the heads; they stand side by side, n · d = C channels": "flatten(2) → mean(2)",
+        "you took the keys for the queries: the order is [q | k | v]": "q, k, v = → k, q, v =",
+        "you compared all channels at once; every head has its own": "(3, num_heads, -1) → (3, 1, -1)",
     },
     hint="Print every shape: (B, L, 3C), (B, L, 3, n, d), three of (B, n, L, d), (B, L, n, d), (B, L, C).",
 )
@@ -146,11 +134,11 @@ pieces = Check(
             lambda q, k, v, most: _summed(q, k, v, most) / len(k.split(most, dim=-2))
         ),
         "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
-        "you held all rows of shares at once: cut the readers before you compare": Edit(
-            "split(most,", "split(q.shape[-2],"
+        "you held all rows of shares at once: cut the readers before you compare": (
+            "split(most, → split(q.shape[-2],"
         ),
-        "you lost the last tokens when the length is no multiple of the piece": Edit(
-            "q.split", "q[..., : q.shape[-2] // most * most, :].split"
+        "you lost the last tokens when the length is no multiple of the piece": (
+            "q.split → q[..., : q.shape[-2] // most * most, :].split"
         ),
     },
     hint="Cut q along the tokens; k and v stay whole. `torch.cat(…, dim=-2)` joins the pieces.",

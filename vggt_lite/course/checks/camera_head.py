@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 from vggt_lite.model.camera_head import activate_pose
 
 
@@ -22,20 +22,18 @@ activation = Check(
     },
     mutants={
         "all nine numbers went through the ReLU: a shift and a quaternion may be negative": F.relu,
-        "you divided the quaternion by its length: the head leaves it as it is, decoding divides": Edit(
-            "raw[..., :7]", "raw[..., :3], F.normalize(raw[..., 3:7], dim=-1)"
+        "you divided the quaternion by its length: the head leaves it as it is, decoding divides": (
+            "raw[..., :7] → raw[..., :3], F.normalize(raw[..., 3:7], dim=-1)"
         ),
-        "the first two numbers went through the ReLU: the fields of view are the last two": Edit(
-            "raw[..., :7], F.relu(raw[..., 7:])", "F.relu(raw[..., :2]), raw[..., 2:]"
+        "the first two numbers went through the ReLU: the fields of view are the last two": (
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., :2]), raw[..., 2:]"
         ),
-        "you took |x| of the fields of view: ReLU makes 0 of everything negative": Edit(
-            "F.relu", "torch.abs"
-        ),
-        "only the last number went through the ReLU: there are two fields of view": Edit("7", "8"),
-        "the quaternion's w went through the ReLU, too: the fields of view begin at 7": Edit("7", "6"),
-        "you took the exponential, as depth does: fields of view pass a ReLU": Edit("F.relu", "torch.exp"),
+        "you took |x| of the fields of view: ReLU makes 0 of everything negative": "F.relu → torch.abs",
+        "only the last number went through the ReLU: there are two fields of view": "7 → 8",
+        "the quaternion's w went through the ReLU, too: the fields of view begin at 7": "7 → 6",
+        "you took the exponential, as depth does: fields of view pass a ReLU": "F.relu → torch.exp",
         "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one": (
-            Edit("F.relu", "F.softplus")
+            "F.relu → F.softplus"
         ),
         "you returned the raw numbers: the fields of view need a ReLU": lambda raw: raw,
     },
@@ -59,38 +57,30 @@ modulation = Check(
         "all numbers zero": (draws((2, 8), seed=2)[0], torch.zeros(2, 24)),
     },
     mutants={
-        "you multiplied by scale, not by 1 + scale": Edit("* (1 + scale)", "* scale"),
-        "you forgot to add the token itself": Edit("tokens + gate", "gate"),
-        "you forgot to normalise the token": Edit("(normed *", "(tokens *"),
-        "you added to the normalised token: the norm belongs inside the bracket only": Edit(
-            "return tokens", "return normed"
+        "you multiplied by scale, not by 1 + scale": "* (1 + scale) → * scale",
+        "you forgot to add the token itself": "tokens + gate → gate",
+        "you forgot to normalise the token": "(normed * → (tokens *",
+        "you added to the normalised token: the norm belongs inside the bracket only": "tokens + → normed +",
+        "you swapped shift and scale: the order is [shift | scale | gate]": "shift, scale, → scale, shift,",
+        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]": (
+            "shift, scale, gate = → gate, shift, scale ="
         ),
-        "you swapped shift and scale: the order is [shift | scale | gate]": Edit(
-            "shift, scale,", "scale, shift,"
+        "the gate reached only the scaled part: the shift passes through it as well": (
+            "return tokens + gate * (normed * (1 + scale) + shift) "
+            "→ return tokens + gate * normed * (1 + scale) + shift"
         ),
-        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]": Edit(
-            "shift, scale, gate =", "gate, shift, scale ="
+        "you added the shift before scaling: scale first, then shift": (
+            "(normed * (1 + scale) + shift) → ((normed + shift) * (1 + scale))"
         ),
-        "the gate reached only the scaled part: the shift passes through it as well": Edit(
-            "return tokens + gate * (normed * (1 + scale) + shift)",
-            "return tokens + gate * normed * (1 + scale) + shift",
+        "the gate went through a sigmoid: take it as it is, it may be negative": (
+            "tokens + gate * → tokens + gate.sigmoid() *"
         ),
-        "you added the shift before scaling: scale first, then shift": Edit(
-            "(normed * (1 + scale) + shift)\n", "((normed + shift) * (1 + scale))\n"
-        ),
-        "the gate went through a sigmoid: take it as it is, it may be negative": Edit(
-            "tokens + gate *", "tokens + gate.sigmoid() *"
-        ),
-        "you mixed with 1 − gate: the token in front stays whole": Edit(
-            "return tokens", "return (1 - gate) * tokens"
-        ),
+        "you mixed with 1 − gate: the token in front stays whole": "return → return (1 - gate) *",
         "you dealt the 3C numbers out in turn: the first C are shift, the next C scale, the last C gate": (
-            Edit("numbers.chunk(3, dim=-1)", "numbers.unflatten(-1, (-1, 3)).unbind(-1)")
+            "numbers.chunk(3, dim=-1) → numbers.unflatten(-1, (-1, 3)).unbind(-1)"
         ),
-        "the norm ran over all tokens together: each token has its own": Edit(
-            "tokens.shape[-1:]", "tokens.shape"
-        ),
-        "you forgot the gate": Edit("tokens + gate *", "tokens +"),
+        "the norm ran over all tokens together: each token has its own": "tokens.shape[-1:] → tokens.shape",
+        "you forgot the gate": "tokens + gate * → tokens +",
     },
     atol=1e-4,  # so that PyTorch's default ε passes, too
     hint="`numbers.chunk(3, dim=-1)` gives shift, scale and gate; `F.layer_norm(x, x.shape[-1:])` the norm.",
@@ -139,39 +129,31 @@ refinement = Check(
         "two rounds of one view": _refinement_case(1, 1, 2, seed=2),
     },
     mutants={
-        "nothing is detached: the last answer sends its gradient back through all rounds": Edit(
-            ".detach()", ""
+        "nothing is detached: the last answer sends its gradient back through all rounds": ".detach() →",
+        "you detached what the head is shown, but not what its answer is added to": "raw.detach() + → raw +",
+        "you detached what the answer is added to, but not what the head is shown": "raw.detach()) → raw)",
+        "you detached the correction, too, and no gradient is left: detach before you add": (
+            "activate_pose(raw) → activate_pose(raw).detach()"
         ),
-        "you detached what the head is shown, but not what its answer is added to": Edit(
-            "raw.detach() +", "raw +"
+        "you replaced the pose: a later answer is a correction, to be added": "raw.detach() + →",
+        "you fed back the activated pose: the head is shown the raw one": (
+            "raw.detach()) → activate_pose(raw.detach()))"
         ),
-        "you detached what the answer is added to, but not what the head is shown": Edit(
-            "(tokens, raw.detach())", "(tokens, raw)"
+        "you corrected the activated pose: keep the raw one, activate only what you return": (
+            "raw.detach() → activate_pose(raw).detach()"
         ),
-        "you detached the correction, too, and no gradient is left: detach before you add": Edit(
-            "activate_pose(raw)", "activate_pose(raw).detach()"
+        "you added the first answer to the empty pose: it is the pose itself": (
+            "raw = correction → raw = start + correction"
         ),
-        "you replaced the pose: a later answer is a correction, to be added": Edit("raw.detach() + ", ""),
-        "you fed back the activated pose: the head is shown the raw one": Edit(
-            "(tokens, raw.detach())", "(tokens, activate_pose(raw.detach()))"
+        "you showed the empty pose in every round": "(tokens, raw.detach()) → (tokens, start)",
+        "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
+        "you went one round too many: the first answer is a round, too": "iterations - 1 → iterations",
+        "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
+        "your list begins with the last round: the first round comes first": (
+            "return encodings → return encodings[::-1]"
         ),
-        "you corrected the activated pose: keep the raw one, activate only what you return": Edit(
-            "raw.detach()", "activate_pose(raw).detach()"
-        ),
-        "you added the first answer to the empty pose: it is the pose itself": Edit(
-            "raw = correction", "raw = start + correction"
-        ),
-        "you showed the empty pose in every round": Edit("(tokens, raw.detach())", "(tokens, start)"),
-        "you started from zeros: the empty pose is learned, and given to you": Edit(
-            "= empty.expand", "= (0 * empty).expand"
-        ),
-        "you went one round too many: the first answer is a round, too": Edit("iterations - 1", "iterations"),
-        "you returned raw poses: activate what you return, and only that": Edit("activate_pose(raw)", "raw"),
-        "your list begins with the last round: the first round comes first": Edit(
-            "return encodings", "return encodings[::-1]"
-        ),
-        "you returned only the last encoding: the loss needs those of all rounds": Edit(
-            "return encodings", "return encodings[-1]"
+        "you returned only the last encoding: the loss needs those of all rounds": (
+            "return encodings → return encodings[-1]"
         ),
     },
     run=run_refinement,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.course.checks.check import Check, Edit, draw
+from vggt_lite.course.checks.check import Check, draw
 from vggt_lite.geometry import (
     camera_center,
     intrinsics_from_fov,
@@ -44,19 +44,17 @@ projection = Check(
         "one point": (points(1, 1), cameras(1, 1)[0], K),
     },
     mutants={
-        "you did not divide by z": Edit(" / in_camera[:, 2:]", ""),
+        "you did not divide by z": "/ in_camera[:, 2:] →",
         "you fed `world_from_cam`: the matrix must lead from the world into the camera": (
             lambda points, camera, K: project(points, invert_rigid(camera), K)
         ),
-        "you added t before turning: p_cam = R p + t, first the turn, then the shift": Edit(
-            "points @ cam_from_world[:3, :3].mT + cam_from_world[:3, 3]",
-            "(points + cam_from_world[:3, 3]) @ cam_from_world[:3, :3].mT",
+        "you added t before turning: p_cam = R p + t, first the turn, then the shift": (
+            "points @ cam_from_world[:3, :3].mT + cam_from_world[:3, 3] "
+            "→ (points + cam_from_world[:3, 3]) @ cam_from_world[:3, :3].mT"
         ),
-        "the points are turned by Rᵀ: for rows of points write `points @ R.mT`": Edit(
-            "[:3, :3].mT", "[:3, :3]"
-        ),
-        "the principal point (cx, cy) is missing": Edit("[:, :2]", "[:, :2] - intrinsics[:2, 2]"),
-        "the order is (y, x); pixels are (x, y)": Edit("[:, :2]", "[:, [1, 0]]"),
+        "the points are turned by Rᵀ: for rows of points write `points @ R.mT`": "[:3, :3].mT → [:3, :3]",
+        "the principal point (cx, cy) is missing": "[:, :2] → [:, :2] - intrinsics[:2, 2]",
+        "the order is (y, x); pixels are (x, y)": "[:, :2] → [:, [1, 0]]",
     },
     hint="`in_cam = points @ R.mT + t`, then divide x and y by z, then multiply by f and add c.",
 )
@@ -125,19 +123,15 @@ pose_encoding = Check(
         "one camera without a batch axis": (cameras(1, 5)[0], K, SIZE),
     },
     mutants={
-        "slots 0–2 hold the camera's position; they must hold t": Edit(
-            "[camera[..., 3],", "[camera_center(camera),"
+        "slots 0–2 hold the camera's position; they must hold t": "camera[..., 3] → camera_center(camera)",
+        "the quaternion has w first; the order is x, y, z, w": "quat_xyzw, → quat_xyzw.roll(1, -1),",
+        "the fields of view are swapped: vertical (from H and fy) comes first": "atan() → atan().flip(-1)",
+        "the field of view is only half of it: atan(H / 2 / f) reaches from the middle to the edge": (
+            "2 * tangents → tangents"
         ),
-        "the quaternion has w first; the order is x, y, z, w": Edit("quat_xyzw,", "quat_xyzw.roll(1, -1),"),
-        "the fields of view are swapped: vertical (from H and fy) comes first": Edit(
-            "atan()", "atan().flip(-1)"
-        ),
-        "the field of view is only half of it: atan(H / 2 / f) reaches from the middle to the edge": Edit(
-            "2 * tangents", "tangents"
-        ),
-        "the angles are in degrees; use radians": Edit("atan()", "atan().rad2deg()"),
-        "you used atan(H / f); the angle from edge to edge is 2 atan(H / 2 / f)": Edit(
-            "2 * tangents.atan()", "(2 * tangents).atan()"
+        "the angles are in degrees; use radians": "atan() → atan().rad2deg()",
+        "you used atan(H / f); the angle from edge to edge is 2 atan(H / 2 / f)": (
+            "2 * tangents.atan() → (2 * tangents).atan()"
         ),
     },
     hint="t, then `quat_xyzw_from_matrix(R)`, then 2 atan(H / 2 / fy) and 2 atan(W / 2 / fx).",
@@ -166,16 +160,12 @@ unprojection = Check(
         "one pixel": (_depth(1, 1, 1), K),
     },
     mutants={
-        "half a pixel is missing: the middle of pixel (0, 0) is (0.5, 0.5)": Edit(" + 0.5", ""),
-        "you took depth for the distance along the ray; it is z": Edit(
-            "rays * depth", "F.normalize(rays, dim=-1) * depth"
-        ),
+        "half a pixel is missing: the middle of pixel (0, 0) is (0.5, 0.5)": "+ 0.5 →",
+        "you took depth for the distance along the ray; it is z": "rays * → F.normalize(rays, dim=-1) *",
         "x and y are swapped: columns are x, rows are y": lambda d, k: unproject(d, k)[..., [1, 0, 2]],
-        "the focal length is missing: (u − cx) is in pixels until you divide by fx": Edit(
-            " / fx", "", " / fy", ""
-        ),
-        "x and y are not multiplied by the depth": Edit(
-            "rays * depth[..., None]", "torch.cat([rays[..., :2], depth[..., None]], dim=-1)"
+        "the focal length is missing: (u − cx) is in pixels until you divide by fx": "/ fx →; / fy →",
+        "x and y are not multiplied by the depth": (
+            "rays * depth[..., None] → torch.cat([rays[..., :2], depth[..., None]], dim=-1)"
         ),
     },
     hint="`torch.meshgrid(rows, columns, indexing='ij')` gives v first, then u.",

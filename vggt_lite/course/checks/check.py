@@ -8,8 +8,9 @@
         reference=attention_of,
         cases=lambda: {"three tokens": (q, k), "a batch": …, "one token": …},
         mutants={
-            "you divided by d instead of √d": Edit(" ** 0.5", ""),  # the reference with other words
-            "you took the largest score": lambda q, k: …,  # or any other function
+            "you divided by d instead of √d": "** 0.5 →",  # the reference without this text
+            "the softmax runs over the readers": "softmax(-1) → softmax(-2)",  # … with another text
+            "you took the largest score": lambda q, k: …,  # any other function
         },
         hint="What happens to the scores when d grows?",
     )
@@ -51,29 +52,20 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return draws(shape, seed=seed)[0]
 
 
-class Edit:
-    """A wrong answer: the check's reference with some of its source text replaced everywhere.
+def edited(function: Callable, edits: str) -> Callable:
+    """A function with other words in its source: "old → new", or several as "old → new; old → new".
 
-    Args:
-        texts: old, new, and more such pairs, replaced one after the other.
+    Raises:
+        ValueError: an old text does not occur.
     """
-
-    def __init__(self, *texts: str) -> None:
-        self.pairs = list(zip(texts[::2], texts[1::2], strict=True))
-
-    def of(self, function: Callable) -> Callable:
-        """The function so changed.
-
-        Raises:
-            ValueError: a text to be replaced does not occur.
-        """
-        source, names = textwrap.dedent(inspect.getsource(function)), {}
-        for old, new in self.pairs:
-            if old not in source:
-                raise ValueError(f"{function.__qualname__} has no {old!r} that could be replaced:\n{source}")
-            source = source.replace(old, new)
-        exec(source, function.__globals__, names)
-        return names[function.__name__]
+    source, names = textwrap.dedent(inspect.getsource(function)), {}
+    for edit in edits.split(";"):
+        old, new = (text.strip() for text in edit.split("→"))
+        if old not in source:
+            raise ValueError(f"{function.__qualname__} has no {old!r} that could be replaced:\n{source}")
+        source = source.replace(old, new)
+    exec(source, function.__globals__, names)
+    return names[function.__name__]
 
 
 @dataclass(frozen=True)
@@ -97,8 +89,8 @@ class Check:
         cases: Makes the cases anew, the same each time: {what it is: arguments, …}. At least three:
             small numbers, a random one with its own generator, an edge.
         mutants: Wrong answers people give, at least three, under the sentence that tells the learner
-            ("you divided by d instead of √d"): functions, or an `Edit` of the reference. They must differ
-            from the reference and from each other.
+            ("you divided by d instead of √d"): functions, or what to replace in the reference's source
+            ("old → new; …"). They must differ from the reference and from each other.
         atol: Numbers may differ by this much,
         rtol: or by this share of the reference.
         hint: What to try when the mistake is not a known one.
@@ -108,7 +100,7 @@ class Check:
     name: str
     reference: Callable
     cases: Callable[[], dict[str, tuple]]
-    mutants: Mapping[str, Callable | Edit]
+    mutants: Mapping[str, Callable | str]
     atol: float = ATOL
     rtol: float = RTOL
     hint: str | None = None
@@ -116,7 +108,7 @@ class Check:
 
     def __post_init__(self) -> None:
         wrong = {
-            mistake: answer.of(self.reference) if isinstance(answer, Edit) else answer
+            mistake: edited(self.reference, answer) if isinstance(answer, str) else answer
             for mistake, answer in self.mutants.items()
         }
         object.__setattr__(self, "mutants", wrong)
@@ -184,12 +176,11 @@ def watched(function: Callable, returned: list) -> Callable:
     @functools.wraps(function)
     def noted(*args, **kwargs):
         try:
-            result = function(*args, **kwargs)
+            returned.append(function(*args, **kwargs))
         except Exception as error:
             returned.append(error)
             raise
-        returned.append(result)
-        return result
+        return returned[-1]
 
     return noted
 
@@ -204,12 +195,8 @@ def told(error: Exception) -> str:
     """An exception in one line, with the line of the notebook where it happened."""
     summary = " ".join(str(error).split()).rstrip(".")
     summary = f"{summary[:160]}…" if len(summary) > 161 else summary
-    frames = [step for step in traceback.extract_tb(error.__traceback__) if written_by_learner(step.filename)]
-    line = linecache.getline(frames[-1].filename, frames[-1].lineno).strip() if frames else ""
+    steps = traceback.extract_tb(error.__traceback__)
+    cells = [step for step in steps if "ipykernel" in step.filename or step.filename.startswith("<ipython")]
+    line = linecache.getline(cells[-1].filename, cells[-1].lineno).strip() if cells else ""
     where = f" in `{line}`" if line else ""
     return f"your function stopped with {type(error).__name__}{f': {summary}' if summary else ''}{where}."
-
-
-def written_by_learner(filename: str) -> bool:
-    """Whether code comes from a notebook's cell."""
-    return "ipykernel" in filename or filename.startswith("<ipython")

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 
 
 def to_map(tokens, grid):
@@ -20,16 +20,14 @@ tokens_to_map = Check(
         "a single patch": (*draws((2, 1, 4), seed=1), (1, 1)),
     },
     mutants={
-        "you reshaped (P, C) as it stands: move the channels in front of the tokens first": Edit(
-            "transpose(1, 2).unflatten(2, grid)", "reshape(len(tokens), -1, *grid)"
+        "you reshaped (P, C) as it stands: move the channels in front of the tokens first": (
+            "transpose(1, 2).unflatten(2, grid) → reshape(len(tokens), -1, *grid)"
         ),
-        "you filled the map column by column: tokens run along the rows": Edit(
-            "(2, grid)", "(2, grid[::-1]).mT"
+        "you filled the map column by column: tokens run along the rows": "(2, grid) → (2, grid[::-1]).mT",
+        "the channels came last: a convolution wants (M, C, h, w)": (
+            "transpose(1, 2).unflatten(2, grid) → unflatten(1, grid)"
         ),
-        "the channels came last: a convolution wants (M, C, h, w)": Edit(
-            "transpose(1, 2).unflatten(2, grid)", "unflatten(1, grid)"
-        ),
-        "the rows run upwards: the first token is the top left patch": Edit("(2, grid)", "(2, grid).flip(2)"),
+        "the rows run upwards: the first token is the top left patch": "(2, grid) → (2, grid).flip(2)",
     },
     hint="Two steps: `transpose` puts channels before tokens, `unflatten` cuts P into h rows of w.",
 )
@@ -53,20 +51,18 @@ sincos_2d = Check(
         "one place": (1, 0.5, 16),
     },
     mutants={
-        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres": Edit(
-            " * (count - 1) / count", ""
+        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres": (
+            "* (count - 1) / count →"
         ),
-        "your places start at 0: the middle of the picture is 0": Edit("* place", "* (place + half_extent)"),
-        "cosines come first: sines belong in front": Edit(
-            "angle.sin(), angle.cos()", "angle.cos(), angle.sin()"
+        "your places start at 0: the middle of the picture is 0": "* place → * (place + half_extent)",
+        "cosines come first: sines belong in front": "angle.sin(), angle.cos() → angle.cos(), angle.sin()",
+        "you dealt out sine, cosine, sine, cosine: all sines come first": (
+            "torch.cat([angle.sin(), angle.cos()]) "
+            "→ torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)"
         ),
-        "you dealt out sine, cosine, sine, cosine: all sines come first": Edit(
-            "torch.cat([angle.sin(), angle.cos()])",
-            "torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)",
-        ),
-        "the base is 10,000: these maps use 100": Edit("100.0", "10_000.0"),
-        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))": Edit(
-            "/ (dim // 4)", "/ (dim // 2)"
+        "the base is 10,000: these maps use 100": "100.0 → 10_000.0",
+        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))": (
+            "/ (dim // 4) → / (dim // 2)"
         ),
     },
     hint="Places lie between ± half_extent · (count − 1) / count. dim/4 frequencies, from 1 down.",
@@ -101,12 +97,10 @@ residual_unit = Check(
         "nothing above zero": residual_case(-draws((1, 2, 3, 3))[0].abs(), seed=2),
     },
     mutants={
-        "you added x itself: the release, and so the weights, add ReLU(x)": Edit("+ F.relu(x)", "+ x"),
-        "the skip is missing: add ReLU(x) at the end": Edit(" + F.relu(x)", ""),
-        "the ReLU between the two convolutions is missing": Edit(
-            "F.relu(conv1(F.relu(x)))", "conv1(F.relu(x))"
-        ),
-        "the first convolution read x: it reads ReLU(x)": Edit("conv1(F.relu(x))", "conv1(x)"),
+        "you added x itself: the release, and so the weights, add ReLU(x)": "+ F.relu(x) → + x",
+        "the skip is missing: add ReLU(x) at the end": "+ F.relu(x) →",
+        "the ReLU between the two convolutions is missing": "F.relu(conv1(F.relu(x))) → conv1(F.relu(x))",
+        "the first convolution read x: it reads ReLU(x)": "conv1(F.relu(x)) → conv1(x)",
         "you rectified the sum: the unit ends without a ReLU": lambda *case: F.relu(residual(*case)),
     },
     hint="Rectify x once, at the start; both the convolutions and the skip use the result.",
@@ -134,13 +128,13 @@ stretch = Check(
         "you lined up the pixels' outer edges (align_corners=False): here the first and last centre stay": (
             lambda row, count: F.interpolate(row[None, None], count, mode="linear")[0, 0]
         ),
-        "you stepped by N / count: from first to last there are N − 1 steps for count − 1": Edit(
-            "torch.linspace(0, len(row) - 1, count)",
-            "(torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)",
+        "you stepped by N / count: from first to last there are N − 1 steps for count − 1": (
+            "torch.linspace(0, len(row) - 1, count) "
+            "→ (torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)"
         ),
-        "you took the nearest number: mix the two neighbours": Edit("- 1, count)", "- 1, count).round()"),
-        "the two shares are swapped: the nearer neighbour gets the larger one": Edit(
-            "(1 - share) + row[high] * share", "share + row[high] * (1 - share)"
+        "you took the nearest number: mix the two neighbours": "- 1, count) → - 1, count).round()",
+        "the two shares are swapped: the nearer neighbour gets the larger one": (
+            "(1 - share) + row[high] * share → share + row[high] * (1 - share)"
         ),
     },
     hint="Place i lies at i · (N − 1) / (count − 1) in the old row; mix floor and floor + 1.",
@@ -164,18 +158,14 @@ activations = Check(
         "points far to the left": (torch.tensor([[-5.0], [-4.0], [0.0], [1.0]])[None, :, None], "inv_log"),
     },
     mutants={
-        "confidence is 1 + e^c: yours can fall below 1": Edit("1 + c.exp()", "c.exp()"),
-        "you took the first channel for the confidence: it is the last": Edit(
-            "raw[..., :-1], raw[..., -1]", "raw[..., 1:], raw[..., 0]"
+        "confidence is 1 + e^c: yours can fall below 1": "1 + c.exp() → c.exp()",
+        "you took the first channel for the confidence: it is the last": (
+            "raw[..., :-1], raw[..., -1] → raw[..., 1:], raw[..., 0]"
         ),
-        "the values still stand channels first: (M, H, W, K)": Edit(
-            "return values", "return values.movedim(-1, 1)"
-        ),
-        "inv_log lost its sign: left of the camera became right": Edit("x.sign() * ", ""),
-        "inv_log is e^|x| − 1: you left out the − 1, and nothing comes near zero": Edit("expm1()", "exp()"),
-        "inv_log without the bars: e^x − 1 never falls below −1": Edit(
-            "x.sign() * x.abs().expm1()", "x.expm1()"
-        ),
+        "the values still stand channels first: (M, H, W, K)": "return values → return values.movedim(-1, 1)",
+        "inv_log lost its sign: left of the camera became right": "x.sign() * →",
+        "inv_log is e^|x| − 1: you left out the − 1, and nothing comes near zero": "expm1() → exp()",
+        "inv_log without the bars: e^x − 1 never falls below −1": "x.sign() * x.abs().expm1() → x.expm1()",
     },
     hint="`raw.movedim(1, -1)` first; then the last number is the confidence. `torch.expm1` is e^x − 1.",
 )

@@ -2,7 +2,7 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 from vggt_lite.losses.surface import ALPHA
 
 
@@ -21,22 +21,22 @@ confidence = Check(
         "one pixel": (torch.tensor([0.05]),),
     },
     mutants={
-        "you averaged the best c of each pixel; they must share one, and its slope is mean error − α/c": Edit(
-            "ALPHA / errors.mean()", "(ALPHA / errors).mean()"
+        "you averaged the best c of each pixel; they must share one, and its slope is mean error − α/c": (
+            "ALPHA / errors.mean() → (ALPHA / errors).mean()"
         ),
         "you averaged the best c of each pixel (they must share one), and forgot that none is below 1": (
             lambda errors: (ALPHA / errors).mean()
         ),
-        "you summed the errors; the mean counts, however many pixels there are": Edit("mean()", "sum()"),
-        "you cut at 1 from above: 1 is the least, not the most": Edit("min=1.0", "max=1.0"),
-        "you took the median error: a few large errors count fully here": Edit("mean()", "median()"),
-        "you forgot that the head cannot say less than 1": Edit(".clamp(min=1.0)", ""),
+        "you summed the errors; the mean counts, however many pixels there are": "mean() → sum()",
+        "you cut at 1 from above: 1 is the least, not the most": "min=1.0 → max=1.0",
+        "you took the median error: a few large errors count fully here": "mean() → median()",
+        "you forgot that the head cannot say less than 1": ".clamp(min=1.0) →",
         "you added the head's 1; the best c is α over the mean error, and not less than 1": (
             lambda errors: 1 + ALPHA / errors.mean()
         ),
-        "you forgot α": Edit("ALPHA", "1"),
-        "you turned the fraction round: small errors must give a large c": Edit(
-            "ALPHA / errors.mean()", "errors.mean() / ALPHA"
+        "you forgot α": "ALPHA → 1",
+        "you turned the fraction round: small errors must give a large c": (
+            "ALPHA / errors.mean() → errors.mean() / ALPHA"
         ),
     },
     hint="Mean over pixels of c·e − α log c, its slope in c, set to zero. Then: never below 1.",
@@ -48,8 +48,8 @@ def map_differences(pred, true, valid):
     pred, true = (torch.where(valid, x, 0.0) for x in (pred, true))
     steps, pairs = [], []
     for axis in (0, 1):
-        last = valid.shape[axis] - 1
-        pairs.append(valid.narrow(axis, 0, last) & valid.narrow(axis, 1, last))
+        n = valid.shape[axis] - 1
+        pairs.append(valid.narrow(axis, 0, n) & valid.narrow(axis, 1, n))
         steps.append((pred - true).diff(dim=axis).abs() * pairs[-1])
     return sum(step.sum() for step in steps) / valid.sum()
 
@@ -71,36 +71,34 @@ differences = Check(
         "two columns": (*draws((4, 2), (4, 2), seed=1), torch.ones(4, 2, dtype=torch.bool)),
     },
     mutants={
-        "you divided by the number of pairs; the release divides by the number of valid pixels": Edit(
-            "valid.sum()", "sum(pair.sum() for pair in pairs)"
+        "you divided by the number of pairs; the release divides by the number of valid pixels": (
+            "valid.sum() → sum(pair.sum() for pair in pairs)"
         ),
-        "you took a mean for each direction; sum everything, then divide by the number of valid pixels": Edit(
-            "sum(step.sum() for step in steps) / valid.sum()",
-            "sum(step.sum() / pair.sum() for step, pair in zip(steps, pairs))",
+        "you took a mean for each direction; sum everything, then divide by the number of valid pixels": (
+            "sum(step.sum() for step in steps) / valid.sum() "
+            "→ sum(step.sum() / pair.sum() for step, pair in zip(steps, pairs))"
         ),
-        "you divided by the number of all pixels; the release divides by the number of valid ones": Edit(
-            "valid.sum()", "valid.numel()"
+        "you divided by the number of all pixels; the release divides by the number of valid ones": (
+            "valid.sum() → valid.numel()"
         ),
         "a NaN from a pixel that is not valid got into your sum. Multiplying by a mask does not help "
-        "(NaN · 0 is NaN): choose with `torch.where`, before the differences": Edit(
-            "torch.where(valid, x, 0.0)", "x"
+        "(NaN · 0 is NaN): choose with `torch.where`, before the differences": (
+            "torch.where(valid, x, 0.0) → x"
         ),
-        "you asked only whether one pixel of a pair is valid; both must be": Edit(
-            "valid.narrow(axis, 0, last) & ", ""
-        ),
-        "you took |error| first, then differences: +0.3 beside −0.3 would cost nothing": Edit(
-            "(pred - true)", "(pred - true).abs()"
+        "you asked only whether one pixel of a pair is valid; both must be": "valid.narrow(axis, 0, n) & →",
+        "you took |error| first, then differences: +0.3 beside −0.3 would cost nothing": (
+            "(pred - true) → (pred - true).abs()"
         ),
         "you compared how much each map changes, |∇pred| with |∇true|: an edge the wrong way would cost "
-        "nothing. Subtract the changes first": Edit(
-            "(pred - true).diff(dim=axis)", "(pred.diff(dim=axis).abs() - true.diff(dim=axis).abs())"
+        "nothing. Subtract the changes first": (
+            "(pred - true).diff(dim=axis) → (pred.diff(dim=axis).abs() - true.diff(dim=axis).abs())"
         ),
-        "you compared left and right only; up and down counts as well": Edit("(0, 1)", "(1,)"),
-        "you compared up and down only; left and right counts as well": Edit("(0, 1)", "(0,)"),
-        "you counted pairs of which one pixel is not valid": Edit(" * pairs[-1]", ""),
-        "you forgot |…|: the differences of a row cancel": Edit(".abs()", ""),
-        "you squared the differences; this form takes |difference|": Edit("abs()", "square()"),
-        "you forgot the truth: a flat map would be the best": Edit("(pred - true)", "pred"),
+        "you compared left and right only; up and down counts as well": "(0, 1) → (1,)",
+        "you compared up and down only; left and right counts as well": "(0, 1) → (0,)",
+        "you counted pairs of which one pixel is not valid": "* pairs[-1] →",
+        "you forgot |…|: the differences of a row cancel": ".abs() →",
+        "you squared the differences; this form takes |difference|": "abs() → square()",
+        "you forgot the truth: a flat map would be the best": "(pred - true) → pred",
     },
     hint="e = pred − true. For both axes: |later − earlier| where both are valid. Sum, over valid pixels.",
 )
@@ -129,20 +127,18 @@ trusted = Check(
         "seven pixels, 40 % kept": _trusted_case((7,), 0.4, seed=3),
     },
     mutants={
-        "you kept the least trusted: sort from the highest confidence down": Edit("descending=True", ""),
-        "you sorted by the error itself. That is the oracle; nobody has it when it matters": Edit(
-            "confidence.flatten()", "(-error).flatten()"
+        "you kept the least trusted: sort from the highest confidence down": "descending=True →",
+        "you sorted by the error itself. That is the oracle; nobody has it when it matters": (
+            "confidence.flatten() → (-error).flatten()"
         ),
-        "you dropped the share that should stay": Edit("keep *", "(1 - keep) *"),
-        "you divided by all pixels instead of those you kept": Edit(".mean()", ".sum() / error.numel()"),
-        "you kept pixels above a share of the largest confidence; keep is a share of the pixels": Edit(
-            "confidence.flatten().argsort(descending=True)[:number]",
-            "confidence.flatten() >= (1 - keep) * confidence.max()",
+        "you dropped the share that should stay": "keep * → (1 - keep) *",
+        "you divided by all pixels instead of those you kept": ".mean() → .sum() / error.numel()",
+        "you kept pixels above a share of the largest confidence; keep is a share of the pixels": (
+            "confidence.flatten().argsort(descending=True)[:number] "
+            "→ confidence.flatten() >= (1 - keep) * confidence.max()"
         ),
-        "you cut the number of pixels short: `int` drops the rest, `round` was asked": Edit("round(", "int("),
-        "you averaged the confidence of those you kept, not their error": Edit(
-            "error.flatten()", "confidence.flatten()"
-        ),
+        "you cut the number of pixels short: `int` drops the rest, `round` was asked": "round( → int(",
+        "you averaged the confidence of those you kept, not their error": "return error → return confidence",
     },
     hint="Flatten both. argsort the confidence, highest first; take the first keep · N of the errors.",
 )

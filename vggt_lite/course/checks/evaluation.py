@@ -2,7 +2,7 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit, draw, draws
+from vggt_lite.course.checks.check import Check, draw, draws
 from vggt_lite.metrics.depths import weighted_median
 
 
@@ -37,26 +37,22 @@ auc = Check(
     },
     mutants={
         "you took the smaller of the two accuracies at each k, as the paper's text has it; the code asks "
-        "that one pair be right in both": Edit(
-            "(worst < k).float().mean()", "min((x < k).float().mean() for x in (rotation, translation))"
+        "that one pair be right in both": (
+            "(worst < k).float().mean() → min((x < k).float().mean() for x in (rotation, translation))"
         ),
-        "you took the smaller of a pair's two angles: the pair is as bad as its larger one": Edit(
-            "maximum", "minimum"
+        "you took the smaller of a pair's two angles: the pair is as bad as its larger one": "max → min",
+        "you took the share below the threshold itself: average it over k = 1 … threshold": (
+            "range(1, threshold + 1) → [threshold]"
         ),
-        "you took the share below the threshold itself: average it over k = 1 … threshold": Edit(
-            "range(1, threshold + 1)", "[threshold]"
-        ),
-        "you averaged the two angles of a pair": Edit(
-            "torch.maximum(rotation, translation)", "(rotation + translation) / 2"
-        ),
+        "you averaged the two angles of a pair": "torch.maximum → 0.5 * torch.add",
         "you made two areas and took the smaller: join the angles of a pair first": (
             lambda r, t, threshold: min(area(r, r, threshold), area(t, t, threshold))
         ),
         "you integrated the exact curve, as image-matching benchmarks do: here whole degrees are averaged": (
             _trapezoid
         ),
-        "you began at k = 0, where nothing is below": Edit("range(1,", "range(0,"),
-        "you stopped before k = threshold": Edit("threshold + 1", "threshold"),
+        "you began at k = 0, where nothing is below": "range(1, → range(0,",
+        "you stopped before k = threshold": "threshold + 1 → threshold",
         "you left the translations out": lambda r, t, threshold: area(r, r, threshold),
     },
     hint="One error for each pair: the larger angle. Then, for k = 1, 2, …, the share of pairs below k.",
@@ -119,22 +115,16 @@ jaccard = Check(
         "nothing said": _masks("11111", "00000", "11111"),
     },
     mutants={
-        "a point that is visible but far counts twice below the line: as missed, and as a false alarm": Edit(
-            "seen.sum() + alarms.sum()", "(said | seen).sum()"
+        "a point that is visible but far counts twice below the line: as missed, and as a false alarm": (
+            "seen.sum() + alarms.sum() → (said | seen).sum()"
         ),
-        "you left false alarms out: that rewards calling everything visible": Edit(" + alarms.sum()", ""),
-        "you left out below the line what is visible and was not called so": Edit(
-            "seen.sum() + alarms.sum()", "said.sum().clamp_min(1)"
+        "you left false alarms out: that rewards calling everything visible": "+ alarms.sum() →",
+        "you left out below the line what is visible and was not called so": (
+            "seen.sum() + alarms.sum() → said.sum().clamp_min(1)"
         ),
-        "you left the distance out": Edit(
-            "near & said", "said", "seen.sum() + alarms.sum()", "(said | seen).sum()"
-        ),
-        "you left the predicted visibility out: that is δ": Edit(
-            "near & said", "near", " + alarms.sum()", ""
-        ),
-        "a false alarm is also a point called visible that is hidden, however near the guess": Edit(
-            "~(near & seen)", "~near"
-        ),
+        "you left the distance out": "near & said → said; seen.sum() + alarms.sum() → (said | seen).sum()",
+        "you left the predicted visibility out: that is δ": "near & said → near; + alarms.sum() →",
+        "a false alarm is also a point called visible that is hidden, however near the guess": "& seen) → )",
         "you gave the share of right visibilities: that is OA": lambda near, said, seen: (
             (said == seen).float().mean()
         ),
@@ -167,18 +157,16 @@ interval = Check(
         "one scene": (torch.tensor([0.3]), _drawn(1, 10)),
     },
     mutants={
-        "you took quantiles of the scenes: they say how scenes differ, not how sure their mean is": Edit(
-            "quantile(means", "quantile(values"
+        "you took quantiles of the scenes: they say how scenes differ, not how sure their mean is": (
+            "quantile(means → quantile(values"
         ),
-        "you averaged over the draws (axis 0): each row of `drawn` is one set of scenes": Edit(
-            "mean(1)", "mean(0)"
+        "you averaged over the draws (axis 0): each row of `drawn` is one set of scenes": "mean(1) → mean(0)",
+        "5 % and 95 % leave out a tenth: the middle 95 % lie between 2.5 % and 97.5 %": (
+            "0.025, 0.975 → 0.05, 0.95"
         ),
-        "5 % and 95 % leave out a tenth: the middle 95 % lie between 2.5 % and 97.5 %": Edit(
-            "0.025, 0.975", "0.05, 0.95"
-        ),
-        "you returned the smallest and the largest mean": Edit("0.025, 0.975", "0.0, 1.0"),
+        "you returned the smallest and the largest mean": "0.025, 0.975 → 0.0, 1.0",
         "you used 1.96 standard errors: nearly the same here, but the draws were not looked at": _normal,
-        "you took the median of each draw": Edit("mean(1)", "median(1).values"),
+        "you took the median of each draw": "mean(1) → median(1).values",
     },
     hint="`values[drawn]` is (K, N). One mean for each row, then `torch.quantile` with 0.025 and 0.975.",
 )

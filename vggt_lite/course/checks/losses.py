@@ -2,7 +2,7 @@
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit, draws
+from vggt_lite.course.checks.check import Check, draws
 
 
 def camera_distance(said, true):
@@ -33,29 +33,25 @@ camera = Check(
         "a single iteration": _camera_case(1, 2, seed=1),
     },
     mutants={
-        "the first iteration weighs most in yours; the last one must, with 0.6⁰ = 1": Edit(
-            "(len(said) - 1 - i)", "i"
+        "the first iteration weighs most in yours; the last one must, with 0.6⁰ = 1": "len(said) - 1 - i → i",
+        "you forgot to divide by the number of iterations": "total / len(said) → total",
+        "you divided by the sum of the weights; the release divides by the number of iterations": (
+            "total / len(said) → total / sum(0.6**age for age in range(len(said)))"
         ),
-        "you forgot to divide by the number of iterations": Edit("total / len(said)", "total"),
-        "you divided by the sum of the weights; the release divides by the number of iterations": Edit(
-            "total / len(said)", "total / sum(0.6**age for age in range(len(said)))"
+        "your last iteration weighs 0.6; count from 0, so that it weighs 0.6⁰ = 1": "- 1 - i → - i",
+        "all iterations weigh alike in yours": "0.6 ** → 1.0 **",
+        "only the last iteration counts in yours": "return total / len(said) → return parts",
+        "you averaged all nine numbers at once: each part has its own mean": (
+            "error[..., 0:3].mean() + error[..., 3:7].mean() + 0.5 * error[..., 7:9].mean() → error.mean()"
         ),
-        "your last iteration weighs 0.6; count from 0, so that it weighs 0.6⁰ = 1": Edit(
-            "len(said) - 1 - i", "len(said) - i"
+        "your field of view weighs 1; it weighs 0.5": "0.5 * →",
+        "you summed the entries of a part; this form takes their mean": "mean() → sum(-1).mean()",
+        "you took the length of each part's error (ℓ2); this form takes the mean of |error|": (
+            "mean() → norm(dim=-1).mean()"
         ),
-        "all iterations weigh alike in yours": Edit("0.6 **", "1.0 **"),
-        "only the last iteration counts in yours": Edit("return total / len(said)", "return parts"),
-        "you averaged all nine numbers at once: each part has its own mean": Edit(
-            "error[..., 0:3].mean() + error[..., 3:7].mean() + 0.5 * error[..., 7:9].mean()", "error.mean()"
-        ),
-        "your field of view weighs 1; it weighs 0.5": Edit("0.5 * ", ""),
-        "you summed the entries of a part; this form takes their mean": Edit("mean()", "sum(-1).mean()"),
-        "you took the length of each part's error (ℓ2); this form takes the mean of |error|": Edit(
-            "mean()", "norm(dim=-1).mean()"
-        ),
-        "your quaternion has three numbers; it has four, 3:7": Edit("3:7", "3:6"),
-        "you squared the errors; this form takes |error|": Edit("abs()", "square()"),
-        "you forgot |…|: errors of different sign cancel": Edit(".abs()", ""),
+        "your quaternion has three numbers; it has four, 3:7": "3:7 → 3:6",
+        "you squared the errors; this form takes |error|": "abs() → square()",
+        "you forgot |…|: errors of different sign cancel": ".abs() →",
     },
     hint="One iteration first: three means, weighed 1, 1, 0.5. Then the iterations: 0.6^(n−1−i), over n.",
 )
@@ -93,27 +89,25 @@ tracks = Check(
         "hidden points have no place": _track_case(2, 4, 9, seed=1, hidden_value=torch.nan),
     },
     mutants={
-        "the first iteration weighs most in yours; the last one must, with 0.8⁰ = 1": Edit(
-            "(len(said) - 1 - i)", "i"
+        "the first iteration weighs most in yours; the last one must, with 0.8⁰ = 1": "len(said) - 1 - i → i",
+        "you forgot to divide by the number of iterations": "total / len(said) → total",
+        "only the last iteration counts in yours; the loss stands on every one": (
+            "total / len(said) → error.mean()"
         ),
-        "you forgot to divide by the number of iterations": Edit("total / len(said)", "total"),
-        "only the last iteration counts in yours; the loss stands on every one": Edit(
-            "total / len(said)", "error.mean()"
+        "all iterations weigh alike in yours": "0.8 ** → 1.0 **",
+        "hidden positions count in yours; only what is seen can be learned": (
+            "visible & visible[:1] → visible[:1].expand_as(visible)"
         ),
-        "all iterations weigh alike in yours": Edit("0.8 **", "1.0 **"),
-        "hidden positions count in yours; only what is seen can be learned": Edit(
-            "visible & visible[:1]", "visible[:1].expand_as(visible)"
+        "you averaged over all positions, with 0 where one does not count; divide by those that count": (
+            "error.mean() → error.sum() / visible.numel()"
         ),
-        "you averaged over all positions, with 0 where one does not count; divide by those that count": Edit(
-            "error.mean()", "error.sum() / visible.numel()"
-        ),
-        "points count in yours that are hidden in the first view, where they are asked for": Edit(
-            "visible & visible[:1]", "visible"
+        "points count in yours that are hidden in the first view, where they are asked for": (
+            "visible & visible[:1] → visible"
         ),
         "you took the Euclidean distance (the paper's); this form is the mean of |x error| and |y error|": (
-            Edit("abs().mean(-1)", "norm(dim=-1)")
+            "abs().mean(-1) → norm(dim=-1)"
         ),
-        "you summed |x error| and |y error|; this form takes their mean": Edit("mean(-1)", "sum(-1)"),
+        "you summed |x error| and |y error|; this form takes their mean": "mean(-1) → sum(-1)",
     },
     hint="Which entries count: visible there, and in view 0. Then a mean for each iteration, then weights.",
 )

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit
+from vggt_lite.course.checks.check import Check
 from vggt_lite.geometry import compose, invert_rigid, transform_points
 from vggt_lite.synthetic.generate import generate_scenes
 
@@ -38,22 +38,20 @@ first_hit = Check(
         "the ball is behind": (torch.zeros(3), rays(5, 1), torch.tensor([0.0, 0.0, -4.0]), 1.0),
     },
     mutants={
-        "you took the far side of the ball: the smaller root is where the ray enters": Edit(
-            "-b - inside", "-b + inside"
+        "you took the far side of the ball: the smaller root is where the ray enters": "-b - → -b +",
+        "you took d · d for 1: these directions have camera z = 1, not length 1": (
+            "a = direction.square().sum(-1) → a = 1.0"
         ),
-        "you took d · d for 1: these directions have camera z = 1, not length 1": Edit(
-            "a = direction.square().sum(-1)", "a = 1.0"
+        "a ball behind the camera was seen: t must be positive": "& (near > 0) →",
+        "you mixed two formulas: with b = d · (o − c) the root holds b² − a c, and all is divided by a": (
+            "a * c → 4 * a * c; / a → / (2 * a)"
         ),
-        "a ball behind the camera was seen: t must be positive": Edit(" & (near > 0)", ""),
-        "you mixed two formulas: with b = d · (o − c) the root holds b² − a c, and all is divided by a": Edit(
-            "a * c", "4 * a * c", "/ a", "/ (2 * a)"
+        "you took the root of a negative number, and nobody asked whether the ball lies behind": (
+            ".clamp_min(0) →; torch.where((inside >= 0) & (near > 0), near, math.inf) → near"
         ),
-        "you took the root of a negative number, and nobody asked whether the ball lies behind": Edit(
-            ".clamp_min(0)", "", "torch.where((inside >= 0) & (near > 0), near, math.inf)", "near"
-        ),
-        "you returned 0 where the ray misses: such a ray ends infinitely far away": Edit("math.inf", "0.0"),
-        "you returned the distance along the ray: depth is t itself": Edit(
-            "near, math.inf", "near * direction.norm(dim=-1), math.inf"
+        "you returned 0 where the ray misses: such a ray ends infinitely far away": "math.inf → 0.0",
+        "you returned the distance along the ray: depth is t itself": (
+            "near, math.inf → near * direction.norm(dim=-1), math.inf"
         ),
     },
     hint="|origin + t·direction − center|² = radius² reads a t² + 2 b t + c = 0: find a, b and c.",
@@ -93,34 +91,26 @@ normalize = Check(
         "one view": scene_case(1, 1, 0.1),
     },
     mutants={
-        "you averaged over all pixels: those without truth do not count": Edit("inside[valid]", "inside"),
-        "you measured from the world's origin: distances count from the first camera": Edit(
-            "inside[valid]", "points[valid]"
+        "you averaged over all pixels: those without truth do not count": "inside[valid] → inside",
+        "you measured from the world's origin: distances count from the first camera": "inside[ → points[",
+        "you averaged depths: the unit is the mean distance |p| of the points": (
+            "inside[valid].norm(dim=-1) → depth[valid]"
         ),
-        "you averaged depths: the unit is the mean distance |p| of the points": Edit(
-            "inside[valid].norm(dim=-1)", "depth[valid]"
+        "you took the median distance: the unit is the mean": "mean() → median()",
+        "you divided by the largest distance: the unit is the mean": "mean() → max()",
+        "you averaged the points, then measured: measure each point's distance first": (
+            "norm(dim=-1).mean() → mean(0).norm()"
         ),
-        "you took the median distance: the unit is the mean": Edit("mean()", "median()"),
-        "you divided by the largest distance: the unit is the mean": Edit("mean()", "max()"),
-        "you averaged the points, then measured: measure each point's distance first": Edit(
-            "norm(dim=-1).mean()", "mean(0).norm()"
+        "you found the unit but stayed in the old frame: move all into the first camera's": (
+            "compose(cam_from_world, invert_rigid(cam_from_world[:1])) → cam_from_world; "
+            "inside / unit → points / unit"
         ),
-        "you found the unit but stayed in the old frame: move all into the first camera's": Edit(
-            "compose(cam_from_world, invert_rigid(cam_from_world[:1]))",
-            "cam_from_world",
-            "inside / unit",
-            "points / unit",
-        ),
-        "you divided the whole matrix: a rotation has no length": Edit(
-            "moved[..., :3],", "moved[..., :3] / unit,"
-        ),
-        "you forgot the translations: cameras move in the same unit as points": Edit(
-            "moved[..., 3:] / unit", "moved[..., 3:]"
-        ),
-        "you forgot the depths": Edit("depth / unit", "depth"),
-        "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first": Edit(
-            "cam_from_world, invert_rigid(cam_from_world[:1])",
-            "invert_rigid(cam_from_world[:1]), cam_from_world",
+        "you divided the whole matrix: a rotation has no length": "moved[..., :3], → moved[..., :3] / unit,",
+        "you forgot the translations: cameras move in the same unit as points": "3:] / unit → 3:]",
+        "you forgot the depths": "depth / unit → depth",
+        "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first": (
+            "cam_from_world, invert_rigid(cam_from_world[:1]) "
+            "→ invert_rigid(cam_from_world[:1]), cam_from_world"
         ),
     },
     atol=2e-3,  # the package divides by the count + 0.001, as the release does

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.course.checks.check import Check, Edit, draw
+from vggt_lite.course.checks.check import Check, draw
 
 
 def counted(*shape: int) -> Tensor:
@@ -35,15 +35,13 @@ intrinsics_back = Check(
         "nothing was changed": (pinhole(60, 60, 32, 32), (1.0, 1.0), (0.0, 0.0)),
     },
     mutants={
-        "you multiplied by the scale; on the way back, divide": Edit(" / ", " * "),
-        "the offset is still in the principal point: take it away before you divide": Edit(
-            " - ox", "", " - oy", ""
+        "you multiplied by the scale; on the way back, divide": "/ → *",
+        "the offset is still in the principal point: take it away before you divide": "- ox →; - oy →",
+        "you added the offset; on the way back, subtract it": "- o → + o",
+        "you subtracted the offset after dividing; it counts the network's pixels": (
+            "(cx - ox) / sx, (cy - oy) / sy → cx / sx - ox, cy / sy - oy"
         ),
-        "you added the offset; on the way back, subtract it": Edit(" - o", " + o"),
-        "you subtracted the offset after dividing; it counts the network's pixels": Edit(
-            "(cx - ox) / sx, (cy - oy) / sy", "cx / sx - ox, cy / sy - oy"
-        ),
-        "you used the horizontal scale for both axes": Edit("/ sy", "/ sx"),
+        "you used the horizontal scale for both axes": "/ sy → / sx",
     },
     hint="A point goes back as (x − offset) / scale, and the principal point is one; a focal length is not.",
 )
@@ -67,11 +65,9 @@ patchify = Check(
         "you only reshaped; the pixels of a patch do not lie side by side in memory": (
             lambda images, patch: images.reshape(len(images), -1, images.shape[1] * patch**2)
         ),
-        "your patches run down the columns first; tokens go row by row": Edit("0, 2, 4", "0, 4, 2"),
-        "the pixels inside each patch are transposed": Edit("1, 3, 5)", "1, 5, 3)"),
-        "you put the colour channel last; a convolution's weights have it first": Edit(
-            "1, 3, 5)", "3, 5, 1)"
-        ),
+        "your patches run down the columns first; tokens go row by row": "0, 2, 4 → 0, 4, 2",
+        "the pixels inside each patch are transposed": "1, 3, 5) → 1, 5, 3)",
+        "you put the colour channel last; a convolution's weights have it first": "1, 3, 5) → 3, 5, 1)",
     },
     hint="Split H into (h, p) and W into (w, q), bring h and w to the front, flatten the rest: (c, p, q).",
 )
@@ -96,12 +92,10 @@ unpatchify = Check(
         "you only reshaped; a row of pixels runs through several patches": (
             lambda patches, height, width, patch: patches.reshape(len(patches), -1, height, width)
         ),
-        "you laid the patches down the columns; tokens go row by row": Edit(
-            "(h, w)", "(w, h)", "3, 1, 4, 2", "3, 2, 4, 1"
-        ),
-        "the pixels inside each patch are transposed": Edit("0, 3, 1, 4, 2, 5", "0, 3, 1, 5, 2, 4"),
-        "you took colour as the last axis; in these patches it is the first": Edit(
-            "(-1, patch, patch)", "(patch, patch, -1)", "0, 3, 1, 4, 2, 5", "0, 5, 1, 3, 2, 4"
+        "you laid the patches down the columns; tokens go row by row": "(h, w) → (w, h); 1, 4, 2 → 2, 4, 1",
+        "the pixels inside each patch are transposed": "0, 3, 1, 4, 2, 5 → 0, 3, 1, 5, 2, 4",
+        "you took colour as the last axis; in these patches it is the first": (
+            "(-1, patch, patch) → (patch, patch, -1); 0, 3, 1, 4, 2, 5 → 0, 5, 1, 3, 2, 4"
         ),
     },
     hint="Split into (M, h, w, c, p, q), permute to (M, c, h, p, w, q), reshape to (M, c, H, W).",
@@ -126,17 +120,13 @@ position_table = Check(
         "already right": (draw(1, 26, 4), 5, 5),
     },
     mutants={
-        "antialias is off: a coarser grid then picks some positions and skips others": Edit(
-            ", antialias=True", ""
+        "antialias is off: a coarser grid then picks some positions and skips others": ", antialias=True →",
+        "align_corners is on: places are then counted from the outermost centres, and move": (
+            "antialias=True → antialias=True, align_corners=True"
         ),
-        "align_corners is on: places are then counted from the outermost centres, and move": Edit(
-            "antialias=True", "antialias=True, align_corners=True"
-        ),
-        "you interpolated linearly; the released weights expect cubic": Edit("bicubic", "bilinear"),
-        "height and width are exchanged": Edit("(height, width)", "(width, height)"),
-        "the class token's row is missing: keep it as it is, in front": Edit(
-            "[table[:, :1], rows]", "[rows]"
-        ),
+        "you interpolated linearly; the released weights expect cubic": "bicubic → bilinear",
+        "height and width are exchanged": "(height, width) → (width, height)",
+        "the class token's row is missing: keep it as it is, in front": "[table[:, :1], rows] → [rows]",
     },
     hint="Rows 1 … as a picture (1, C, g, g), `F.interpolate`, bicubic and antialiased, and back to rows.",
 )
@@ -157,12 +147,12 @@ table_places = Check(
         "as many as the table has": (5, 5),
     },
     mutants={
-        "you compared the left edges of the columns, not their centres": Edit(" + 0.5", "", " - 0.5", ""),
+        "you compared the left edges of the columns, not their centres": "+ 0.5 →; - 0.5 →",
         "you put first on first and last on last, which is align_corners": (
             lambda count, side: torch.linspace(0, side - 1, count)
         ),
-        "the centre of the table's entry 0 is at 0.5: take 0.5 away at the end": Edit(" - 0.5", ""),
-        "the ratio is upside down": Edit("side / count", "count / side"),
+        "the centre of the table's entry 0 is at 0.5: take 0.5 away at the end": "- 0.5 →",
+        "the ratio is upside down": "side / count → count / side",
     },
     hint="Column j has its centre at (j + ½) / count of the width. Where is that in a table `side` wide?",
 )
@@ -183,10 +173,10 @@ explained_variance = Check(
         "all on one line": (counted(5, 1) @ torch.tensor([[1.0, 2, 2]]) + 1,),
     },
     mutants={
-        "you did not take away the mean token": Edit(" - tokens.mean(0)", ""),
-        "singular values are spreads; square them for variances": Edit(" ** 2", ""),
-        "the smallest comes first: `eigh` sorts upwards, so turn it round": Edit(") ** 2", ").flip(0) ** 2"),
-        "you returned variances; divide them by their sum": Edit(" / variances.sum()", ""),
+        "you did not take away the mean token": "- tokens.mean(0) →",
+        "singular values are spreads; square them for variances": "** 2 →",
+        "the smallest comes first: `eigh` sorts upwards, so turn it round": ") ** 2 → ).flip(0) ** 2",
+        "you returned variances; divide them by their sum": "/ variances.sum() →",
     },
     hint="Centre, then `torch.linalg.svdvals`, square, divide by the sum.",
 )

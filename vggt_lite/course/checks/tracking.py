@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check, Edit, draw
+from vggt_lite.course.checks.check import Check, draw
 from vggt_lite.model.track_head import sample_bilinear
 
 
@@ -32,17 +32,17 @@ sample = Check(
         ),
     },
     mutants={
-        "you swapped x and y: x counts columns, y counts rows": Edit("(points +", "(points.flip(-1) +"),
-        "you took the nearest pixel: mix the four around the place": Edit("(points +", "(points.round() +"),
-        "you counted from the pixel's corner: in a feature map (0, 0) is the centre of the first pixel": Edit(
-            "points + 0.5", "points"
+        "you swapped x and y: x counts columns, y counts rows": "(points + → (points.flip(-1) +",
+        "you took the nearest pixel: mix the four around the place": "(points + → (points.round() +",
+        "you counted from the pixel's corner: in a feature map (0, 0) is the centre of the first pixel": (
+            "points + 0.5 → points"
         ),
-        "outside the map you read zeros: repeat the edge, by clamping x and y": Edit("border", "zeros"),
-        "you gave the near pixel the small share: at 0.25 the left pixel counts 0.75": Edit(
-            "points + 0.5", "2 * points.floor() + 1 - points + 0.5"
+        "outside the map you read zeros: repeat the edge, by clamping x and y": "border → zeros",
+        "you gave the near pixel the small share: at 0.25 the left pixel counts 0.75": (
+            "points + 0.5 → 2 * points.floor() + 1 - points + 0.5"
         ),
-        "you cut off the fraction: that is the pixel to the upper left, not a mixture": Edit(
-            "(points +", "(points.floor() +"
+        "you cut off the fraction: that is the pixel to the upper left, not a mixture": (
+            "(points + → (points.floor() +"
         ),
     },
     hint="Clamp x to 0 … W − 1 and y to 0 … H − 1, then floor. Shares: (1 − fx)(1 − fy), fx(1 − fy), …",
@@ -78,18 +78,14 @@ correlation = Check(
         ),
     },
     mutants={
-        "you forgot the division by √C": Edit(" / features.shape[-1] ** 0.5", ""),
-        "you divided by C instead of √C": Edit(" ** 0.5", ""),
-        "your fast index moves x: the released weights want the slow one to move x, the fast one y": Edit(
-            '"ij"', '"xy"'
+        "you forgot the division by √C": "/ features.shape[-1] ** 0.5 →",
+        "you divided by C instead of √C": "** 0.5 →",
+        "your fast index moves x: the released weights want the slow one to move x, the fast one y": (
+            '"ij" → "xy"'
         ),
-        "you rounded the centre: the window moves with its fraction": Edit(
-            "centers.flatten", "centers.round().flatten"
-        ),
-        "outside the map you repeated the edge: there is nothing there, so zeros": Edit("zeros", "border"),
-        "you read the window around (y, x): a centre is (x, y)": Edit(
-            "centers.flatten", "centers.flip(-1).flatten"
-        ),
+        "you rounded the centre: the window moves with its fraction": "centers. → centers.round().",
+        "outside the map you repeated the edge: there is nothing there, so zeros": "zeros → border",
+        "you read the window around (y, x): a centre is (x, y)": "centers. → centers.flip(-1).",
     },
     hint="First dot products with all pixels, (M, N, H, W). Then `sample_bilinear(…, padding='zeros')` of "
     "the volume, seen as M · N maps with one channel, at the centre plus every step of the window.",
@@ -113,15 +109,13 @@ pyramid = Check(
         "one level": (draw(1, 2, 4, 4, seed=1), 1),
     },
     mutants={
-        "you took the largest of each 2 × 2: take the mean": Edit("avg_pool2d", "max_pool2d"),
-        "you kept every second pixel and threw the others away: average them": Edit(
-            "F.avg_pool2d(pyramid[-1], 2)", "F.interpolate(pyramid[-1], scale_factor=0.5)"
+        "you took the largest of each 2 × 2: take the mean": "avg_pool2d → max_pool2d",
+        "you kept every second pixel and threw the others away: average them": (
+            "F.avg_pool2d(pyramid[-1], 2) → F.interpolate(pyramid[-1], scale_factor=0.5)"
         ),
-        "the map itself is level 0: begin the list with it": Edit(
-            "levels - 1", "levels", "return pyramid", "return pyramid[1:]"
-        ),
-        "you halved the original each time: average the level before": Edit("pyramid[-1]", "maps"),
-        "there is one level too many: the map itself counts": Edit("levels - 1", "levels"),
+        "the map itself is level 0: begin the list with it": "- 1) → ); return pyramid → return pyramid[1:]",
+        "you halved the original each time: average the level before": "pyramid[-1] → maps",
+        "there is one level too many: the map itself counts": "levels - 1 → levels",
     },
     hint="`torch.nn.functional.avg_pool2d(x, 2)` halves rows and columns and drops an odd remainder.",
 )
@@ -150,20 +144,16 @@ step = Check(
         "one view, where nothing may move": move_case(1, 3, 4, seed=20),
     },
     mutants={
-        "a query must stay where it was asked: put the queries back into view 0": Edit(
-            "queries[:, None], tracks[:, 1:]", "tracks"
+        "a query must stay where it was asked: put the queries back into view 0": (
+            "queries[:, None], tracks[:, 1:] → tracks"
         ),
-        "you replaced the tracks: the answer is a correction, add it": Edit("tracks + change", "change"),
-        "you replaced the features: the answer is a correction, add it": Edit(
-            "features + feature_update(", "feature_update("
+        "you replaced the tracks: the answer is a correction, add it": "tracks + change → change",
+        "you replaced the features: the answer is a correction, add it": "features + →",
+        "you took the last two numbers as the displacement: it comes first": (
+            "[..., :2] → [..., -2:]; [..., 2:] → [..., :-2]"
         ),
-        "you took the last two numbers as the displacement: it comes first": Edit(
-            "[..., :2]", "[..., -2:]", "[..., 2:]", "[..., :-2]"
-        ),
-        "you added the raw numbers to the features: `feature_update` first": Edit("+ feature_update(", "+ ("),
-        "you put the queries into every view": Edit(
-            "tracks[:, 1:]", "*[queries[:, None]] * (tracks.shape[1] - 1)"
-        ),
+        "you added the raw numbers to the features: `feature_update` first": "+ feature_update( → + (",
+        "you put the queries into every view": "tracks[:, 1:] → *[queries[:, None]] * (tracks.shape[1] - 1)",
     },
     hint="`change[..., :2]` belongs to the tracks, `change[..., 2:]` to the features. "
     "`torch.cat([queries[:, None], …[:, 1:]], dim=1)`.",

@@ -1,10 +1,10 @@
 """Learning rate and clipping: checks of the exercises, with the mistakes people make."""
 
-import math
+from math import cos, pi
 
 import torch
 
-from vggt_lite.course.checks.check import Check, Edit
+from vggt_lite.course.checks.check import Check
 
 
 def rate_at(progress: float, peak: float, warmup: float) -> float:
@@ -12,7 +12,7 @@ def rate_at(progress: float, peak: float, warmup: float) -> float:
     if progress < warmup:
         return peak * progress / warmup
     share = (progress - warmup) / (1 - warmup)
-    return peak * 0.5 * (1 + math.cos(math.pi * share))
+    return peak * 0.5 * (1 + cos(pi * share))
 
 
 learning_rate = Check(
@@ -25,24 +25,18 @@ learning_rate = Check(
     },
     mutants={
         "there is no warm-up": lambda progress, peak, warmup: rate_at(progress, peak, 0.0),
-        "your cosine starts at progress 0: it begins when the warm-up ends": Edit(
-            "progress / warmup",
-            "progress / warmup * 0.5 * (1 + math.cos(math.pi * progress))",
-            "(progress - warmup) / (1 - warmup)",
-            "progress",
+        "your cosine starts at progress 0: it begins when the warm-up ends": (
+            "progress / warmup → progress / warmup * 0.5 * (1 + cos(pi * progress)); "
+            "(progress - warmup) / (1 - warmup) → progress"
         ),
-        "you came down along a line: the fall is a cosine": Edit(
-            "0.5 * (1 + math.cos(math.pi * share))", "(1 - share)"
+        "you came down along a line: the fall is a cosine": "0.5 * (1 + cos(pi * share)) → (1 - share)",
+        "you left out the ½: 1 + cos runs from 2 to 0": "0.5 * →",
+        "you took a quarter of a wave, cos(π/2 · share): ½ (1 + cos π·share) lands softly": (
+            "0.5 * (1 + cos(pi * share)) → cos(0.5 * pi * share)"
         ),
-        "you left out the ½: 1 + cos runs from 2 to 0": Edit("0.5 * ", ""),
-        "you took a quarter of a wave, cos(π/2 · share): ½ (1 + cos π·share) lands softly": Edit(
-            "0.5 * (1 + math.cos(math.pi * share))", "math.cos(0.5 * math.pi * share)"
-        ),
-        "you gave the cosine degrees: `cos` takes radians, half a turn is π": Edit(
-            "math.pi * share", "180 * share"
-        ),
-        "the rate never falls": Edit(" * 0.5 * (1 + math.cos(math.pi * share))", ""),
-        "you never use `peak`": Edit("peak * ", "1.0 * "),
+        "you gave the cosine degrees: `cos` takes radians, half a turn is π": "pi * share → 180 * share",
+        "the rate never falls": "* 0.5 * (1 + cos(pi * share)) →",
+        "you never use `peak`": "peak * → 1.0 *",
     },
     atol=2e-3,  # the package's warm-up starts at a thousandth, not at 0
     hint="Which share of the way down is done? It runs from 0 to 1 after the warm-up: ½ (1 + cos π·share).",
@@ -83,21 +77,17 @@ clip = Check(
         "nothing to clip": gradients_case(1, {"aggregator": 0.01}, 2.0),
     },
     mutants={
-        "one norm for all parts: the loud part silenced the others": Edit(
-            "[g.flatten() for g in gradients]", "[g.flatten() for grads in parts.values() for g in grads]"
+        "one norm for all parts: the loud part silenced the others": (
+            "[g.flatten() for g in gradients] → [g.flatten() for grads in parts.values() for g in grads]"
         ),
-        "one norm for each tensor: a part's tensors share one, or its direction changes": Edit(
-            "/ norm)", "/ g.norm())"
+        "one norm for each tensor: a part's tensors share one, or its direction changes": "norm) → g.norm())",
+        "you added up the tensors' norms: add their squares, and take one root": (
+            "torch.cat([g.flatten() for g in gradients]).norm() → sum(g.norm() for g in gradients)"
         ),
-        "you added up the tensors' norms: add their squares, and take one root": Edit(
-            "torch.cat([g.flatten() for g in gradients]).norm()", "sum(g.norm() for g in gradients)"
-        ),
-        "the root is missing: a norm is the root of the sum of squares": Edit("norm()", "square().sum()"),
-        "short gradients were stretched: scale down, never up": Edit(
-            "min(1.0, max_norm / norm)", "max_norm / norm"
-        ),
-        "you clamped each number: that turns the gradient; scale it as a whole": Edit(
-            "g * min(1.0, max_norm / norm)", "g.clamp(-max_norm, max_norm)"
+        "the root is missing: a norm is the root of the sum of squares": "norm() → square().sum()",
+        "short gradients were stretched: scale down, never up": "min(1.0, max_norm / norm) → max_norm / norm",
+        "you clamped each number: that turns the gradient; scale it as a whole": (
+            "g * min(1.0, max_norm / norm) → g.clamp(-max_norm, max_norm)"
         ),
     },
     hint="For each part: the root of the sum of squares over all its tensors; then one factor, at most 1.",

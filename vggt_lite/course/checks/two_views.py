@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.course.checks.cameras import K, cameras, points, project
-from vggt_lite.course.checks.check import Check, Edit
+from vggt_lite.course.checks.check import Check
 from vggt_lite.geometry import invert_rigid, normalized_coordinates
 
 
@@ -41,14 +41,14 @@ epipolar_lines = Check(
         "one pixel": (torch.tensor([[31.0, 5.0]]), cameras(1, 8)[0], K2, K),
     },
     mutants={
-        "F leads the wrong way: x₂ᵀ F x₁ = 0, and the line in view 2 is F x₁, not Fᵀ x₁": Edit(
-            "fundamental.mT", "fundamental"
+        "F leads the wrong way: x₂ᵀ F x₁ = 0, and the line in view 2 is F x₁, not Fᵀ x₁": (
+            "fundamental.mT → fundamental"
         ),
-        "the intrinsics are missing: E speaks of x / z and y / z, F of pixels": Edit(
-            "torch.linalg.inv(k2).mT @ ", "", " @ torch.linalg.inv(k1)", ""
+        "the intrinsics are missing: E speaks of x / z and y / z, F of pixels": (
+            "torch.linalg.inv(k2).mT @ →; @ torch.linalg.inv(k1) →"
         ),
-        "both pixels got the first camera's intrinsics": Edit("inv(k2)", "inv(k1)"),
-        "[t]ₓ and R are in the wrong order: E = [t]ₓ R": Edit("cross @ rotation", "rotation @ cross"),
+        "both pixels got the first camera's intrinsics": "inv(k2) → inv(k1)",
+        "[t]ₓ and R are in the wrong order: E = [t]ₓ R": "cross @ rotation → rotation @ cross",
     },
     hint="E = [t]ₓ R of second_from_first; F = K₂⁻ᵀ E K₁⁻¹; the lines are F applied to (u, v, 1).",
 )
@@ -84,12 +84,10 @@ triangulation = Check(
     atol=1e-3,
     rtol=1e-3,
     mutants={
-        "the fourth number is not divided out: the solution is homogeneous": Edit(" / solution[3]", ""),
-        "you took the first row of Vh (largest singular value); the solution is the last": Edit(
-            "[-1]", "[0]"
-        ),
-        "the pixels went in as they are; use x/z and y/z (`normalized_coordinates`)": Edit(
-            "normalized_coordinates(pixels[:, None], intrinsics)[:, 0]", "pixels"
+        "the fourth number is not divided out: the solution is homogeneous": "/ solution[3] →",
+        "you took the first row of Vh (largest singular value); the solution is the last": "[-1] → [0]",
+        "the pixels went in as they are; use x/z and y/z (`normalized_coordinates`)": (
+            "normalized_coordinates(pixels[:, None], intrinsics)[:, 0] → pixels"
         ),
         "only the first two views are used": lambda p, c, k: triangulate(p[:2], c[:2], k[:2]),
         "the matrices are `world_from_cam`": lambda p, c, k: triangulate(p, invert_rigid(c)[:, :3], k),
