@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite import VGGT, ModelConfig
-from vggt_lite.parity.stages import stages
+from vggt_lite.parity.stages import official_module, stages
 from vggt_lite.pretrained.names import official_name
 
 MODULE = """
@@ -47,9 +47,9 @@ class StandIn(Node):
             node = self.node(path)
             node.register_parameter(leaf, self.inner.get_parameter(ours))
             self.links.append((ours, node, leaf))
-        for name, stage in stages(config).items():
-            if not stage.call:  # one relay per module, whichever of its calls the stage is
-                self.relay(name, self.node(stage.official), self.inner.get_submodule(stage.ours), wrong)
+        for name, (module, call) in stages(config).items():
+            if not call:  # one relay per module, whichever of its calls the stage is
+                self.relay(name, self.node(official_module(module)), self.inner.get_submodule(module), wrong)
 
     def node(self, path: str) -> nn.Module:
         here = self

@@ -5,7 +5,7 @@ import torch
 
 from vggt_lite.parity import deterministic_images, deterministic_model, deterministic_points, run_with_stages
 from vggt_lite.parity.golden import GOLDEN_TINY
-from vggt_lite.parity.stages import PARTS, observe, part, record
+from vggt_lite.parity.stages import PARTS, observe, official_module, part, record
 
 IMAGES, POINTS = deterministic_images("stages", 3, 28, 42), deterministic_points("stages.q", 4, 28, 42)
 
@@ -39,3 +39,16 @@ def test_the_arithmetic_of_every_stage_is_seen(model):
         types = observe(model, IMAGES, POINTS[None])[1]
     half = {part(name) for name, dtype in types.items() if dtype == torch.bfloat16}
     assert half == {"vit.", "agg.", "track.", "out.track", "out.vis", "out.conf"}
+
+
+def test_modules_have_the_names_of_the_official_network():
+    names = {
+        "aggregator.frame_blocks.3": "aggregator.frame_blocks.3",
+        "depth_head.pyramid.fusions.3": "depth_head.scratch.refinenet4",
+        "point_head.pyramid.output_conv": "point_head.scratch.output_conv1",
+        "depth_head.output": "depth_head.scratch.output_conv2",
+        "track_head.pyramid.output_conv": "track_head.feature_extractor.scratch.output_conv1",
+        "track_head.tracker.update.flow_head": "track_head.tracker.updateformer.flow_head",
+        "track_head.tracker.feature_update": "track_head.tracker.ffeat_updater",
+    }
+    assert {ours: official_module(ours) for ours in names} == names

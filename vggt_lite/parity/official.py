@@ -18,7 +18,7 @@ from vggt_lite.config import HEADS, VGGT_1B, ModelConfig
 from vggt_lite.model import VGGT
 from vggt_lite.parity.checks import plain_float32, require_float32
 from vggt_lite.parity.deterministic_weights import deterministic_state_dict
-from vggt_lite.parity.stages import OUTPUTS, observe, record, stages
+from vggt_lite.parity.stages import OUTPUTS, observe, official_module, record, stages
 from vggt_lite.parity.table import Table, allowed, compare, distance, type_name
 from vggt_lite.pretrained.loading import from_official, to_official
 from vggt_lite.pretrained.names import official_name
@@ -110,7 +110,7 @@ def observe_official(
         found = {f"out.{key}": pred[key] for key in OUTPUTS if key in pred}
         return found | {f"out.pose_enc.{i}": value for i, value in enumerate(pred.get("pose_enc_list", []))}
 
-    places = {name: (stage.official, stage.call) for name, stage in stages(config).items()}
+    places = {name: (official_module(module), call) for name, (module, call) in stages(config).items()}
     return record(official, places, forward)[0]
 
 

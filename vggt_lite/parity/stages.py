@@ -7,13 +7,16 @@ those of the golden files, so any two of {our network, the official one, a file}
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vggt_lite.config import ModelConfig
 from vggt_lite.model import VGGT, Predictions
+from vggt_lite.pretrained.names import official_name
+
+# stage → (module, which of its calls). None joins all calls: dense heads may take views in several portions.
+Places = dict[str, tuple[str, int | None]]
 
 # Parts in the order of computation: beginning of a stage's name → what people read.
 PARTS = {
@@ -42,17 +45,6 @@ OUTPUTS = {
 }
 
 
-class Stage(NamedTuple):
-    """Where a stage is found: module in our network, module in the official one, and which of its calls.
-
-    `call` None joins all calls: dense heads may take views in several portions.
-    """
-
-    ours: str
-    official: str
-    call: int | None
-
-
 def part(stage: str) -> str:
     """The part a stage belongs to, a key of `PARTS`."""
     return next(prefix for prefix in PARTS if stage.startswith(prefix))
@@ -63,52 +55,49 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: list(PARTS).index(part(name)))
 
 
-def stages(config: ModelConfig) -> dict[str, Stage]:
-    """Every stage of a network of this configuration, in the order of computation."""
-    found = {}
-
-    def add(name: str, ours: str, official: str = "", call: int | None = 0) -> None:
-        found[name] = Stage(ours, official or ours, call)
-
+def stages(config: ModelConfig) -> Places:
+    """Every stage of a network of this configuration, in the order of computation, by our modules."""
+    found: Places = {}
     if config.patch_embed == "vit":
         for i in range(config.vit_depth):
-            add(f"vit.block.{i}", f"aggregator.patch_embed.blocks.{i}")
-        add("vit.norm", "aggregator.patch_embed.norm")
+            found[f"vit.block.{i}"] = f"aggregator.patch_embed.blocks.{i}", 0
+        found["vit.norm"] = "aggregator.patch_embed.norm", 0
     for i in range(config.depth):
-        add(f"agg.frame.{i}", f"aggregator.frame_blocks.{i}")
-        add(f"agg.global.{i}", f"aggregator.global_blocks.{i}")
+        found[f"agg.frame.{i}"] = f"aggregator.frame_blocks.{i}", 0
+        found[f"agg.global.{i}"] = f"aggregator.global_blocks.{i}", 0
     if "camera" in config.heads:
-        add("cam.token_norm", "camera_head.token_norm")
+        found["cam.token_norm"] = "camera_head.token_norm", 0
         for step in range(config.camera_iterations):
-            add(f"cam.delta.{step}", "camera_head.pose_branch", call=step)
+            found[f"cam.delta.{step}"] = "camera_head.pose_branch", step
     for head in ("depth", "point"):
         if head in config.heads:
-            ours, official = f"{head}_head.pyramid", f"{head}_head.scratch"
             for k in (4, 3, 2, 1):
-                add(f"{head}.refinenet{k}", f"{ours}.fusions.{k - 1}", f"{official}.refinenet{k}", None)
-            add(f"{head}.conv1", f"{ours}.output_conv", f"{official}.output_conv1", None)
-            add(f"{head}.logits", f"{head}_head.output", f"{official}.output_conv2", None)
+                found[f"{head}.refinenet{k}"] = f"{head}_head.pyramid.fusions.{k - 1}", None
+            found[f"{head}.conv1"] = f"{head}_head.pyramid.output_conv", None
+            found[f"{head}.logits"] = f"{head}_head.output", None
     if "track" in config.heads:
-        official = "track_head.feature_extractor.scratch.output_conv1"
-        add("track.fmap_conv1", "track_head.pyramid.output_conv", official, None)
-        tracker = "track_head.tracker"
+        found["track.fmap_conv1"] = "track_head.pyramid.output_conv", None
         for step in range(config.track_iterations):
-            flow_head = f"{tracker}.updateformer.flow_head"
-            add(f"track.corr_mlp.{step}", f"{tracker}.corr_mlp", call=step)
-            add(f"track.delta.{step}", f"{tracker}.update.flow_head", flow_head, step)
-            add(f"track.feat_update.{step}", f"{tracker}.feature_update", f"{tracker}.ffeat_updater", step)
+            found[f"track.corr_mlp.{step}"] = "track_head.tracker.corr_mlp", step
+            found[f"track.delta.{step}"] = "track_head.tracker.update.flow_head", step
+            found[f"track.feat_update.{step}"] = "track_head.tracker.feature_update", step
     return found
+
+
+def official_module(ours: str) -> str:
+    """The official network's name of one of our modules."""
+    return official_name(f"{ours}.out.").removesuffix(".out.").removesuffix(".out_conv.")
 
 
 @torch.no_grad()
 def record(
-    network: nn.Module, places: dict[str, tuple[str, int | None]], forward: Callable[[], dict[str, Tensor]]
+    network: nn.Module, places: Places, forward: Callable[[], dict[str, Tensor]]
 ) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
     """Every stage and output of one forward pass without gradients, in the order of computation.
 
     Args:
         network: Whose modules are watched; as it is: evaluation or training mode, any device.
-        places: {stage: (module, which of its calls; None joins all)}.
+        places: Where each stage is found.
         forward: Runs the network and returns its outputs by name (`out.*`).
 
     Returns:
@@ -149,8 +138,7 @@ def observe(
     model: VGGT, images: Tensor, points: Tensor | None = None
 ) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
     """`record` of our network; images and points are as for `VGGT`."""
-    places = {name: (stage.ours, stage.call) for name, stage in stages(model.config).items()}
-    found, types = record(model, places, lambda: outputs(model(images, points)))
+    found, types = record(model, stages(model.config), lambda: outputs(model(images, points)))
     for name in found:
         if name.startswith(("track.corr_mlp", "track.feat_update")):
             found[name] = found[name].transpose(

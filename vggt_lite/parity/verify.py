@@ -14,11 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-import vggt_lite
 from vggt_lite.config import VGGT_1B, ModelConfig
 from vggt_lite.data.images import load_images
 from vggt_lite.evaluation.examples import ALIGNED, held_out_scene, motorcycle, motorcycle_truth
@@ -92,7 +90,7 @@ class Verification:
             "first_failure": self.first_failure,
             "device": str(self.device),
             "hardware": hardware(self.device),
-            "versions": versions() | {"numpy": np.__version__, "vggt_lite": vggt_lite.__version__} | package,
+            "versions": versions() | package,
             "seeds": {"nudges": list(SEEDS), "scene": FIRST_EVALUATION_SEED},
             "seconds": round(self.seconds, 1),
             "tables": [table.to_dict() for table in self.tables],
