@@ -4,8 +4,4 @@ from vggt_lite.inference.pipeline import reconstruct
 from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.inference.vggt import VGGT
 
-__all__ = [
-    "VGGT",
-    "Reconstruction",
-    "reconstruct",
-]
+__all__ = ["VGGT", "Reconstruction", "reconstruct"]

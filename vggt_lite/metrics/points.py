@@ -110,10 +110,7 @@ def surface_metrics(
             raise ValueError("points that are thinned lose their normals: give either voxel= or normals=.")
         pred, true = voxel_downsample(pred, voxel), voxel_downsample(true, voxel)
     result, share = {}, {}
-    for name, a, b, count in (
-        ("accuracy", pred, true, "precision"),
-        ("completeness", true, pred, "recall"),
-    ):
+    for name, a, b, count in (("accuracy", pred, true, "precision"), ("completeness", true, pred, "recall")):
         asked = torch.arange(len(a), device=a.device)
         asked = asked if num_samples is None else subsample(asked, num_samples)
         distance, index = nearest(a[asked], b)

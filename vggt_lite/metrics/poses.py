@@ -19,9 +19,7 @@ from vggt_lite.geometry.precision import precise
 
 
 def pose_auc(
-    cam_from_world_pred: Tensor,
-    cam_from_world_true: Tensor,
-    thresholds: tuple[int, ...] = (3, 5, 15, 30),
+    cam_from_world_pred: Tensor, cam_from_world_true: Tensor, thresholds: tuple[int, ...] = (3, 5, 15, 30)
 ) -> dict[str, float]:
     """Areas under the accuracy curves over all pairs of views, and the median errors.
 

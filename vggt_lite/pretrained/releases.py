@@ -27,8 +27,7 @@ RELEASES = {
     ),
     # The tracker was trained again, now with the position embedding that the first release left out.
     "facebook/VGGT_tracker_fixed": Release(
-        VGGT_1B.with_(track_position_embedding=True),
-        files=("model_tracker_fixed_e20.pt", *WEIGHT_FILES),
+        VGGT_1B.with_(track_position_embedding=True), files=("model_tracker_fixed_e20.pt", *WEIGHT_FILES)
     ),
 }
 

@@ -229,10 +229,7 @@ def first_weights(preset: Preset) -> dict:
 
 
 def stage_model(
-    sizes: ModelConfig,
-    config: TrainConfig,
-    weights: dict,
-    build: Callable[[ModelConfig], nn.Module] = VGGT,
+    sizes: ModelConfig, config: TrainConfig, weights: dict, build: Callable[[ModelConfig], nn.Module] = VGGT
 ) -> nn.Module:
     """The model of one stage: only the heads that its losses use, weights from the stage before."""
     seed_everything(config.seed)

@@ -2,6 +2,4 @@
 
 from vggt_lite.training.loop import train
 
-__all__ = [
-    "train",
-]
+__all__ = ["train"]
