@@ -5,6 +5,7 @@ looks like) and `TrainConfig` (how a model is trained). Derive variants with `co
 a configuration in use can never change under a model that was built from it.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
 
@@ -14,7 +15,7 @@ MODES = ("crop", "pad", "square")  # how photographs reach the network's size: d
 DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photographs
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is unknown; choose among {', '.join(map(repr, choices))}.")
 
@@ -106,8 +107,7 @@ class ModelConfig(Config):
     merge_tokens: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.patch_embed not in ("vit", "conv"):
-            raise ValueError(f'patch_embed={self.patch_embed!r}: choose "vit" or "conv".')
+        check_choice("patch_embed", self.patch_embed, ("vit", "conv"))
         if self.image_size % self.patch_size:
             below = self.image_size - self.image_size % self.patch_size
             raise ValueError(
@@ -174,46 +174,18 @@ NANO = ModelConfig()
 
 # Twice as wide as NANO, with the patches of the release: NANO's weights can be grown into it.
 TINY = ModelConfig(
-    image_size=112,
-    patch_size=14,
-    dim=192,
-    num_heads=8,
-    camera_num_heads=8,
-    dense_dims=(48, 64, 96, 96),
-    dense_dim=32,
-    track_dim=48,
-    track_fused=32,
-    track_levels=4,
-    track_hidden=96,
-    track_depth=3,
-    track_flow_scale=112.0,
-)
+    image_size=112, patch_size=14, dim=192, num_heads=8, camera_num_heads=8,
+    dense_dims=(48, 64, 96, 96), dense_dim=32,
+    track_dim=48, track_fused=32, track_levels=4, track_hidden=96, track_depth=3, track_flow_scale=112.0,
+)  # fmt: skip
 
 VGGT_1B = ModelConfig(
-    image_size=518,
-    patch_size=14,
-    dim=1024,
-    num_heads=16,
-    vit_depth=24,
-    depth=24,
-    layer_scale=0.01,
-    camera_depth=4,
-    camera_num_heads=16,
-    dense_layers=(4, 11, 17, 23),
-    dense_dims=(256, 512, 1024, 1024),
-    dense_dim=256,
-    track_dim=128,
-    track_fused=128,
-    track_levels=7,
-    track_radius=4,
-    track_hidden=384,
-    track_num_heads=8,
-    track_depth=6,
-    track_virtual=64,
-    track_flow_scale=518.0,
-    track_position_embedding=False,
-    pixel_center=0.0,
-)
+    image_size=518, patch_size=14, dim=1024, num_heads=16, vit_depth=24,
+    depth=24, layer_scale=0.01, camera_depth=4, camera_num_heads=16,
+    dense_layers=(4, 11, 17, 23), dense_dims=(256, 512, 1024, 1024), dense_dim=256,
+    track_dim=128, track_fused=128, track_levels=7, track_radius=4, track_hidden=384, track_num_heads=8,
+    track_depth=6, track_virtual=64, track_flow_scale=518.0, track_position_embedding=False, pixel_center=0.0,
+)  # fmt: skip
 
 
 FORMS = ("code", "paper")  # of the losses: as in the released training code, as in the paper's text
@@ -304,6 +276,10 @@ class TrainConfig(Config):
         object.__setattr__(self, "loss_weights", weights)
 
 
+SHAPES = ("ellipsoid", "box", "cylinder", "cone", "octahedron")
+PATHS = ("orbit", "walk", "forward")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig(Config):
     """What `generate_scenes` draws: a furnished table-top in a room, seen from a camera path.
@@ -323,7 +299,7 @@ class SceneConfig(Config):
     heightfield: bool = False  # put a small landscape of hills among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
-    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of "orbit", "walk", "forward"
+    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of these; also "forward"
     start_deg: tuple[float, float] = (-180.0, 180.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
     fov_deg: tuple[float, float] = (55.0, 65.0)  # field of view of the image's longer side
@@ -340,14 +316,11 @@ class SceneConfig(Config):
     def __post_init__(self) -> None:
         check_choice("texture", self.texture, ("rich", "varied", "none", "repetitive"))
         check_choice("walls", self.walls, ("landmark", "random"))
-        if not self.paths:
-            raise ValueError('paths=() leaves no camera path to draw; name at least one, such as ("orbit",).')
-        if not self.shapes:
-            raise ValueError('shapes=() leaves nothing for the table; name at least one, such as ("box",).')
-        for shape in self.shapes:
-            check_choice("shapes", shape, ("ellipsoid", "box", "cylinder", "cone", "octahedron"))
-        for path in self.paths:
-            check_choice("paths", path, ("orbit", "walk", "forward"))
+        for name, given, choices in (("paths", self.paths, PATHS), ("shapes", self.shapes, SHAPES)):
+            if not given:
+                raise ValueError(f"{name}=() leaves nothing to draw; name one, such as {choices[:1]}.")
+            for choice in given:
+                check_choice(name, choice, choices)
         if not 0 <= self.num_objects <= 12:
             raise ValueError(f"num_objects={self.num_objects}: the table has 12 places; choose 0 to 12.")
         if self.heightfield and self.num_objects > 10:
@@ -376,16 +349,7 @@ class SceneConfig(Config):
 # Lenses from tele to wide, every path, more shapes and patterns, hills, something that flies past, all of
 # it photographed: what TINY learns from.
 VARIED_SCENES = SceneConfig(
-    texture="varied",
-    shapes=("ellipsoid", "box", "cylinder", "cone", "octahedron"),
-    heightfield=True,
-    moving_objects=1,
-    paths=("orbit", "walk", "forward"),
-    turn_deg=(5.0, 25.0),
-    fov_deg=(40.0, 80.0),
-    camera_height=(0.9, 2.0),
-    zoom=1.2,
-    gaze_jitter=0.3,
-    roll_deg=15.0,
+    texture="varied", shapes=SHAPES, heightfield=True, moving_objects=1, paths=PATHS, turn_deg=(5.0, 25.0),
+    fov_deg=(40.0, 80.0), camera_height=(0.9, 2.0), zoom=1.2, gaze_jitter=0.3, roll_deg=15.0,
     photographic=True,
-)
+)  # fmt: skip

@@ -12,23 +12,33 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vggt_lite.utils import source
-from vggt_lite.utils.source import canonical, codes_in, file_of, functions_in, same_code
+from vggt_lite.utils.source import (
+    bytecode,
+    canonical,
+    codes_in,
+    file_of,
+    functions_in,
+    global_names,
+    source_of,
+    text_of,
+    without_docstrings,
+)
 
 DIGITS = 12
 # What a training computes with: floor 1 of the package, generated scenes, and data. Configurations are
@@ -59,8 +69,8 @@ def fingerprint(*objects, modules: Iterable[str] = (), known: Iterable[str] = ()
     """
     modules = tuple(modules)
     reader = _Reader((*modules, *known))
-    for name, path in sorted(module_files(modules).items()):
-        reader.read_module(name, path)
+    for module in modules_in(modules):
+        reader.read_module(module)
     for thing in objects:
         reader.read(thing)
     return reader.digest.hexdigest()[:DIGITS]
@@ -106,23 +116,18 @@ def commit() -> str:
     return said[1][:DIGITS] + ("+" if said[2].strip() else "")
 
 
-def module_files(modules: Iterable[str]) -> dict[str, Path]:
-    """The file of each module, and of all modules of each package.
+def modules_in(names: Iterable[str]) -> Iterator[ModuleType]:
+    """The modules of these names, and all modules of those that are packages.
 
     Raises:
         ValueError: there is no such module.
     """
-    files = {}
-    for name in modules:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+    for name in names:
+        if importlib.util.find_spec(name) is None:
             raise ValueError(f"modules: there is no module {name!r}.")
-        files[name] = Path(spec.origin)
-        for folder in spec.submodule_search_locations or ():
-            for path in Path(folder).rglob("*.py"):
-                parts = path.relative_to(folder).with_suffix("").parts
-                files[".".join([name, *(parts[:-1] if parts[-1] == "__init__" else parts)])] = path
-    return files
+        yield (module := importlib.import_module(name))
+        for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+            yield importlib.import_module(found.name)
 
 
 class _Reader:
@@ -130,8 +135,8 @@ class _Reader:
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self.modules, self.digest = modules, hashlib.sha256()
-        self.roots = {name.split(".")[0] for name in modules}
-        folders = (Path(importlib.import_module(root).__file__).parent for root in self.roots)
+        roots = {name.split(".")[0] for name in modules}
+        folders = (Path(importlib.import_module(root).__file__).parent for root in roots)
         self.packages = tuple(f"{folder}{os.sep}" for folder in folders)
         self.met: dict[int, tuple[int, object]] = {}  # held, so that no other object gets the same id
 
@@ -150,68 +155,41 @@ class _Reader:
             return False
         return path.startswith(("<frozen", STANDARD_LIBRARY)) or any(part in path for part in LIBRARIES)
 
-    def is_made(self, function: FunctionType) -> bool:
-        """What a library's decorator puts round a function, or a method that `dataclass` writes."""
-        return function.__code__.co_filename == "<string>" or self.is_library(function.__code__.co_filename)
+    def own_functions(self, member) -> list[FunctionType]:
+        """`functions_in`, but for a library's decorators and the methods that `dataclass` writes."""
+        files = ((function, function.__code__.co_filename) for function in functions_in(member))
+        return [function for function, file in files if file != "<string>" and not self.is_library(file)]
 
     # --- modules ---------------------------------------------------------------------------------
 
-    def read_module(self, name: str, path: Path) -> None:
-        """The text of a module, and what was replaced in it since it was imported."""
-        text, here = path.read_text(encoding="utf-8"), vars(importlib.import_module(name))
-        self.write("module", name, canonical(text))
-        for node in source.without_docstrings(text).body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in self.roots:
-                origins = vars(sys.modules[node.module])
-                for label, origin in ((alias.asname or alias.name, alias.name) for alias in node.names):
-                    if here.get(label) is not origins.get(origin):
-                        self.read(["imported", label, here.get(label)])
-            elif isinstance(node, ast.FunctionDef):
-                self.read_member(node.name, here.get(node.name), str(path), text)
-            elif isinstance(node, ast.ClassDef):
-                self.read_members(node.name, here.get(node.name), name, str(path), text)
-            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    if isinstance(target, ast.Name) and target.id.isupper():
-                        self.read(["constant", target.id, here.get(target.id)])
+    def read_module(self, module: ModuleType) -> None:
+        """The text of a module, and what stands in it in memory where the text says something else."""
+        text = Path(module.__file__).read_text(encoding="utf-8")
+        self.write("module", module.__name__, canonical(text))
+        codes = codes_in(text)
+        imported = {
+            alias.asname or alias.name: getattr(sys.modules[node.module], alias.name, None)
+            for node in without_docstrings(text).body
+            if isinstance(node, ast.ImportFrom) and not node.level
+            for alias in node.names
+        }
+        for name, thing in sorted(vars(module).items()):
+            if name in imported:
+                if thing is not imported[name]:
+                    self.read([name, thing])
+            elif isinstance(thing, type) and thing.__module__ == module.__name__:
+                for key, member in sorted(vars(thing).items()):
+                    self.read_member(f"{name}.{key}", member, codes)
+            elif name.isupper() or callable(thing):
+                self.read_member(name, thing, codes)
 
-    def read_members(self, label: str, kind: type, module: str, path: str, text: str) -> None:
-        """A class of a module, member by member; whole if it is not the module's own."""
-        if not isinstance(kind, type) or (kind.__module__, kind.__qualname__) != (module, label):
-            self.read(["replaced", label, kind])
+    def read_member(self, label: str, member, codes: dict[str, list[tuple]]) -> None:
+        """What stands under a name; nothing where it is the function of that name in `codes`."""
+        functions = self.own_functions(member)
+        if not functions and is_dunder(label.split(".")[-1]):
             return
-        for name, member in sorted(vars(kind).items()):
-            if not isinstance(member, (int, float, str)):
-                self.read_member(f"{label}.{name}", member, path, text)
-            elif not is_dunder(name):
-                self.read(["attribute", f"{label}.{name}", member])
-
-    def read_member(self, label: str, member, path: str, text: str) -> None:
-        """A function or method of a module; nothing is written where it is what the file says."""
-        functions, codes = list(functions_in(member)), codes_in(text)
-        if not functions and label in codes and not isinstance(member, type):
-            self.read(["replaced", label, member])
-        ours = [function for function in functions if function.__code__.co_filename == path]
-        for function in functions:
-            code = function.__code__
-            if function in ours:
-                if any(same_code(code, c) for c in codes.get(label, ())):
-                    continue
-                names = [name for name in codes if any(same_code(code, c) for c in codes[name])]
-                self.write("other function", label, *names)
-                if not names:
-                    warnings.warn(f"{path} was edited: the old {label} runs until restart.", stacklevel=2)
-                    self.write_bytecode(code)
-            elif not (self.is_made(function) and (ours or is_dunder(label.split(".")[-1]))):
-                self.read(["replaced", label, function])
-
-    def write_bytecode(self, code: CodeType) -> None:
-        self.write(code.co_name, code.co_code.hex(), repr(code.co_names), repr(code.co_varnames))
-        for constant in code.co_consts:
-            if isinstance(constant, CodeType):
-                self.write_bytecode(constant)
-            else:
-                self.write(repr(constant))
+        if not functions or any(bytecode(f.__code__) not in codes.get(label, ()) for f in functions):
+            self.read([label, *(functions or [member])])
 
     # --- objects ---------------------------------------------------------------------------------
 
@@ -273,21 +251,26 @@ class _Reader:
             return
         self.read(kind.__bases__)
         for name, member in sorted(vars(kind).items()):
-            functions = [f for f in functions_in(member) if not self.is_made(f)]
-            if functions or not (is_dunder(name) or name == "_abc_impl"):
+            functions = self.own_functions(member)
+            if functions or not is_dunder(name):
                 self.read_all((name, *(functions or [member])))
 
     def read_function(self, function: FunctionType) -> None:
         code, module = function.__code__, function.__module__ or ""
-        covered = self.covers(module) and code.co_filename == file_of(module)
-        if covered or self.is_library(code.co_filename):
+        if self.is_library(code.co_filename):
             self.write(module, function.__qualname__)
             return
-        own, text = source.source_of(function)
-        self.write(own)
-        if os.path.isfile(code.co_filename):  # a cell cannot be edited under a function, a file can
-            if not any(same_code(code, c) for codes in codes_in(text).values() for c in codes):
-                self.write_bytecode(code)
+        in_file = codes_in(text_of(function)).values() if os.path.isfile(code.co_filename) else None
+        edited = in_file is not None and not any(bytecode(code) in codes for codes in in_file)
+        if edited:  # a cell cannot be edited under a function, a file can
+            name = function.__qualname__
+            warnings.warn(f"{code.co_filename} was edited: the old {name} runs until restart.", stacklevel=2)
+            self.write(repr(bytecode(code)))
+        if self.covers(module) and code.co_filename == file_of(module):
+            self.write(module, function.__qualname__)
+            return
+        if not edited:
+            self.write(source_of(function))
         self.read_all((function.__defaults__, function.__kwdefaults__))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
@@ -295,7 +278,7 @@ class _Reader:
             except ValueError:  # still empty
                 content = None
             self.read_all((name, content))
-        for name in dict.fromkeys(source.global_names(code)):
+        for name in dict.fromkeys(global_names(code)):
             if name in function.__globals__:
                 self.read_all((name, function.__globals__[name]))
 

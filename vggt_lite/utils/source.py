@@ -29,54 +29,54 @@ def canonical(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def codes_in(text: str) -> dict[str, list[CodeType]]:
-    """The code that a source text gives, by qualified name, which a getter and a setter share."""
-    found: dict[str, list[CodeType]] = {}
+def codes_in(text: str) -> dict[str, list[tuple]]:
+    """The `bytecode` of all functions of a text, by qualified name, which a getter and a setter share."""
+    found: dict[str, list[tuple]] = {}
 
     def collect(code: CodeType, outer: str) -> None:
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
-                found.setdefault(outer + inner.co_name, []).append(inner)
+                found.setdefault(outer + inner.co_name, []).append(bytecode(inner))
                 collect(inner, f"{outer}{inner.co_name}.")
 
     collect(compile(text, "source", "exec", dont_inherit=True), "")
     return found
 
 
-def same_code(a: CodeType, b: CodeType) -> bool:
-    """Whether two pieces of code do the same, wherever their lines stand."""
-    if (a.co_code, a.co_names, a.co_varnames) != (b.co_code, b.co_names, b.co_varnames):
-        return False
-    return len(a.co_consts) == len(b.co_consts) and all(
-        type(x) is type(y) and (same_code(x, y) if isinstance(x, CodeType) else x == y)
-        for x, y in zip(a.co_consts, b.co_consts, strict=True)
-    )
+def bytecode(code: CodeType) -> tuple:
+    """What a piece of code does, wherever its lines stand: equal for equal code of one Python."""
+    constants = [bytecode(x) if isinstance(x, CodeType) else (type(x), x) for x in code.co_consts]
+    return code.co_name, code.co_code, code.co_names, code.co_varnames, constants
 
 
-def source_of(function: FunctionType) -> tuple[str, str]:
-    """(the source of one function, the text of the file or notebook cell around it).
+def text_of(function: FunctionType) -> str:
+    """The present text of the file or notebook cell that a function stands in; empty if there is none."""
+    linecache.checkcache(function.__code__.co_filename)
+    return "".join(linecache.getlines(function.__code__.co_filename, function.__globals__))
+
+
+def source_of(function: FunctionType) -> str:
+    """The source of one function, without comments and docstrings.
 
     Raises:
         ValueError: there is none, or it cannot be told from its neighbour's.
     """
     code = function.__code__
-    linecache.checkcache(code.co_filename)
-    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     nodes = [
         node
-        for node in ast.walk(without_docstrings(text))
+        for node in ast.walk(without_docstrings(text_of(function)))
         if isinstance(node, FUNCTIONS)
         and code.co_name == getattr(node, "name", "<lambda>")
         and code.co_firstlineno == min(x.lineno for x in (node, *getattr(node, "decorator_list", ())))
     ]
     if len(nodes) == 1:
-        return ast.unparse(nodes[0]), text
+        return ast.unparse(nodes[0])
     where = f"{function.__qualname__} (line {code.co_firstlineno} of {code.co_filename})"
     if nodes:
         raise ValueError(f"{where} shares its line with another lambda: give each a line of its own.")
     raise ValueError(
         f"no source was found for {where}, so its results could not be told from those of other code: write "
-        "it in a notebook cell or a file. If the file was edited since it was imported, restart Python."
+        "it in a notebook cell or a file."
     )
 
 
