@@ -199,6 +199,19 @@ def test_a_model_of_ones_own_is_trained_scored_and_told_from_others_of_its_name(
     assert run(0.0) == mine
 
 
+def test_scores_of_ones_own_are_kept_compared_and_part_of_a_runs_identity(tmp_path):
+    def views(pred, truth):
+        return {"views": float(truth.images.shape[1])}
+
+    own = replace(MICRO, extra_scores=views)
+    (run,) = run_experiment([BASELINE], (0,), own, tmp_path)
+    assert [line["views"] for line in run["scores"]] == [2.0, 2.0] and "auc_30" in run["scores"][-1]
+    assert "**views**\n" in compare_runs([run]).to_markdown(("views",))
+    refused(r"recipe.extra_scores was \w+, now none\.", tmp_path)
+    runs = [fake(name, seed, views=value) for name, value in (("a", 1.0), ("b", 2.0)) for seed in range(3)]
+    assert compare_runs(runs).difference("views", "b").verdict == "higher, beyond the spread of seeds"
+
+
 def test_parameters_of_equal_name_and_shape_start_equal_whatever_a_variant_draws():
     base, shared = experiment.initial_model(SMALL_RECIPE, BASELINE, 3)
     assert shared == len(dict(base.named_parameters()))

@@ -26,7 +26,7 @@ class PairedDifference:
     mean: float  # variant − baseline
     spread: float  # standard deviation over seeds; 0 with one seed
     margin: float | None  # half-width of the 95 % interval of the mean; None with one seed
-    better: bool  # whether the mean lies on the better side
+    better: bool | None  # whether the mean lies on the better side; None: nobody said which one that is
 
     @property
     def clear(self) -> bool:
@@ -39,7 +39,9 @@ class PairedDifference:
             return "one seed: no telling"
         if not self.clear:
             return "within the spread of seeds"
-        return f"{'better' if self.better else 'worse'}, beyond the spread of seeds"
+        pair = ("higher", "lower") if self.better is None else ("better", "worse")
+        side = self.mean > 0 if self.better is None else self.better
+        return f"{pair[0] if side else pair[1]}, beyond the spread of seeds"
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class Comparison:
         if len(paired) > 1:
             spread = stdev(paired)
             margin = STUDENT_T[min(len(paired) - 2, len(STUDENT_T) - 1)] * spread / sqrt(len(paired))
-        return PairedDifference(
-            mean(paired), spread, margin, better=(mean(paired) > 0) == (row(key)[1] == "↑")
-        )
+        direction = row(key)[1]
+        better = (mean(paired) > 0) == (direction == "↑") if direction else None
+        return PairedDifference(mean(paired), spread, margin, better)
 
     def code(self) -> str:
         """In a sentence, which code computed the runs."""
@@ -94,7 +96,8 @@ class Comparison:
                     cells += [f"{difference.mean:+.{decimals}f}{spread}", difference.verdict]
                 lines.append(cells)
             heads = ("variant", "seeds", "mean ± standard deviation", "paired difference", "")
-            parts.append(f"**{label}** ({'higher' if better == '↑' else 'lower'} is better)")
+            said = {"↑": " (higher is better)", "↓": " (lower is better)"}
+            parts.append(f"**{label}**{said.get(better, '')}")
             parts.append(markdown_table(heads, lines, "lrrr"))
         return "\n\n".join([*parts, self.code()]) + "\n"
 
@@ -191,8 +194,8 @@ def write_report(
 
 
 def row(key: str) -> tuple[str, str, int]:
-    """(what people read, the better direction, decimals) of a score."""
-    return ROWS[key]
+    """(what people read, the better direction, decimals) of a score; of your own its name, "" and 4."""
+    return ROWS.get(key, (key, "", 4))
 
 
 def plus_minus(values: list[float], decimals: int) -> str:

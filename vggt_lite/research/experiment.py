@@ -23,8 +23,11 @@ from torch import nn
 
 from vggt_lite.config import NANO, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.data.batches import RenderedScenes, load_ahead
-from vggt_lite.evaluation.protocols import held_out_scenes, score
+from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.evaluation.report import conditions
+from vggt_lite.evaluation.scores import ExtraScores, Scores
+from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.model.predictions import Predictions
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.loading import save_weights
 from vggt_lite.research.presets import LANDMARKS, stage_model
@@ -89,6 +92,7 @@ class Recipe:
     path_views: int  # views along the camera path of each
     scored_scenes: int = 64  # held-out
     scored_views: int = 3
+    extra_scores: ExtraScores | None = None  # further figures of your own, as for `evaluate`
 
     def of(self, variant: Variant, seed: int) -> tuple[ModelConfig, TrainConfig]:
         """The configurations of one run.
@@ -157,7 +161,7 @@ def run_experiment(
         place = scenes_folder or folder / "scenes"
         scenes = render_ahead(place, recipe.scenes, recipe.num_scenes, recipe.path_views, recipe.size)
         results = [
-            result or train_run(variant, seed, recipe, folder, identity, scenes, device)
+            result or train_run(variant, seed, recipe, run_path(folder, identity), identity, scenes, device)
             for result, (variant, seed, identity) in zip(results, runs, strict=True)
         ]
     return results
@@ -171,14 +175,14 @@ def code_of_runs() -> dict[str, str]:
 def identity_of(variant: Variant, seed: int, recipe: Recipe, code: dict[str, str]) -> dict:
     """What makes a run the run it is, as it comes back from its JSON file."""
     model, config = recipe.of(variant, seed)
-    build = variant.build and fingerprint(variant.build, known=RUN_CODE)
-    whole = asdict(replace(recipe, model=model, train=config))
+    build, extra = (f and fingerprint(f, known=RUN_CODE) for f in (variant.build, recipe.extra_scores))
+    whole = asdict(replace(recipe, model=model, train=config, extra_scores=extra))
     values = (variant.name, variant.changes, seed, whole, code, build)
     return json.loads(json.dumps(dict(zip(IDENTITY, values, strict=True))))
 
 
 def run_path(folder: Path, identity: dict) -> Path:
-    """The folder of a run; its result lies beside it, with .json after the whole name.
+    """The folder of a run; its result lies beside it, with the suffix .json.
 
     Different names give different files: where letters had to be replaced, a sum of the name is added.
     """
@@ -189,18 +193,13 @@ def run_path(folder: Path, identity: dict) -> Path:
     return folder / f"{plain}_{identity['seed']}"
 
 
-def result_path(folder: Path, identity: dict) -> Path:
-    run = run_path(folder, identity)
-    return run.with_name(f"{run.name}.json")
-
-
 def finished_run(folder: Path, identity: dict) -> dict | None:
     """The result of a run; None if it has not finished.
 
     Raises:
         ValueError: the file is of another run.
     """
-    path = result_path(folder, identity)
+    path = run_path(folder, identity).with_suffix(".json")
     if not path.exists():
         return None
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -217,20 +216,14 @@ def finished_run(folder: Path, identity: dict) -> dict | None:
 
 
 def train_run(
-    variant: Variant,
-    seed: int,
-    recipe: Recipe,
-    folder: Path,
-    identity: dict,
-    scenes: Path,
-    device: torch.device,
+    variant: Variant, seed: int, recipe: Recipe, run: Path, identity: dict, scenes: Path, device: torch.device
 ) -> dict:
     """Train one run, or go on with it, and write its result.
 
     Raises:
         RuntimeError: `train` stopped before the end.
     """
-    started, run, config = time.monotonic(), run_path(folder, identity), recipe.of(variant, seed)[1]
+    started, config = time.monotonic(), recipe.of(variant, seed)[1]
     model, shared = initial_model(recipe, variant, seed)
     data = load_ahead(RenderedScenes(scenes, config), config.steps, device)
     eval_fn = partial(scores_of, recipe=recipe)
@@ -254,7 +247,7 @@ def train_run(
         "losses": [{k: v for k, v in line.items() if "/" not in k} for line in lines if "loss" in line][-1],
     }
     save_weights(model, run / "model.safetensors", torch.float16)
-    with atomic_write(result_path(folder, identity)) as temporary:
+    with atomic_write(run.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for checkpoint in list_checkpoints(run):  # ten times as large as the weights, and needed no more
         checkpoint.unlink()
@@ -278,13 +271,21 @@ def initial_model(recipe: Recipe, variant: Variant, seed: int) -> tuple[nn.Modul
 
 
 def scores_of(model: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """The scores of a model on the recipe's held-out scenes: the same ones for every run."""
+    """`SCORES` and the recipe's own of a model, on held-out scenes that are the same ones for every run."""
     device = next(model.parameters()).device
     scenes = held_out_scenes(
         recipe.scored_scenes, SCORED_SEED, recipe.scored_views, recipe.size, recipe.scenes, 16, 16, device
     )
-    found = score({"model": model}, scenes, model.config.patch_size)["model"]
-    return {key: float(f"{found[key]:.5g}") for key in SCORES if key in found}
+    asked = list(SCORES)
+
+    def extra(pred: Predictions, truth: SceneBatch) -> dict[str, float]:
+        figures = recipe.extra_scores(pred, truth)
+        asked.extend(figures)
+        return figures
+
+    scores = {"model": Scores(extra=recipe.extra_scores and extra)}
+    found = collect({"model": model}, scenes, model.config.patch_size, scores)["model"].result()
+    return {key: float(f"{found[key]:.5g}") for key in dict.fromkeys(asked) if key in found}
 
 
 def read_runs(source: Path | str) -> list[dict]:

@@ -48,112 +48,65 @@ WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; fi
 LANDMARKS = SceneConfig(walls="landmark", start_deg=(-50.0, 50.0))
 
 _FAST = TrainConfig(
-    learning_rate=1e-3,
-    betas=(0.9, 0.95),
-    ema_decay=0.995,
-    max_images=32,
-    curriculum=0.0,
+    learning_rate=1e-3, betas=(0.9, 0.95), ema_decay=0.995, max_images=32, curriculum=0.0,
     checkpoint_every=250,
-)
-
+)  # fmt: skip
 _ALL = {"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1, "matching": 0.03}
-
 _VARIED = _FAST.with_(
-    learning_rate=6e-4,
-    views=(1, 6),
-    max_images=24,
-    aspects=(0.75, 1.34),
-    num_tracks=24,
-    loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1, "matching": 0.05},
-    augment=0.3,
-)
+    learning_rate=6e-4, views=(1, 6), max_images=24, aspects=(0.75, 1.34), num_tracks=24, augment=0.3,
+    loss_weights=_ALL | {"matching": 0.05},
+)  # fmt: skip
 
 PRESETS = {
     "nano": Preset(
-        model=NANO,
+        NANO,
         num_scenes=8_192,
         path_views=6,
         stages={
             # What to compare, and what a camera is. Landmarks give the camera head something to read
             # long before the network can relate two views; without them nothing moves for a long time.
-            "landmarks": TrainStage(
-                scenes=LANDMARKS,
-                size=48,
-                config=_FAST.with_(
-                    steps=1_000, views=(2, 2), loss_weights={"camera": 5.0, "matching": 1.0},
-                ),
-            ),
+            "landmarks": TrainStage(LANDMARKS, 48, _FAST.with_(
+                steps=1_000, views=(2, 2), loss_weights={"camera": 5.0, "matching": 1.0},
+            )),
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
             # ask every patch for its match. The matching loss is turned down, for its gradient is
             # 25 times that of the cameras and would drown them.
-            "matches": TrainStage(
-                scenes=SceneConfig(),
-                size=48,
-                config=_FAST.with_(
-                    steps=1_500, views=(2, 3), seed=1,
-                    loss_weights={"camera": 5.0, "point": 1.0, "matching": 0.03},
-                ),
-            ),
-            "all": TrainStage(
-                scenes=SceneConfig(),
-                size=48,
-                config=_FAST.with_(
-                    steps=1_200, views=(2, 4), max_images=24, seed=2, loss_weights=_ALL,
-                ),
-            ),
-            "larger": TrainStage(
-                scenes=SceneConfig(),
-                size=64,
-                config=_FAST.with_(
-                    steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, seed=3,
-                    loss_weights=_ALL,
-                ),
-            ),
+            "matches": TrainStage(SceneConfig(), 48, _FAST.with_(
+                steps=1_500, views=(2, 3), seed=1,
+                loss_weights={"camera": 5.0, "point": 1.0, "matching": 0.03},
+            )),
+            "all": TrainStage(SceneConfig(), 48, _FAST.with_(
+                steps=1_200, views=(2, 4), max_images=24, seed=2, loss_weights=_ALL,
+            )),
+            "larger": TrainStage(SceneConfig(), 64, _FAST.with_(
+                steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, seed=3, loss_weights=_ALL,
+            )),
         },
     ),
     "tiny": Preset(
-        model=TINY,
+        TINY,
         num_scenes=0,
         path_views=6,
         held_out=VARIED_SCENES,
         widened_from="nano",
         stages={
             # Half of the patches at half of the price: other lenses, shapes, photographs, more views.
-            "smaller": TrainStage(
-                scenes=VARIED_SCENES,
-                size=84,
-                config=_VARIED.with_(steps=1_300, seed=10),
-            ),
-            "full": TrainStage(
-                scenes=VARIED_SCENES,
-                size=112,
-                config=_VARIED.with_(steps=1_150, seed=11),
-            ),
-            "longer": TrainStage(
-                scenes=VARIED_SCENES,
-                size=112,
-                config=_VARIED.with_(steps=1_800, seed=12),
-            ),
+            "smaller": TrainStage(VARIED_SCENES, 84, _VARIED.with_(steps=1_300, seed=10)),
+            "full": TrainStage(VARIED_SCENES, 112, _VARIED.with_(steps=1_150, seed=11)),
+            "longer": TrainStage(VARIED_SCENES, 112, _VARIED.with_(steps=1_800, seed=12)),
         },
     ),
 }  # fmt: skip
 
 # The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is
 # the one above, trained on a CPU.
-_TINY = PRESETS["tiny"]
-_LONGER = {"smaller": 4_000, "full": 12_000}
+_LARGE = _VARIED.with_(views=(1, 8), max_images=192, ema_decay=0.999, num_tracks=64)
 PRESETS["tiny-gpu"] = replace(
-    _TINY,
+    PRESETS["tiny"],
     path_views=8,
     stages={
-        name: replace(
-            stage,
-            config=stage.config.with_(
-                steps=_LONGER[name], views=(1, 8), max_images=192, ema_decay=0.999, num_tracks=64
-            ),
-        )
-        for name, stage in _TINY.stages.items()
-        if name in _LONGER
+        "smaller": TrainStage(VARIED_SCENES, 84, _LARGE.with_(steps=4_000, seed=10)),
+        "full": TrainStage(VARIED_SCENES, 112, _LARGE.with_(steps=12_000, seed=11)),
     },
 )
 
@@ -185,11 +138,9 @@ def train_preset(
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
-    workers = workers or Alone()
-    out = Path(out)
-    data = Path(data_folder) if data_folder else None
-    if data is None and device.type == "cpu" and preset.num_scenes:
-        data = out
+    workers, out = workers or Alone(), Path(out)
+    ahead = device.type == "cpu" and preset.num_scenes
+    data = Path(data_folder) if data_folder else out if ahead else None
     weights = first_weights(preset)
     scores = None if eval_fn is None else lambda model: eval_fn(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
