@@ -11,11 +11,12 @@ again as in the first pass, so dropout drops the same.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_leaves_with_path, tree_structure, tree_unflatten
 
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
@@ -61,62 +62,42 @@ def loss_and_gradients(
             random.append(random_state())
             outputs.append(forward(piece))
     after = random_state()
-    predictions = with_tensors(outputs[0], joined(outputs, [len(piece) for piece in pieces]))
-    leaves = tensors_of(predictions)
+    leaves = joined(outputs, [len(piece) for piece in pieces])
+    predictions = replace(outputs[0], **tree_unflatten(leaves, tree_structure(vars(outputs[0]))))
     total, terms = objective(predictions, batch)
     finite = not workers.any_rank(not torch.isfinite(total))
     if finite:
         total.backward()
         for piece, r, state in zip(pieces, rows, random, strict=True):
             set_random_state(state)
-            backward_part(tensors_of(forward(piece)), leaves, r)
+            backward_part(tree_leaves(vars(forward(piece))), leaves, r)
         set_random_state(after)
     return total, terms, finite
 
 
-def backward_part(outputs: dict[str, Tensor], leaves: dict[str, Tensor], rows: slice) -> None:
+def backward_part(outputs: list[Any], leaves: list[Any], rows: slice) -> None:
     """Send the gradient that the loss left at the outputs of some scenes through their graph."""
-    wanted = [name for name, x in outputs.items() if x.requires_grad and leaves[name].grad is not None]
-    gradients = [leaves[name].grad[rows].to(outputs[name].dtype) for name in wanted]
-    torch.autograd.backward([outputs[name] for name in wanted], gradients)
+    pairs = [(x, leaf) for x, leaf in zip(outputs, leaves, strict=True) if isinstance(x, Tensor)]
+    wanted = [(x, leaf.grad) for x, leaf in pairs if x.requires_grad and leaf.grad is not None]
+    torch.autograd.backward([x for x, _ in wanted], [grad[rows].to(x.dtype) for x, grad in wanted])
 
 
-def joined(outputs: list[Predictions], sizes: list[int]) -> dict[str, Tensor]:
-    """The tensors of all parts as those of one batch: leaves, at which the loss leaves its gradient."""
-    found = [tensors_of(output) for output in outputs]
-    for name in found[0]:
-        if [x[name].shape[:1] for x in found] != [(size,) for size in sizes]:
-            raise ValueError(
-                f"predictions{name} {tuple(found[0][name].shape)} has no axis of scenes in front, so a batch "
-                "cannot pass in parts: return one entry for each scene, or set accumulation=1."
-            )
-    whole = {name: torch.cat([x[name] for x in found]) for name in found[0]}
-    return {name: x.requires_grad_(x.is_floating_point()) for name, x in whole.items()}
+def joined(outputs: list[Predictions], sizes: list[int]) -> list[Any]:
+    """All that the parts predict, as of one batch and in the order of `tree_leaves`.
 
-
-def tensors_of(value: Any, name: str = "") -> dict[str, Tensor]:
-    """Every tensor in nested dataclasses, dictionaries and lists, by where it stands: ".extras.normals"."""
-    if isinstance(value, Tensor):
-        return {name: value}
-    return {k: x for key, child in children(value) for k, x in tensors_of(child, f"{name}.{key}").items()}
-
-
-def with_tensors(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
-    """The same nested value with other tensors, named as `tensors_of` names them."""
-    if isinstance(value, Tensor):
-        return tensors[name]
-    changed = {key: with_tensors(child, tensors, f"{name}.{key}") for key, child in children(value)}
-    if is_dataclass(value):
-        return replace(value, **changed)
-    if isinstance(value, dict):
-        return changed
-    return type(value)(changed.values()) if isinstance(value, list | tuple) else value
-
-
-def children(value: Any) -> list[tuple[Any, Any]]:
-    """The parts of a nested value with their names; none of what is not nested."""
-    if is_dataclass(value):
-        return [(field.name, getattr(value, field.name)) for field in fields(value)]
-    if isinstance(value, dict):
-        return list(value.items())
-    return list(enumerate(value)) if isinstance(value, list | tuple) else []
+    Tensors are leaves of the graph, at which the loss leaves its gradient. The rest is the first part's.
+    """
+    whole = []
+    for found in zip(*(tree_leaves_with_path(vars(output)) for output in outputs), strict=True):
+        path, x = found[0]
+        if isinstance(x, Tensor):
+            if [part.shape[:1] for _, part in found] != [(size,) for size in sizes]:
+                name = ".".join(str(getattr(step, "key", getattr(step, "idx", step))) for step in path)
+                raise ValueError(
+                    f"predictions.{name} {tuple(x.shape)} has no axis of scenes in front, so a batch cannot "
+                    "pass in parts: return one entry for each scene, or set accumulation=1."
+                )
+            x = torch.cat([part for _, part in found])
+            x.requires_grad_(x.is_floating_point())
+        whole.append(x)
+    return whole

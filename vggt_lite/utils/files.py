@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,13 +38,19 @@ def atomic_folder(folder: str | Path, kind: str, overwrite: bool = False) -> Ite
     folder = Path(folder).expanduser()
     check_target(folder, kind, overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
-        _swap(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    beside = {"prefix": f".{folder.name}.", "suffix": ".tmp", "dir": folder.parent}
+    with tempfile.TemporaryDirectory(**beside, ignore_cleanup_errors=True) as holder:
+        new, old = Path(holder, "new"), Path(holder, "old")
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:  # leave the folder as it was
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def folder_kind(folder: Path) -> str | None:
@@ -77,25 +82,3 @@ def check_target(folder: Path, kind: str, overwrite: bool) -> None:
         raise FileExistsError(
             f"{folder} holds an earlier result: choose another, or pass overwrite=True (--overwrite)."
         )
-
-
-def _swap(new: Path, folder: Path) -> None:
-    """Put `new` in the place of `folder`; a failure leaves the old folder as it was."""
-    if not folder.exists():
-        new.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent)) / "old"
-    folder.rename(old)
-    try:
-        new.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old.parent, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
