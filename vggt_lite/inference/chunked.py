@@ -16,14 +16,12 @@ attention, norm, perceptron or head has its effect, and hooks are called as ofte
 
 import hashlib
 import inspect
-import io
 import textwrap
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from tokenize import COMMENT, DEDENT, INDENT, NEWLINE, NL, STRING, tok_name
 from types import CodeType, MethodType
 
 import torch
@@ -33,6 +31,7 @@ from torch import Tensor, nn
 from vggt_lite.model.dense_head import DenseHead, DPTDecoder, FusionBlock, ResidualUnit
 from vggt_lite.model.layers import Attention, Block, LayerScale, Mlp, Rotary
 from vggt_lite.model.track_head import TrackBlock, Tracker, TrackHead
+from vggt_lite.utils.source import canonical
 
 # A CPU is fastest while its cache holds what it works on; a large device idles on small chunks.
 TOKENS_PER_CHUNK, TOKENS_PER_CHUNK_ACCELERATOR = 1_536, 32_768
@@ -106,18 +105,10 @@ def is_own(module: nn.Module) -> bool:
 def digest(code: CodeType | None) -> str:
     """Eight hexadecimal digits of a function's source; comments, docstring and line breaks do not count."""
     try:
-        source = io.StringIO(textwrap.dedent(inspect.getsource(code)))
-        tokens = [
-            t for t in tokenize.generate_tokens(source.readline) if t.type not in (COMMENT, NL, NEWLINE)
-        ]
+        words = canonical(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # no source, or not that of a `def`
         return ""
-    words = [
-        tok_name[token.type] if token.type in (INDENT, DEDENT) else token.string
-        for before, token in zip([None, *tokens], tokens, strict=False)
-        if not (token.type == STRING and before is not None and before.type == INDENT)  # the docstring
-    ]
-    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:8]
+    return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
 def can_be_chunked(*parts: nn.Module) -> bool:

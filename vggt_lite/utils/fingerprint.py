@@ -35,9 +35,9 @@ from vggt_lite.utils.source import (
     file_of,
     functions_in,
     global_names,
+    parsed,
     source_of,
     text_of,
-    without_docstrings,
 )
 
 DIGITS = 12
@@ -169,7 +169,7 @@ class _Reader:
         codes = codes_in(text)
         imported = {
             alias.asname or alias.name: getattr(sys.modules[node.module], alias.name, None)
-            for node in without_docstrings(text).body
+            for node in parsed(text).body
             if isinstance(node, ast.ImportFrom) and not node.level
             for alias in node.names
         }

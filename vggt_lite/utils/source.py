@@ -2,30 +2,36 @@
 
 import ast
 import dis
+import io
 import linecache
 import sys
+import textwrap
+import tokenize
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from tokenize import COMMENT, DEDENT, INDENT, NEWLINE, NL, STRING, tok_name
 from types import CodeType, FunctionType
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 @lru_cache(maxsize=512)
-def without_docstrings(text: str) -> ast.Module:
-    """The syntax tree of a source text without its docstrings."""
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body[:1] = [] if len(node.body) > 1 else [ast.Pass()]
-    return tree
+def canonical(text: str) -> str:
+    """The words of a source text: no comments, no docstrings, one layout; the same in every Python."""
+    words, before = [], INDENT
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (COMMENT, NL, NEWLINE):
+            continue
+        if not (token.type == STRING and before == INDENT):  # a docstring
+            words.append(tok_name[token.type] if token.type in (INDENT, DEDENT) else token.string)
+        before = token.type
+    return " ".join(words)
 
 
 @lru_cache(maxsize=512)
-def canonical(text: str) -> str:
-    """A source text as Python would write it: no comments, no docstrings, one layout."""
-    return ast.unparse(without_docstrings(text))
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a source text."""
+    return ast.parse(text)
 
 
 @lru_cache(maxsize=512)
@@ -61,16 +67,19 @@ def source_of(function: FunctionType) -> str:
     Raises:
         ValueError: there is none, or it cannot be told from its neighbour's.
     """
-    code = function.__code__
+    code, text = function.__code__, text_of(function)
     nodes = [
         node
-        for node in ast.walk(without_docstrings(text_of(function)))
+        for node in ast.walk(parsed(text))
         if isinstance(node, FUNCTIONS)
         and code.co_name == getattr(node, "name", "<lambda>")
         and code.co_firstlineno == min(x.lineno for x in (node, *getattr(node, "decorator_list", ())))
     ]
     if len(nodes) == 1:
-        return ast.unparse(nodes[0])
+        if isinstance(nodes[0], ast.Lambda):
+            return canonical(f"({ast.get_source_segment(text, nodes[0])}\n)")
+        lines = text.splitlines(keepends=True)[code.co_firstlineno - 1 : nodes[0].end_lineno]
+        return canonical(textwrap.dedent("".join(lines)))
     where = f"{function.__qualname__} (line {code.co_firstlineno} of {code.co_filename})"
     if nodes:
         raise ValueError(f"{where} shares its line with another lambda: give each a line of its own.")
