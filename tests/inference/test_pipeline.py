@@ -14,7 +14,7 @@ from vggt_lite.config import DEFAULT_MODE, NANO
 from vggt_lite.data import load_images
 from vggt_lite.evaluation.datasets import Options
 from vggt_lite.evaluation.examples import motorcycle
-from vggt_lite.inference import memory_check, pipeline, reconstruct
+from vggt_lite.inference import memory_estimate, pipeline, reconstruct
 from vggt_lite.inference.memory_estimate import estimate_memory
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import TrainedOn
@@ -93,7 +93,7 @@ def test_one_mode_is_the_default_everywhere():
 def enough_for(monkeypatch, views: int) -> None:
     """Let as much memory be free as `views` of the pictures above need, and a little more."""
     needed = estimate_memory(NANO, views, 64, 64).working
-    monkeypatch.setattr(memory_check, "available_memory", lambda device: needed + 1000)
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda device: needed + 1000)
 
 
 def test_a_scene_that_fits_passes_without_a_word(monkeypatch):
@@ -107,7 +107,7 @@ def test_a_scene_that_will_not_fit_is_announced_with_what_would(monkeypatch):
     enough_for(monkeypatch, 2)
     with pytest.warns(UserWarning, match=r"3 views of 64×64 pixels need about .* free on cpu. 2 would fit"):
         assert len(reconstruct(Oracle(), pictures())) == S  # a warning: it is tried all the same
-    monkeypatch.setattr(memory_check, "available_memory", lambda device: 1000)
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda device: 1000)
     with pytest.warns(UserWarning, match="1 view of .* Not even one would fit: give a smaller size="):
         reconstruct(Oracle(), pictures()[:1])
 
@@ -117,9 +117,9 @@ def test_what_has_to_be_brought_to_the_device_counts(monkeypatch):
     model = Oracle()
     model.far = torch.nn.Parameter(torch.empty(10**6, device="meta"))
     images = load_images(pictures(), "pad", 64, 8).images
-    assert not memory_check.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+    assert not memory_estimate.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
     model.far = torch.nn.Parameter(torch.empty(10**6))
-    assert memory_check.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
+    assert memory_estimate.MemoryCheck.of(model, images, torch.device("cpu"), torch.float32, 0).ok
 
 
 ALLOCATORS = [
@@ -168,7 +168,7 @@ def test_memory_that_runs_out_although_it_should_do_says_so(monkeypatch):
 def test_the_processors_own_allocator_is_understood():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    assert memory_check.ran_out_of_memory(caught.value)
+    assert memory_estimate.ran_out_of_memory(caught.value)
 
 
 def test_other_errors_stay_what_they_are():

@@ -1,21 +1,26 @@
-"""Photographs through the network: `reconstruct`."""
+"""Photographs through the network: `reconstruct`, and the `VGGT` that users hold.
+
+model = VGGT.from_pretrained("tiny")        # trained and bundled
+scene = model.reconstruct("photographs/")   # a Reconstruction
+"""
 
 import traceback
 import warnings
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vggt_lite import model as network
 from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.images import load_images
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.inference.chunked import chunked
-from vggt_lite.inference.memory_check import MemoryCheck, ran_out_of_memory
+from vggt_lite.inference.memory_estimate import MemoryCheck, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
+from vggt_lite.pretrained.loading import DTYPES, load_pretrained
 from vggt_lite.utils.runtime import pick_device, pick_dtype
-
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @torch.inference_mode(False)  # results stay ordinary tensors: they may be changed, and enter an optimisation
@@ -116,3 +121,32 @@ def _to_query(points, pixel_map: PixelMap) -> Tensor:
             f"first photograph, {pixel_map.original_size[1]}×{pixel_map.original_size[0]} pixels (x, y)."
         )
     return points
+
+
+class VGGT(network.VGGT):
+    """The network of `vggt_lite.model.VGGT`, with trained weights and photographs.
+
+    Args:
+        config: `NANO`, `TINY`, `VGGT_1B`, or your own `ModelConfig`. Weights are random, drawn from
+            torch's global generator.
+        block: Builds every frame and global block, as block(dim, num_heads, layer_scale=…, qk_norm=True).
+    """
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **options) -> "VGGT":
+        """A trained model: "tiny" or "nano" (bundled), a .safetensors file, a folder, or a hub repository.
+
+        `heads=("camera", "depth")` reads only these, `dtype=torch.bfloat16` stores the aggregator's matrices
+        in half the memory. See `vggt_lite.pretrained.load_pretrained` for all options and errors.
+
+        A class derived from this one is built as `cls(config)`. What it adds to the network and the file
+        lacks keeps its fresh random values; a warning names it.
+        """
+        return load_pretrained(name, cls=cls, **options)
+
+    def reconstruct(self, source, **options) -> Reconstruction:
+        """Photographs (paths, a folder, PIL images, arrays) → `Reconstruction` in original pixels.
+
+        See `vggt_lite.inference.reconstruct` for options and errors.
+        """
+        return reconstruct(self, source, **options)

@@ -8,15 +8,6 @@ from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.losses.track import track_loss
 
 __all__ = [
-    "LOSSES",
-    "Loss",
-    "SceneBatch",
-    "camera_loss",
-    "depth_loss",
-    "heads_for",
-    "matching_loss",
-    "multitask_loss",
-    "patch_correspondences",
-    "point_loss",
-    "track_loss",
-]
+    "LOSSES", "Loss", "SceneBatch", "camera_loss", "depth_loss", "heads_for", "matching_loss",
+    "multitask_loss", "patch_correspondences", "point_loss", "track_loss",
+]  # fmt: skip

@@ -15,20 +15,8 @@ from vggt_lite.metrics.tracks import choose_queries, track_metrics
 from vggt_lite.metrics.trajectories import trajectory_metrics
 
 __all__ = [
-    "accuracy_curve",
-    "align_depth",
-    "area_under_curve",
-    "bootstrap_interval",
-    "choose_queries",
-    "depth_metrics",
-    "group_mean",
-    "map_normals",
-    "point_metrics",
-    "pose_auc",
-    "pose_scores",
-    "relative_pose_errors",
-    "depth_pointmap_consistency",
-    "surface_metrics",
-    "track_metrics",
+    "accuracy_curve", "align_depth", "area_under_curve", "bootstrap_interval", "choose_queries",
+    "depth_metrics", "group_mean", "map_normals", "point_metrics", "pose_auc", "pose_scores",
+    "relative_pose_errors", "depth_pointmap_consistency", "surface_metrics", "track_metrics",
     "trajectory_metrics",
-]
+]  # fmt: skip

@@ -9,25 +9,9 @@ import re
 import shutil
 from pathlib import Path
 
+import huggingface_hub as client
 from filelock import FileLock
-from huggingface_hub import (
-    constants,
-    get_hf_file_metadata,
-    get_session,
-    get_token,
-    hf_hub_download,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.utils import build_hf_headers
+from huggingface_hub import constants, errors
 
 from vggt_lite.pretrained.releases import SITE, release_of
 from vggt_lite.utils.files import file_sha256
@@ -60,7 +44,7 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
     try:
         pinned = re.fullmatch(COMMIT, revision or "") and find_cached(repository, revision, cache)
         path = pinned or _current_file(repository, revision, cache)
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise _explained(error, repository, "") from error
     if repository not in announced:
         announced.add(repository)
@@ -71,7 +55,7 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
 def find_cached(repository: str, revision: str | None = None, cache: str | Path | None = None) -> Path | None:
     """The weight file of a repository if the cache has it, else None; never asks the network."""
     for name in release_of(repository).files:
-        found = try_to_load_from_cache(repository, name, cache_dir=cache, revision=revision)
+        found = client.try_to_load_from_cache(repository, name, cache_dir=cache, revision=revision)
         if isinstance(found, str):
             return Path(found)
     return None
@@ -93,19 +77,19 @@ def discard_if_damaged(path: Path) -> bool:
 def _current_file(repository: str, revision: str | None, cache: str | Path | None) -> Path:
     """Ask the hub which file the revision has, and bring it into the cache."""
     for name in release_of(repository).files:
-        url = hf_hub_url(repository, name, revision=revision)
+        url = client.hf_hub_url(repository, name, revision=revision)
         try:
-            remote = get_hf_file_metadata(url)
+            remote = client.get_hf_file_metadata(url)
             # Hash and commit become names in the cache: no hub may lead out of it.
             named = re.fullmatch(SHA256, remote.etag or "") and re.fullmatch(COMMIT, remote.commit_hash or "")
             if not named or (remote.size or 0) <= 0:
                 raise ConnectionError("the answer lacks hash, commit or size: a login page or foreign hub?")
-        except RevisionNotFoundError as error:
+        except errors.RevisionNotFoundError as error:
             raise FileNotFoundError(
                 f"{repository} has no revision {revision!r}: give a branch, tag or commit of "
                 f"{SITE}/{repository}/commits/main, or None for the newest."
             ) from error
-        except EntryNotFoundError:
+        except errors.EntryNotFoundError:
             continue
         except Exception as error:  # the client's network errors change class from version to version
             if cached := find_cached(repository, revision, cache):
@@ -119,10 +103,12 @@ def _into_cache(repository: str, name: str, revision: str | None, cache, remote)
     """Lay the file into the cache under its hash; the client then links its name there."""
     folder = Path(cache or constants.HF_HUB_CACHE).expanduser()
     blob = folder / f"models--{repository.replace('/', '--')}" / "blobs" / remote.etag
-    if not isinstance(try_to_load_from_cache(repository, name, folder, remote.commit_hash), str):
-        _download(hf_hub_url(repository, name, revision=remote.commit_hash), blob, remote.size, repository)
+    if not isinstance(client.try_to_load_from_cache(repository, name, folder, remote.commit_hash), str):
+        _download(
+            client.hf_hub_url(repository, name, revision=remote.commit_hash), blob, remote.size, repository
+        )
     try:
-        path = Path(hf_hub_download(repository, name, revision=revision, cache_dir=folder))
+        path = Path(client.hf_hub_download(repository, name, revision=revision, cache_dir=folder))
     except Exception as error:
         raise _explained(error, repository, "the hub cannot be reached") from error
     if not path.is_symlink():  # a system without links: the client has made a copy
@@ -164,8 +150,10 @@ def _download(url: str, blob: Path, size: int, repository: str) -> None:
 
 def _append(url: str, part: Path, have: int, size: int, repository: str) -> None:
     """Ask for the bytes that `part` lacks, and write what arrives."""
-    headers = build_hf_headers() | {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-    with get_session().stream("GET", url, headers=headers, timeout=30, follow_redirects=True) as answer:
+    headers = client.utils.build_hf_headers() | {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+    with client.get_session().stream(
+        "GET", url, headers=headers, timeout=30, follow_redirects=True
+    ) as answer:
         answer.raise_for_status()
         have = have if answer.status_code == 206 else 0  # 200: the whole file, from its beginning
         with (
@@ -179,15 +167,19 @@ def _append(url: str, part: Path, have: int, size: int, repository: str) -> None
 
 def _explained(error: Exception, repository: str, what: str) -> OSError:
     """An error of the hub's client as one of Python's own, in words that say what to do."""
-    if isinstance(error, GatedRepoError):
-        how = "the account of your access token has no access yet" if get_token() else "then set HF_TOKEN"
+    if isinstance(error, errors.GatedRepoError):
+        how = (
+            "the account of your access token has no access yet"
+            if client.get_token()
+            else "then set HF_TOKEN"
+        )
         return PermissionError(f"{repository} is gated: accept its licence at {SITE}/{repository}; {how}.")
-    if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
+    if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
         return FileNotFoundError(
             f"there is no file or folder {repository!r} here, and the hub has no repository of that name "
             "(or it is private: set HF_TOKEN). Check the spelling."
         )
-    if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
+    if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
         return PermissionError(f"the hub refused the access token for {repository}: renew or unset HF_TOKEN.")
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ConnectionError(
