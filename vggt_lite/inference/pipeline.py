@@ -144,9 +144,4 @@ class VGGT(network.VGGT):
         """
         return load_pretrained(name, cls=cls, **options)
 
-    def reconstruct(self, source, **options) -> Reconstruction:
-        """Photographs (paths, a folder, PIL images, arrays) → `Reconstruction` in original pixels.
-
-        See `vggt_lite.inference.reconstruct` for options and errors.
-        """
-        return reconstruct(self, source, **options)
+    reconstruct = reconstruct

@@ -112,10 +112,8 @@ class Reconstruction:
 
         Depth comes first: its points are the more accurate ones, in the paper and for the bundled models.
         """
-        with_depth = (
-            self.depth is not None and self.cam_from_world is not None and self.intrinsics is not None
-        )
-        return ("depth",) * with_depth + ("point_map",) * (self.point_map is not None)
+        needed = {"depth": (self.depth, self.cam_from_world, self.intrinsics), "point_map": (self.point_map,)}
+        return tuple(name for name, parts in needed.items() if all(part is not None for part in parts))
 
     def points(
         self, source: str | None = None, confidence_percentile: float = 0.0
@@ -155,16 +153,6 @@ class Reconstruction:
 
         return show_reconstruction(self)
 
-    def save(
-        self,
-        folder: str | Path,
-        overwrite: bool = False,
-        source: str | None = None,
-        confidence_percentile: int = 0,
-    ) -> Path:
-        """Write arrays, photographs, points.ply and index.html into a folder; see `save_reconstruction`."""
-        return save_reconstruction(self, folder, overwrite, source, confidence_percentile)
-
     @staticmethod
     def load(folder: str | Path) -> "Reconstruction":
         """What `save` wrote; raises as `load_parts`."""
@@ -173,11 +161,9 @@ class Reconstruction:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __repr__(self) -> str:
-        return as_text(self)
-
-    def _repr_html_(self) -> str:
-        return as_html(self)
+    save = save_reconstruction
+    __repr__ = as_text
+    _repr_html_ = as_html
 
     def _each(self, carry, values: Tensor) -> Tensor:
         """`carry(pixel_map, values of the view)` for every view, stacked."""
@@ -208,9 +194,8 @@ class Reconstruction:
             value = getattr(self, name)
             if value is not None and not value.isfinite().all():
                 share = 100 * (~value.isfinite()).float().mean().item()
-                warnings.warn(
-                    f"{share:.3g} % of the predicted {name} is not finite and is left out.", stacklevel=3
-                )
+                said = f"{share:.3g} % of the predicted {name} is not finite and is left out."
+                warnings.warn(said, stacklevel=3)
         if self.depth is not None:
             self.depth = self.depth.nan_to_num(0.0, 0.0, 0.0)
 
@@ -234,15 +219,10 @@ def _views(images: Tensor, batch: ImageBatch | None) -> dict:
     """The fields of a `Reconstruction` that describe its S views, from the network's input (S, 3, h, w)."""
     colors = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).byte().contiguous()  # (S, h, w, 3)
     if batch is not None:
-        return {
-            "names": batch.names, "pixel_maps": batch.pixel_maps, "images": batch.pictures,
-            "colors": colors, "valid": batch.valid_mask(),
-        }  # fmt: skip
-    size = tuple(colors.shape[1:3])
-    return {
-        "names": [f"view_{view:03d}" for view in range(len(colors))],
-        "pixel_maps": [PixelMap(size, size)] * len(colors),
-        "images": list(colors),
-        "colors": colors,
-        "valid": torch.ones(colors.shape[:3], dtype=torch.bool),
-    }
+        names, pixel_maps, pictures, valid = batch.names, batch.pixel_maps, batch.pictures, batch.valid_mask()
+    else:
+        size = tuple(colors.shape[1:3])
+        names, pictures = [f"view_{view:03d}" for view in range(len(colors))], list(colors)
+        pixel_maps = [PixelMap(size, size)] * len(colors)
+        valid = torch.ones(colors.shape[:3], dtype=torch.bool)
+    return dict(names=names, pixel_maps=pixel_maps, images=pictures, colors=colors, valid=valid)

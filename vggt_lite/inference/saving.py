@@ -42,7 +42,9 @@ def save_reconstruction(
     source: str | None = None,
     confidence_percentile: int = 0,
 ) -> Path:
-    """Write the folder whole or not at all; points.ply and page are left out if there is no point.
+    """Write arrays, photographs, points.ply and index.html into a folder, whole or not at all.
+
+    points.ply and the page are left out if there is no point.
 
     Args:
         scene: A `Reconstruction`.
@@ -70,9 +72,8 @@ def save_reconstruction(
     with atomic_folder(folder, KIND, overwrite) as temporary:
         arrays = {name: getattr(scene, name) for name in SHAPES}
         arrays |= {f"{EXTRA}{name}": value for name, value in scene.extras.items()}
-        np.savez_compressed(
-            temporary / "arrays.npz", **{k: v.numpy() for k, v in arrays.items() if v is not None}
-        )
+        arrays = {name: value.numpy() for name, value in arrays.items() if value is not None}
+        np.savez_compressed(temporary / "arrays.npz", **arrays)
         (temporary / "images").mkdir()
         for view, image in enumerate(scene.images):
             Image.fromarray(image.numpy()).save(temporary / _image_name(view))

@@ -141,7 +141,8 @@ def train_preset(
     workers, out = workers or Alone(), Path(out)
     ahead = device.type == "cpu" and preset.num_scenes
     data = Path(data_folder) if data_folder else out if ahead else None
-    weights = first_weights(preset)
+    widened = preset.widened_from and net2net_widen(load_pretrained(preset.widened_from), preset.model)
+    weights = widened.state_dict() if widened else {}
     scores = None if eval_fn is None else lambda model: eval_fn(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
         source = batch_source(preset, stage, data, device, workers)
@@ -170,13 +171,6 @@ def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
     keys = ["auc_30", "rotation_median_deg", "matching_accuracy", "depth_abs_rel", "track_delta_px"]
     keys += [key for key in found if key.startswith("correlation_")]
     return {key: round(found[key], 4) for key in keys if key in found}
-
-
-def first_weights(preset: Preset) -> dict:
-    """What the first stage starts with, by name: nothing, or a smaller model's knowledge."""
-    if preset.widened_from is None:
-        return {}
-    return net2net_widen(load_pretrained(preset.widened_from), preset.model).state_dict()
 
 
 def stage_model(

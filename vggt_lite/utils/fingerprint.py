@@ -28,17 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vggt_lite.utils.source import (
-    bytecode,
-    canonical,
-    codes_in,
-    file_of,
-    functions_in,
-    global_names,
-    parsed,
-    source_of,
-    text_of,
-)
+from vggt_lite.utils import source
+from vggt_lite.utils.source import bytecode, canonical, codes_in, file_of, functions_in
 
 DIGITS = 12
 # What a training computes with: floor 1 of the package, generated scenes, and data. Configurations are
@@ -169,7 +160,7 @@ class _Reader:
         codes = codes_in(text)
         imported = {
             alias.asname or alias.name: getattr(sys.modules[node.module], alias.name, None)
-            for node in parsed(text).body
+            for node in ast.parse(text).body
             if isinstance(node, ast.ImportFrom) and not node.level
             for alias in node.names
         }
@@ -260,7 +251,7 @@ class _Reader:
         if self.is_library(code.co_filename):
             self.write(module, function.__qualname__)
             return
-        in_file = codes_in(text_of(function)).values() if os.path.isfile(code.co_filename) else None
+        in_file = codes_in(source.text_of(function)).values() if os.path.isfile(code.co_filename) else None
         edited = in_file is not None and not any(bytecode(code) in codes for codes in in_file)
         if edited:  # a cell cannot be edited under a function, a file can
             name = function.__qualname__
@@ -270,7 +261,7 @@ class _Reader:
             self.write(module, function.__qualname__)
             return
         if not edited:
-            self.write(source_of(function))
+            self.write(source.source_of(function))
         self.read_all((function.__defaults__, function.__kwdefaults__))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             try:
@@ -278,7 +269,7 @@ class _Reader:
             except ValueError:  # still empty
                 content = None
             self.read_all((name, content))
-        for name in dict.fromkeys(global_names(code)):
+        for name in dict.fromkeys(source.global_names(code)):
             if name in function.__globals__:
                 self.read_all((name, function.__globals__[name]))
 

@@ -29,12 +29,6 @@ def canonical(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def parsed(text: str) -> ast.Module:
-    """The syntax tree of a source text."""
-    return ast.parse(text)
-
-
-@lru_cache(maxsize=512)
 def codes_in(text: str) -> dict[str, list[tuple]]:
     """The `bytecode` of all functions of a text, by qualified name, which a getter and a setter share."""
     found: dict[str, list[tuple]] = {}
@@ -70,7 +64,7 @@ def source_of(function: FunctionType) -> str:
     code, text = function.__code__, text_of(function)
     nodes = [
         node
-        for node in ast.walk(parsed(text))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, FUNCTIONS)
         and code.co_name == getattr(node, "name", "<lambda>")
         and code.co_firstlineno == min(x.lineno for x in (node, *getattr(node, "decorator_list", ())))
