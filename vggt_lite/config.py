@@ -188,6 +188,7 @@ VGGT_1B = ModelConfig(
 )  # fmt: skip
 
 
+LOSS_WEIGHTS = {"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.05}
 FORMS = ("code", "paper")  # of the losses: as in the released training code, as in the paper's text
 
 
@@ -237,9 +238,7 @@ class TrainConfig(Config):
     # Losses
     loss_form: str = "code"  # "code" (as released) or "paper"
     # By the names in `losses.LOSSES`. One left out, or 0, is not computed.
-    loss_weights: dict[str, float] = field(
-        default_factory=lambda: {"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.05}
-    )
+    loss_weights: dict[str, float] = field(default_factory=lambda: dict(LOSS_WEIGHTS))
     # Memory and safety
     accumulation: int = 1  # parts in which a batch passes through the network; same gradient
     gradient_checkpointing: bool = False

@@ -32,9 +32,7 @@ def write_ply(path: str | Path, points, colors=None) -> None:
     if points.ndim != 2 or points.shape[1] != 3 or colors.shape != points.shape:
         raise ValueError(f"points {points.shape} and colors {colors.shape} must both be (M, 3).")
     if colors.dtype != np.uint8:
-        raise ValueError(
-            f"colors have dtype {colors.dtype}: give uint8, for example (255 * rgb).round().byte()."
-        )
+        raise ValueError(f"colors have dtype {colors.dtype}: give uint8, such as (255 * rgb).round().byte().")
     if not np.isfinite(points).all():
         raise ValueError("some points are NaN or infinite: keep points[np.isfinite(points).all(1)].")
     header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite, axes: x right, y down, z forward"]

@@ -146,60 +146,34 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in COMPLAINTS)
 
 
-@dataclass(frozen=True)
-class MemoryCheck:
-    """What a scene needs, what there is, and how many views that would be enough for.
+def memory_advice(
+    model, images, device: torch.device, dtype: torch.dtype, query_points: int, failed: bool = False
+) -> str:
+    """What `model` needs for images (S, 3, H, W), what is free and what would fit; "" where the scene fits.
 
-    Attributes:
-        views, height, width: of the scene, pixels of the network's input.
-        needed, available: bytes on the device; weights count where they have yet to be brought there.
-        most: views that fit.
+    Weights count where they have yet to be brought to the device. The estimate takes seconds, so a generous
+    bound stands in for it where that fits, unless the scene `failed` already.
     """
-
-    views: int
-    height: int
-    width: int
-    device: torch.device
-    needed: int
-    available: int
-    most: int
-
-    @classmethod
-    def of(
-        cls, model, images, device: torch.device, dtype: torch.dtype, query_points: int, exact: bool = False
-    ) -> "MemoryCheck":
-        """Set what `model` needs for images (S, 3, H, W) against what is available now.
-
-        The estimate takes seconds, so a generous bound stands in for it where that fits, unless `exact`.
-        """
-        views, _, height, width = images.shape
-        elsewhere = (p for p in model.parameters() if p.device.type != device.type)
-        weights = sum(p.numel() * p.element_size() for p in elsewhere)
-        available = available_memory(device)
-        bound = FIXED + PER_BYTE * images.nbytes + PER_SIGHTING * views * query_points
-        if bound + weights <= available and not exact:
-            return cls(views, height, width, device, bound + weights, available, views)
-        options = {"dtype": dtype, "query_points": query_points, "device": device}
-        working = estimate_memory(model.config, views, height, width, **options).working
-        most = views_that_fit(model.config, height, width, available - weights, **options)
-        return cls(views, height, width, device, working + weights, available, most)
-
-    @property
-    def ok(self) -> bool:
-        return self.needed <= self.available
-
-    def advice(self) -> str:
-        """Two or three sentences: what is needed, what there is, what would do."""
-        text = (
-            f"{self.views} view{'s' * (self.views != 1)} of {self.width}×{self.height} pixels need about "
-            f"{gigabytes(self.needed)} of memory beside what is loaded, and {gigabytes(self.available)} are "
-            f"free on {self.device}."
-        )
-        if self.most >= self.views:
-            return f"{text} That should do, by estimate: something else must have taken it meanwhile."
-        if self.most:
-            return f"{text} {self.most} would fit: give fewer photographs, or a smaller size=."
-        return f"{text} Not even one would fit: give a smaller size=, or close other programs."
+    views, _, height, width = images.shape
+    weights = sum(p.nbytes for p in model.parameters() if p.device.type != device.type)
+    available = available_memory(device)
+    bound = FIXED + PER_BYTE * images.nbytes + PER_SIGHTING * views * query_points
+    if bound + weights <= available and not failed:
+        return ""
+    options = {"dtype": dtype, "query_points": query_points, "device": device}
+    needed = weights + estimate_memory(model.config, views, height, width, **options).working
+    if needed <= available and not failed:
+        return ""
+    most = views_that_fit(model.config, height, width, available - weights, **options)
+    text = (
+        f"{views} view{'s' * (views != 1)} of {width}×{height} pixels need about {gigabytes(needed)} of memory "
+        f"beside what is loaded, and {gigabytes(available)} are free on {device}."
+    )
+    if most >= views:
+        return f"{text} That should do, by estimate: something else must have taken it meanwhile."
+    if most:
+        return f"{text} {most} would fit: give fewer photographs, or a smaller size=."
+    return f"{text} Not even one would fit: give a smaller size=, or close other programs."
 
 
 # --- the fake run ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.images import load_images
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.inference.chunked import chunked
-from vggt_lite.inference.memory_estimate import MemoryCheck, ran_out_of_memory
+from vggt_lite.inference.memory_estimate import memory_advice, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.pretrained.loading import DTYPES, load_pretrained
 from vggt_lite.utils.runtime import pick_device, pick_dtype
@@ -69,9 +69,8 @@ def reconstruct(
     context, products = _number_format(model, device, dtype)
 
     scene = (model, batch.images, device, products, 0 if query_points is None else len(query_points))
-    check = MemoryCheck.of(*scene)
-    if not check.ok:
-        warnings.warn(check.advice(), stacklevel=2)
+    if advice := memory_advice(*scene):
+        warnings.warn(advice, stacklevel=2)
     trained_on = getattr(model, "trained_on", None)
     if trained_on and (note := trained_on.note(batch.images)):
         warnings.warn(note, stacklevel=2)
@@ -79,16 +78,14 @@ def reconstruct(
     try:
         model.to(device)
         with context, chunked(model):
-            pred = model.eval()(
-                batch.images.to(device),
-                query_points=None if query_points is None else query_points.to(device),
-            )
+            points = None if query_points is None else query_points.to(device)
+            pred = model.eval()(batch.images.to(device), query_points=points)
         return Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # else the error would keep what filled the memory
-        raise MemoryError(f"memory ran out. {MemoryCheck.of(*scene, exact=True).advice()}") from error
+        raise MemoryError(f"memory ran out. {memory_advice(*scene, failed=True)}") from error
     finally:
         model.train(was_training)
 

@@ -23,16 +23,12 @@ def as_html(scene) -> str:
 
 def _headline(scene) -> str:
     height, width = scene.colors.shape[1:3]
-    parts = [name for name in ("cameras", "depth", "point map", "tracks") if _has(scene, name)]
+    parts = {"cameras": scene.cam_from_world, "depth": scene.depth, "point map": scene.point_map}
+    parts = [name for name, part in parts.items() if part is not None]
     if scene.tracks is not None:
-        parts[-1] = f"{scene.tracks.shape[1]} tracked points"
+        parts.append(f"{scene.tracks.shape[1]} tracked points")
     count = f"{len(scene)} view" + ("s" if len(scene) != 1 else "")
     return f"Reconstruction of {count} ({', '.join(parts) or 'empty'}), {width}×{height} network pixels"
-
-
-def _has(scene, part: str) -> bool:
-    field = {"cameras": "cam_from_world", "point map": "point_map"}.get(part, part)
-    return getattr(scene, field) is not None
 
 
 def _rows(scene) -> list[tuple[str, ...]]:
@@ -50,9 +46,8 @@ def _row(scene, view: int) -> tuple[str, ...]:
         angles = (2 * math.degrees(math.atan(side / (2 * f))) for side, f in ((width, fx), (height, fy)))
         field_of_view = "{:.0f}° × {:.0f}°".format(*angles)
     if scene.cam_from_world is not None and scene.cam_from_world[view].isfinite().all():
-        center = "({:.2f}, {:.2f}, {:.2f})".format(
-            *(camera_center(scene.cam_from_world[view]) + 0.0).tolist()
-        )
+        position = camera_center(scene.cam_from_world[view]) + 0.0  # no "-0.00"
+        center = "({:.2f}, {:.2f}, {:.2f})".format(*position.tolist())
     if scene.depth is not None:
         inside = scene.depth[view][scene.valid[view] & (scene.depth[view] > 0)]
         depth = f"{torch.median(inside).item():.2f}" if len(inside) else "–"

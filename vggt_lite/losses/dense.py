@@ -18,23 +18,16 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import FORMS, check_choice
+from vggt_lite.losses import surface
 from vggt_lite.losses.masked import clamp_finite, masked_mean, trim_largest
-from vggt_lite.losses.surface import (
-    ALPHA,
-    difference_loss,
-    normal_loss,
-    over_scales,
-    paper_difference,
-    weigh_by_confidence,
-)
 
 MIN_PIXELS = 100  # a batch with fewer valid pixels than this teaches nothing
 # name of the gradient term -> (loss on one scale, number of scales, whether confidence takes part)
 GRADIENTS = {
-    "grad": (difference_loss, 4, False),
-    "grad_conf": (difference_loss, 4, True),
-    "normal": (normal_loss, 3, False),
-    "normal_conf": (normal_loss, 3, True),
+    "grad": (surface.difference_loss, 4, False),
+    "grad_conf": (surface.difference_loss, 4, True),
+    "normal": (surface.normal_loss, 3, False),
+    "normal_conf": (surface.normal_loss, 3, True),
 }
 
 
@@ -104,7 +97,7 @@ def _code_terms(
     pred: Tensor, confidence: Tensor, target: Tensor, valid: Tensor, gradient: str, valid_range: float
 ) -> dict[str, Tensor]:
     error = clamp_finite((target - pred).norm(dim=-1))  # (M, H, W)
-    weighed = clamp_finite(weigh_by_confidence(error, confidence))
+    weighed = clamp_finite(surface.weigh_by_confidence(error, confidence))
     kept_error = kept_weighed = valid
     if valid_range > 0:
         kept_error = trim_largest(error, valid, valid_range)
@@ -114,14 +107,14 @@ def _code_terms(
     return {
         "confidence": masked_mean(weighed, kept_weighed),
         "regression": masked_mean(error, kept_error),
-        "gradient": over_scales(loss, maps, num_scales),
+        "gradient": surface.over_scales(loss, maps, num_scales),
     }
 
 
 def _paper_terms(pred: Tensor, confidence: Tensor, target: Tensor, valid: Tensor) -> dict[str, Tensor]:
     error = torch.where(valid[..., None], pred - target, 0.0)
     return {
-        "confidence": masked_mean(-ALPHA * torch.log(confidence), valid),
+        "confidence": masked_mean(-surface.ALPHA * torch.log(confidence), valid),
         "regression": masked_mean(confidence * clamp_finite(error.norm(dim=-1)), valid),
-        "gradient": paper_difference(error, valid, confidence),
+        "gradient": surface.paper_difference(error, valid, confidence),
     }

@@ -13,6 +13,7 @@ Which published tables use which alignment:
 import torch
 from torch import Tensor
 
+from vggt_lite.config import check_choice
 from vggt_lite.geometry.precision import precise
 
 ALIGNMENTS = ("none", "median", "median_per_image", "scale", "scale_shift_l1", "scale_shift")
@@ -48,8 +49,7 @@ def depth_metrics(
         delta_1.25, delta_1.25^2, delta_1.25^3, inlier_1.03: share of pixels where max(p/g, g/p) is
             below that number. All over the valid pixels, p after alignment.
     """
-    if alignment not in ALIGNMENTS:
-        raise ValueError(f"alignment={alignment!r} is unknown; choose one of {', '.join(ALIGNMENTS)}.")
+    check_choice("alignment", alignment, ALIGNMENTS)
     if not pred.shape == true.shape == valid.shape:
         raise ValueError(
             f"pred {tuple(pred.shape)}, true {tuple(true.shape)} and valid {tuple(valid.shape)} must have "
@@ -59,9 +59,7 @@ def depth_metrics(
     if max_depth is not None:
         valid = valid & (true < max_depth)
     if not valid.any():
-        raise ValueError(
-            "no pixel is valid with true > 0 (and below max_depth): leave this image out of the evaluation."
-        )
+        raise ValueError("no pixel is valid with true > 0 (and below max_depth): leave this image out.")
     if not (finite := torch.isfinite(pred[valid])).all():
         raise ValueError(f"pred is NaN or infinite at {(~finite).sum()} valid pixels.")
     if alignment == "median_per_image":

@@ -44,11 +44,8 @@ def icp(source: Tensor, target: Tensor, max_distance: float, iterations: int = 3
             break
         before = now
         step = umeyama(moved[paired], target[index[paired]], with_scale=False)
-        motion = Similarity(
-            motion.scale,
-            step.rotation @ motion.rotation,
-            step.rotation @ motion.translation + step.translation,
-        )
+        moved_on = step.rotation @ motion.translation + step.translation
+        motion = Similarity(motion.scale, step.rotation @ motion.rotation, moved_on)
     return motion
 
 

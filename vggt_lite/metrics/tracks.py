@@ -7,6 +7,8 @@ are "strided", which is easier on average, as a query lies in the middle of what
 import torch
 from torch import Tensor
 
+from vggt_lite.config import check_choice
+
 THRESHOLDS = (1, 2, 4, 8, 16)  # pixels
 SIDE = 256  # coordinates are compared as if the image had this height and width
 MODES = ("first", "strided")
@@ -76,7 +78,7 @@ def choose_queries(visibility: Tensor, query_mode: str = "first") -> tuple[Tenso
     "first": each track once, where it is first visible. "strided": in views 0, 5, 10, … each track that is
     visible there, so that a track is asked for several times. Tracks that are never visible are left out.
     """
-    _check_mode(query_mode)
+    check_choice("query_mode", query_mode, MODES)
     visible = visibility.bool()
     if query_mode == "first":
         track = visible.any(0).nonzero()[:, 0]
@@ -87,22 +89,16 @@ def choose_queries(visibility: Tensor, query_mode: str = "first") -> tuple[Tenso
 
 def _judged_views(visible: Tensor, query_views: Tensor | None, query_mode: str) -> Tensor:
     """(S, N) bool: which positions count."""
-    _check_mode(query_mode)
+    check_choice("query_mode", query_mode, MODES)
     views, points = visible.shape
     if query_views is None:
         query_views = torch.zeros(points, dtype=torch.long, device=visible.device)
     if query_views.shape != (points,) or not ((query_views >= 0) & (query_views < views)).all():
-        raise ValueError(
-            f"query_views {tuple(query_views.shape)} must be ({points},), one view of 0 … {views - 1} each."
-        )
+        shape = tuple(query_views.shape)
+        raise ValueError(f"query_views {shape} must be ({points},), one view of 0 … {views - 1} each.")
     view = torch.arange(views, device=visible.device)[:, None]
     later = view > query_views if query_mode == "first" else view != query_views
     return later & visible[query_views, torch.arange(points, device=visible.device)]
-
-
-def _check_mode(query_mode: str) -> None:
-    if query_mode not in MODES:
-        raise ValueError(f'query_mode={query_mode!r}: choose "first" or "strided".')
 
 
 def _share(good: Tensor, among: Tensor) -> float:

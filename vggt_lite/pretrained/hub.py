@@ -104,9 +104,8 @@ def _into_cache(repository: str, name: str, revision: str | None, cache, remote)
     folder = Path(cache or constants.HF_HUB_CACHE).expanduser()
     blob = folder / f"models--{repository.replace('/', '--')}" / "blobs" / remote.etag
     if not isinstance(client.try_to_load_from_cache(repository, name, folder, remote.commit_hash), str):
-        _download(
-            client.hf_hub_url(repository, name, revision=remote.commit_hash), blob, remote.size, repository
-        )
+        url = client.hf_hub_url(repository, name, revision=remote.commit_hash)
+        _download(url, blob, remote.size, repository)
     try:
         path = Path(client.hf_hub_download(repository, name, revision=revision, cache_dir=folder))
     except Exception as error:
@@ -151,9 +150,8 @@ def _download(url: str, blob: Path, size: int, repository: str) -> None:
 def _append(url: str, part: Path, have: int, size: int, repository: str) -> None:
     """Ask for the bytes that `part` lacks, and write what arrives."""
     headers = client.utils.build_hf_headers() | {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-    with client.get_session().stream(
-        "GET", url, headers=headers, timeout=30, follow_redirects=True
-    ) as answer:
+    options = {"headers": headers, "timeout": 30, "follow_redirects": True}
+    with client.get_session().stream("GET", url, **options) as answer:
         answer.raise_for_status()
         have = have if answer.status_code == 206 else 0  # 200: the whole file, from its beginning
         with (
@@ -168,11 +166,8 @@ def _append(url: str, part: Path, have: int, size: int, repository: str) -> None
 def _explained(error: Exception, repository: str, what: str) -> OSError:
     """An error of the hub's client as one of Python's own, in words that say what to do."""
     if isinstance(error, errors.GatedRepoError):
-        how = (
-            "the account of your access token has no access yet"
-            if client.get_token()
-            else "then set HF_TOKEN"
-        )
+        has_token = client.get_token()
+        how = "the account of your access token has no access yet" if has_token else "then set HF_TOKEN"
         return PermissionError(f"{repository} is gated: accept its licence at {SITE}/{repository}; {how}.")
     if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
         return FileNotFoundError(

@@ -170,7 +170,12 @@ def load_file(
         inside = metadata.get("config")
         config = VGGT_1B if official else _stated(path, "configuration", inside, ModelConfig.from_dict)
     if heads is not None:
-        config = _with_heads(config, heads)
+        heads = {heads} if isinstance(heads, str) else set(heads)
+        if unknown := sorted(heads - set(config.heads)):
+            raise ValueError(
+                f"heads={unknown}: this model has none of that name; choose among {config.heads}."
+            )
+        config = config.with_(heads=tuple(head for head in config.heads if head in heads))
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
         theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}
 
@@ -224,13 +229,6 @@ def _stated(path: Path, what: str, text: str, read: Callable):
         ) from error
 
 
-def _with_heads(config: ModelConfig, heads: Iterable[str]) -> ModelConfig:
-    heads = {heads} if isinstance(heads, str) else set(heads)
-    if unknown := sorted(heads - set(config.heads)):
-        raise ValueError(f"heads={unknown}: this model has none of that name; choose among {config.heads}.")
-    return config.with_(heads=tuple(head for head in config.heads if head in heads))
-
-
 def load_pretrained(
     name: str | Path,
     config: ModelConfig | None = None,
@@ -269,13 +267,11 @@ def load_pretrained(
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(f"dtype={dtype}: choose among {', '.join(map(str, DTYPES))}.")
-    text, path = str(name), Path(name).expanduser()
+    text, path, hub = str(name), Path(name).expanduser(), None
     if text in CONFIGS:
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} is missing: install the package again, or train it: vggt-lite train."
-            )
+            raise FileNotFoundError(f"{path} is missing: install the package again, or train it.")
     elif path.is_dir():
         found = [path / file for file in WEIGHT_FILES if (path / file).is_file()]
         if not found:
@@ -287,22 +283,16 @@ def load_pretrained(
                 f'no model {text!r}: give "tiny" or "nano", a .safetensors or .pt file, a folder, or a hub '
                 'repository "owner/name".'
             )
-        return _load_from_hub(text, config, revision, cache, heads, dtype, cls)
-    model = load_file(path, config, heads, dtype, cls)
+        from vggt_lite.pretrained import hub  # its client takes half a second to import
+
+        path, config = hub.fetch(text, revision, cache), config or release_of(text).config
+    try:
+        model = load_file(path, config, heads, dtype, cls)
+    except UnreadableFile as error:
+        if hub and hub.discard_if_damaged(path):
+            said = f"{path} was damaged and has been deleted from the cache; try again to download it."
+            raise ValueError(f"{said} ({error})") from error
+        raise
     if text in BUNDLED_TRAINED_ON:
         model.trained_on = BUNDLED_TRAINED_ON[text]
     return model
-
-
-def _load_from_hub(repository: str, config, revision, cache, heads, dtype, cls) -> VGGT:
-    from vggt_lite.pretrained import hub  # its client takes half a second to import
-
-    path = hub.fetch(repository, revision, cache)
-    try:
-        return load_file(path, config or release_of(repository).config, heads, dtype, cls)
-    except UnreadableFile as error:
-        if hub.discard_if_damaged(path):
-            raise ValueError(
-                f"{path} was damaged and has been deleted from the cache; try again to download it. ({error})"
-            ) from error
-        raise

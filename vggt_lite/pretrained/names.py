@@ -14,6 +14,7 @@ def swap(ours: str, official: str) -> Rule:
     return re.escape(ours), official, re.escape(official), ours
 
 
+_DENSE = r"^(depth|point)_head\."
 _CROSS_OURS = r"(update\.(?:virtual_from_points|points_from_virtual)\.\d+)\.attn\."
 _CROSS_OFFICIAL = r"(update\.(?:virtual_from_points|points_from_virtual)\.\d+)\.cross_attn\."
 
@@ -31,12 +32,7 @@ RULES: list[Rule] = [
     swap("pyramid.output_conv.", "pyramid.scratch.output_conv1."),
     swap("pyramid.resizes.", "pyramid.resize_layers."),
     swap("track_head.pyramid.", "track_head.feature_extractor."),
-    (
-        r"^(depth|point)_head\.pyramid\.",
-        r"\1_head.",
-        r"^(depth|point)_head\.(?!output\.)",
-        r"\1_head.pyramid.",
-    ),
+    (rf"{_DENSE}pyramid\.", r"\1_head.", rf"{_DENSE}(?!output\.)", r"\1_head.pyramid."),
     swap("_head.output.", "_head.scratch.output_conv2."),
     # tracker
     swap("tracker.query_view_token", "tracker.query_ref_token"),

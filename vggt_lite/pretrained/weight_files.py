@@ -59,11 +59,13 @@ def read_state_dict(
         if strange := [key for key, value in state_dict.items() if not isinstance(value, Tensor)]:
             raise TypeError(f"{strange[0]!r} is no tensor")
         return state_dict, {}
-    except pickle.UnpicklingError as error:
-        reason = "it holds objects that could run code when opened, or is damaged"
-        raise _unreadable(path, reason) from error
     except Exception as error:  # safetensors and torch each have several ways to say "broken"
-        raise _unreadable(path, _where_cut_off(path) or str(error)) from error
+        reason = _where_cut_off(path) or str(error)
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it holds objects that could run code when opened, or is damaged"
+        raise UnreadableFile(
+            f"{path} cannot be read as weights ({reason}): download or write it again."
+        ) from error
 
 
 def read_as(path: Path, types: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
@@ -84,10 +86,6 @@ def read_as(path: Path, types: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
         converted |= {name: tensors[name].to(types[name]) for name in some}
         del tensors
     return converted
-
-
-def _unreadable(path: Path, reason: str) -> UnreadableFile:
-    return UnreadableFile(f"{path} cannot be read as weights ({reason}): download or write it again.")
 
 
 def _where_cut_off(path: Path) -> str:

@@ -139,10 +139,8 @@ def curves(runs: list[dict], key: str) -> list[dict]:
         for line in run["scores"]:
             if key in line:
                 found.setdefault(line["step"], {}).setdefault(run["variant"], []).append(line[key])
-    return [
-        {"step": step, **{name: mean(values) for name, values in found[step].items()}}
-        for step in sorted(found)
-    ]
+    means = {step: {name: mean(values) for name, values in found[step].items()} for step in sorted(found)}
+    return [{"step": step} | values for step, values in means.items()]
 
 
 def write_report(
@@ -171,9 +169,8 @@ def write_report(
     for name in variants:
         run = next(run for run in runs if run["variant"] == name)
         shared = f"; {run['shared_parameters']} begin as the recipe's" if "shared_parameters" in run else ""
-        listed.append(
-            f"- *{name}*: {run['changes'] or 'the recipe as it is'}. {run['parameters']:,} numbers{shared}."
-        )
+        changes = run["changes"] or "the recipe as it is"
+        listed.append(f"- *{name}*: {changes}. {run['parameters']:,} numbers{shared}.")
     where = {f"{run['hardware']} ({run.get('precision', 'precision not recorded')})" for run in runs}
     setting = (
         f"Every run: {recipe['train']['steps']} steps of {recipe['train']['max_images']} images of "

@@ -52,10 +52,8 @@ def init(shard: bool = False) -> Iterator[Alone]:
     if torch.cuda.is_available():
         here, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if here >= found:
-            raise ValueError(
-                f"process {here + 1} of this machine has no GPU, {found} found: give --nproc-per-node "
-                f"{found}."
-            )
+            said = f"process {here + 1} of this machine has no GPU"
+            raise ValueError(f"{said}, {found} found: give --nproc-per-node {found}.")
         torch.cuda.set_device(here)  # now `pick_device()` means this one
     store, rank, count = next(dist.rendezvous("env://"))
     # torchrun keeps its store when it starts everybody again; without a prefix the addresses of processes

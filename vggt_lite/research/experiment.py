@@ -152,7 +152,8 @@ def run_experiment(
     names = [variant.name for variant in variants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two variants are called {sorted(twice)[0]!r}: results go by their names.")
-    code = code_of_runs()
+    # All code that decides what a run's result is, but for a variant's own `build`
+    code = fingerprints(RUN_CODE) | {__name__: fingerprint(initial_model, scores_of, known=RUN_CODE)}
     runs = [(v, seed, identity_of(v, seed, recipe, code)) for seed in seeds for v in variants]
     results = [finished_run(folder, identity) for _, _, identity in runs]
     if read := sum(result is not None for result in results):
@@ -165,11 +166,6 @@ def run_experiment(
             for result, (variant, seed, identity) in zip(results, runs, strict=True)
         ]
     return results
-
-
-def code_of_runs() -> dict[str, str]:
-    """Fingerprints of all code that decides what a run's result is, but for a variant's own `build`."""
-    return fingerprints(RUN_CODE) | {__name__: fingerprint(initial_model, scores_of, known=RUN_CODE)}
 
 
 def identity_of(variant: Variant, seed: int, recipe: Recipe, code: dict[str, str]) -> dict:
@@ -226,15 +222,11 @@ def train_run(
     started, config = time.monotonic(), recipe.of(variant, seed)[1]
     model, shared = initial_model(recipe, variant, seed)
     data = load_ahead(RenderedScenes(scenes, config), config.steps, device)
-    eval_fn = partial(scores_of, recipe=recipe)
     further = {"build": str(identity["build"])}
-    trained = train(
-        model.to(device), data, config, run, dtype=pick_dtype(device), eval_fn=eval_fn, identity=further
-    )
+    options = {"dtype": pick_dtype(device), "eval_fn": partial(scores_of, recipe=recipe), "identity": further}
+    trained = train(model.to(device), data, config, run, **options)
     if not trained.finished:
-        raise RuntimeError(
-            f"{run} stopped after {trained.step} of {config.steps} steps; call again to go on."
-        )
+        raise RuntimeError(f"{run} stopped after {trained.step} of {config.steps} steps: call again.")
     lines = read_log(run / "log.jsonl")
     result = {
         **identity,
@@ -273,9 +265,8 @@ def initial_model(recipe: Recipe, variant: Variant, seed: int) -> tuple[nn.Modul
 def scores_of(model: nn.Module, recipe: Recipe) -> dict[str, float]:
     """`SCORES` and the recipe's own of a model, on held-out scenes that are the same ones for every run."""
     device = next(model.parameters()).device
-    scenes = held_out_scenes(
-        recipe.scored_scenes, SCORED_SEED, recipe.scored_views, recipe.size, recipe.scenes, 16, 16, device
-    )
+    which = (recipe.scored_scenes, SCORED_SEED, recipe.scored_views, recipe.size, recipe.scenes)
+    scenes = held_out_scenes(*which, 16, 16, device)
     asked = list(SCORES)
 
     def extra(pred: Predictions, truth: SceneBatch) -> dict[str, float]:

@@ -82,9 +82,7 @@ def prepare(model: nn.Module, options: FineTuneOptions) -> None:
     if options.adapters:
         add_adapters(model, options.adapters)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError(
-            f"freeze={options.freeze} leaves nothing to train: leave a part out, or add adapters."
-        )
+        raise ValueError(f"freeze={options.freeze} leaves nothing to train: name fewer, or add adapters.")
 
 
 def fine_tune(

@@ -79,6 +79,4 @@ def check_target(folder: Path, kind: str, overwrite: bool) -> None:
     if folder_kind(folder) != kind:
         raise FileExistsError(f"{folder} holds other files: choose a new or empty folder.")
     if not overwrite:
-        raise FileExistsError(
-            f"{folder} holds an earlier result: choose another, or pass overwrite=True (--overwrite)."
-        )
+        raise FileExistsError(f"{folder} holds an earlier result: pass overwrite=True (--overwrite).")

@@ -34,10 +34,8 @@ from vggt_lite.utils.source import bytecode, canonical, codes_in, file_of, funct
 DIGITS = 12
 # What a training computes with: floor 1 of the package, generated scenes, and data. Configurations are
 # compared as values; devices, exports and figures do not count.
-TRAINING_CODE = tuple(
-    f"vggt_lite.{room}"
-    for room in ("geometry", "model", "losses", "metrics", "training", "data", "synthetic")
-)
+ROOMS = ("geometry", "model", "losses", "metrics", "training", "data", "synthetic")
+TRAINING_CODE = tuple(f"vggt_lite.{room}" for room in ROOMS)
 LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 
@@ -88,11 +86,8 @@ def differences(then, now, name: str = "") -> list[str]:
         keys = dict.fromkeys([*then, *now])
         inside = (differences(then.get(k), now.get(k), f"{name}.{k}" if name else str(k)) for k in keys)
         return [line for lines in inside for line in lines]
-    return [] if then == now else [f"{name} was {_said(then)}, now {_said(now)}"]
-
-
-def _said(value) -> str:
-    return "none" if value is None else str(value)
+    before, after = ("none" if value is None else value for value in (then, now))
+    return [] if then == now else [f"{name} was {before}, now {after}"]
 
 
 def commit() -> str:
