@@ -166,8 +166,8 @@ def memory_advice(
         return ""
     most = views_that_fit(model.config, height, width, available - weights, **options)
     text = (
-        f"{views} view{'s' * (views != 1)} of {width}×{height} pixels need about {gigabytes(needed)} of memory "
-        f"beside what is loaded, and {gigabytes(available)} are free on {device}."
+        f"{views} view{'s' * (views != 1)} of {width}×{height} pixels need about {gigabytes(needed)} of "
+        f"memory beside what is loaded, and {gigabytes(available)} are free on {device}."
     )
     if most >= views:
         return f"{text} That should do, by estimate: something else must have taken it meanwhile."

@@ -173,7 +173,7 @@ def load_file(
         heads = {heads} if isinstance(heads, str) else set(heads)
         if unknown := sorted(heads - set(config.heads)):
             raise ValueError(
-                f"heads={unknown}: this model has none of that name; choose among {config.heads}."
+                f"heads={unknown}: no heads of this model; choose among {config.heads}."
             )
         config = config.with_(heads=tuple(head for head in config.heads if head in heads))
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
