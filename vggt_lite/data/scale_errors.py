@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from vggt_lite.data.residuals import DepthResiduals, Geometry, PointResiduals
@@ -32,14 +34,10 @@ class Family(NamedTuple):
 
     name: str
     change: Callable[[Geometry, Amount], Geometry]  # the scene without an error of this amount
-    directions: tuple[Amount, ...]  # in which amounts are varied; () if there is nothing to vary
-    step: float  # of the first try
+    count: int  # of its amounts; 0 if there is nothing to vary
     least: float  # amount that is worth a word
     say: Callable[[Amount], str]
     advice: str
-
-    def start(self) -> Amount:
-        return (0.0,) * len(self.directions)
 
     def matters(self, amount: Amount, share: float = 1.0) -> bool:
         return share * self.least <= max(map(abs, amount), default=1.0) < TOO_FAR
@@ -68,14 +66,14 @@ class ScaleError(NamedTuple):
 
 
 def _focal(given: Geometry, amount: Amount) -> Geometry:
-    k = given.intrinsics.clone()
-    k[:, [0, 1], [0, 1]] *= math.exp(amount[0])
-    return given._replace(intrinsics=k)
+    factor = math.exp(amount[0])
+    change = torch.tensor([[factor, 1, 1], [1, factor, 1], [1, 1, 1]])
+    return given._replace(intrinsics=given.intrinsics * change)
 
 
 def _translations(given: Geometry, amount: Amount) -> Geometry:
-    rotation, shift = given.cam_from_world.split([3, 1], dim=-1)
-    return given._replace(cam_from_world=torch.cat([rotation, shift * math.exp(amount[0])], dim=-1))
+    change = torch.tensor([1, 1, 1, math.exp(amount[0])])
+    return given._replace(cam_from_world=given.cam_from_world * change)
 
 
 def _principal_point(given: Geometry, amount: Amount) -> Geometry:
@@ -85,9 +83,8 @@ def _principal_point(given: Geometry, amount: Amount) -> Geometry:
 
 
 def _picture_size(given: Geometry, amount: Amount) -> Geometry:
-    k = given.intrinsics.clone()
-    k[:, :2] *= torch.tensor(amount).exp()[:, None]  # row by row: fx and cx, fy and cy
-    return given._replace(intrinsics=k)
+    rows = torch.tensor([*amount, 0.0]).exp()  # of fx and cx, of fy and cy, of 1
+    return given._replace(intrinsics=given.intrinsics * rows[:, None])
 
 
 def _along_the_ray(given: Geometry, amount: Amount) -> Geometry:
@@ -97,28 +94,28 @@ def _along_the_ray(given: Geometry, amount: Amount) -> Geometry:
 
 
 FOCAL = Family(
-    "focal lengths", _focal, ((1.0,),), 0.2, 0.03,
+    "focal lengths", _focal, 1, 0.03,
     lambda x: f"focal lengths are × {math.exp(x[0]):.2f}",
     "multiply fx and fy by that, or look up which lens and which picture size they are for.",
 )  # fmt: skip
 TRANSLATIONS = Family(
-    "translations", _translations, ((1.0,),), 0.2, 0.03,
+    "translations", _translations, 1, 0.03,
     lambda x: f"translations are × {math.exp(x[0]):.2f} (or surfaces × {math.exp(-x[0]):.2f})",
     "bring the poses and depth or points to one unit.",
 )  # fmt: skip
 PRINCIPAL_POINT = Family(
-    "principal points", _principal_point, ((1.0, 0.0), (0.0, 1.0)), 0.1, 0.02,
+    "principal points", _principal_point, 2, 0.02,
     lambda x: f"principal points move by ({100 * x[0]:+.1f}, {100 * x[1]:+.1f}) % of the width",
     "add that to cx and cy; were the pictures cropped or padded?",
 )  # fmt: skip
 PICTURE_SIZE = Family(
-    "picture size", _picture_size, ((1.0, 1.0), (1.0, -1.0)), 0.2, 0.03,
+    "picture size", _picture_size, 2, 0.03,
     lambda x: f"fx and cx are × {math.exp(x[0]):.2f}, fy and cy × {math.exp(x[1]):.2f}",
     "the intrinsics are for pictures of another size; scale them as the pictures were scaled.",
 )  # fmt: skip
 LENS = (FOCAL, PRINCIPAL_POINT, PICTURE_SIZE)
 ALONG_THE_RAY = Family(
-    "distance along the ray", _along_the_ray, (), 0.0, 0.0,
+    "distance along the ray", _along_the_ray, 0, 0.0,
     lambda x: "depth is the distance along the ray",
     "divide by the length of each pixel's ray of z = 1.",
 )  # fmt: skip
@@ -131,12 +128,10 @@ def find_scale_error(evidence: Evidence, families: tuple[Family, ...]) -> ScaleE
     if not rough.isfinite().any():
         return None
     scale = _typical(rough)
-    amounts = {f: _search(few, f, f.start(), f.step, 0.01, scale) for f in families}
+    amounts = {f: _search(few, f, (0.0,) * f.count, 0.1, 0.01, scale) for f in families}
     amounts = {family: amount for family, amount in amounts.items() if family.matters(amount, share=0.5)}
-    reached = [
-        _typical(evidence.residuals(family.change(given, amount))) for family, amount in amounts.items()
-    ]
-    scale = min(reached, default=scale)  # of the noise that is left, once the error is out
+    left = [_typical(evidence.residuals(family.change(given, x))) for family, x in amounts.items()]
+    scale = min(left, default=scale)  # of the noise that is left, once the error is out
     found = []
     for family, amount in amounts.items():
         amount = _search(evidence, family, amount, 0.02, 0.002, scale)
@@ -156,7 +151,7 @@ def find_scale_error(evidence: Evidence, families: tuple[Family, ...]) -> ScaleE
 def hidden_errors(evidence: Evidence, families: tuple[Family, ...]) -> list[str]:
     """Which factors could be off by `SHOWN` without making the residuals clearly larger."""
     given = evidence.geometry
-    factors = [family for family in families if len(family.directions) == 1]
+    factors = [family for family in families if family.count == 1]
     as_is = evidence.residuals(given)
     scale = _typical(as_is)
 
@@ -199,24 +194,16 @@ def _cost(residuals: Tensor, scale: float) -> Tensor:
 def _search(
     evidence: Evidence, family: Family, start: Amount, step: float, end: float, scale: float
 ) -> Amount:
-    """The amount of least cost by pattern search: steps that help are kept, and halved when none does."""
+    """The amount of least cost, to within `end`, by Nelder and Mead's method with a first step of `step`."""
+    if not family.count:
+        return start
     given = evidence.geometry
     as_is = _cost(evidence.residuals(given), scale)
 
-    def gain(amount: Amount) -> float:  # of samples that can be compared before and after
-        return (as_is - _cost(evidence.residuals(family.change(given, amount)), scale)).nansum().item()
+    def loss(amount: np.ndarray) -> float:  # of samples that can be compared before and after
+        changed = evidence.residuals(family.change(given, tuple(amount.tolist())))
+        return (_cost(changed, scale) - as_is).nansum().item()
 
-    best, reached = start, gain(start)
-    while family.directions and step > end and max(map(abs, best)) < TOO_FAR:
-        tries = [
-            tuple(x + sign * step * d for x, d in zip(best, direction, strict=True))
-            for direction in family.directions
-            for sign in (1, -1)
-        ]
-        gains = [gain(amount) for amount in tries]
-        if max(gains) > reached:
-            reached = max(gains)
-            best = tries[gains.index(reached)]
-        else:
-            step /= 2
-    return best
+    corners = np.array(start) + step * np.eye(family.count + 1, family.count, k=-1)
+    options = {"initial_simplex": corners, "xatol": end, "fatol": np.inf}
+    return tuple(minimize(loss, start, method="Nelder-Mead", options=options).x.tolist())
