@@ -11,6 +11,7 @@ another view has where it lands. `PointResiduals`: a point, and the pixel where 
     fewer()              the same with few samples, for a rough search
 """
 
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -72,14 +73,7 @@ class DepthResiduals:
             known = (depth > 0).nonzero()
             pixels.append(known[torch.randint(len(known), (SAMPLES,), generator=generator)].flip(-1))
         self.pixels = torch.stack(pixels)  # (P, n, 2) of the first view, (x, y)
-
-    @property
-    def tried(self) -> int:
-        return self.pixels[..., 0].numel()
-
-    @property
-    def decisive(self) -> bool:
-        return len(self.first.unique()) > 2
+        self.tried, self.decisive = len(pixels) * SAMPLES, len(self.first.unique()) > 2
 
     @property
     def blocks(self) -> Tensor:
@@ -89,25 +83,21 @@ class DepthResiduals:
         return (pair * TILES + row) * TILES + column  # (P, n)
 
     def fewer(self) -> "DepthResiduals":
-        few = object.__new__(DepthResiduals)
-        few.geometry, few.first, few.second = self.geometry, self.first[::2], self.second[::2]
-        few.pixels = self.pixels[::2, :FEW]
+        few = copy(self)
+        few.first, few.second, few.pixels = self.first[::2], self.second[::2], self.pixels[::2, :FEW]
         return few
 
     def residuals(self, geometry: Geometry) -> Tensor:
         """(P, n)."""
         cameras, intrinsics, depth = geometry
-        first = zip(self.first.tolist(), self.pixels, strict=True)
-        z = torch.stack([depth[i][pixels[:, 1], pixels[:, 0]] for i, pixels in first])  # (P, n)
+        z = _at(depth, self.first, self.pixels)  # (P, n)
         ends = normalized_coordinates(self.pixels + 0.5, intrinsics[self.first])  # (P, n, 2)
         in_cam = torch.cat([ends * z[..., None], z[..., None]], dim=-1)  # (P, n, 3)
         world = transform_points(invert_rigid(cameras)[self.first, :3], in_cam)
         pixels, z = project_points(world, cameras[self.second], intrinsics[self.second])
         size = _sizes(geometry)[self.second, None]  # (P, 1, 2)
         inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < size).all(-1)
-        column, row = torch.where(inside[..., None], pixels, 0.0).long().unbind(-1)
-        second = zip(self.second.tolist(), row, column, strict=True)
-        there = torch.stack([depth[j][r, c] for j, r, c in second])  # (P, n)
+        there = _at(depth, self.second, torch.where(inside[..., None], pixels, 0.0).long())
         off = (z / there).log().abs().clamp(max=MOST_OFF)
         return torch.where(inside & (there > 0), off, torch.nan)
 
@@ -119,23 +109,12 @@ class PointResiduals:
     """
 
     def __init__(self, given: Geometry, seen: SeenPoints) -> None:
-        self.geometry, self.seen = given, seen
+        self.geometry, self.seen, self.decisive = given, seen, seen.world is not None
         self.counted = seen.visibility  # (S, N)
-        if seen.world is None:
-            # one sighting can always be that of a point
+        if not self.decisive:  # one sighting can always be that of a point
             self.counted = self.counted & (self.counted.sum(0) > 1)
-
-    @property
-    def tried(self) -> int:
-        return int(self.counted.sum())
-
-    @property
-    def decisive(self) -> bool:
-        return self.seen.world is not None
-
-    @property
-    def blocks(self) -> Tensor:
-        return torch.arange(self.counted.shape[1]).expand(self.counted.shape)  # (S, N): the point
+        self.tried = int(self.counted.sum())
+        self.blocks = torch.arange(self.counted.shape[1]).expand(self.counted.shape)  # (S, N): the point
 
     def fewer(self) -> "PointResiduals":
         world, tracks, visibility, widths = self.seen
@@ -224,3 +203,9 @@ def smoothed(given: Geometry) -> Geometry:
 def _sizes(geometry: Geometry) -> Tensor:
     """(S, 2): width and height of each depth map."""
     return torch.tensor([[depth.shape[1], depth.shape[0]] for depth in geometry.depth])
+
+
+def _at(depth: list[Tensor], views: Tensor, pixels: Tensor) -> Tensor:
+    """(P, n) of the depth maps of P views, at pixels (P, n, 2)."""
+    pairs = zip(views.tolist(), pixels, strict=True)
+    return torch.stack([depth[view][place[:, 1], place[:, 0]] for view, place in pairs])
