@@ -128,7 +128,7 @@ FILE_MISTAKES = {
     "a camera too few": (
         lambda f: change(f / "cameras.npz", cam_from_world=lambda x: x[:-1]),
         "cameras.npz",
-        r"\(3, 3, 4\); 4 images need \(4, 3, 4\)",
+        r"cam_from_world is float32 \(3, 3, 4\).*S = 4",
     ),
     "wrong key": (
         lambda f: np.savez(f / "cameras.npz", extrinsics=np.eye(4)),
@@ -151,7 +151,7 @@ FILE_MISTAKES = {
     "tracks of other views": (
         lambda f: change(f / "tracks.npz", tracks=lambda x: x[1:]),
         "tracks.npz",
-        r"must be \(4, N, 2\)",
+        r"tracks is float32 \(3, 5, 2\).*S = 4",
     ),
     "not JSON": (lambda f: (f / "scene.json").write_text("{"), "scene.json", "cannot be read as JSON"),
     "names with folders": (

@@ -50,9 +50,9 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if not line.lstrip().startswith("#")]
 
 
-def read_arrays(path: Path, **shapes: str) -> list[np.ndarray]:
-    """The named arrays of an npz file; `shapes` says what each should be, in words."""
-    wanted = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+def read_arrays(path: Path, sizes: dict[str, int], **shapes: str) -> list[np.ndarray]:
+    """The named arrays of an npz file, of shapes such as "S 3 4"; `sizes` says which letters are known."""
+    wanted = ", ".join(f"{name} ({shape.replace(' ', ', ')})" for name, shape in shapes.items())
     wanted += " (numpy.savez, numbers only, no objects)"
     if not path.exists():
         raise ValueError(f"{path} is missing: it must hold {wanted}.")
@@ -60,8 +60,14 @@ def read_arrays(path: Path, **shapes: str) -> list[np.ndarray]:
         arrays = {name: file[name] for name in file.files}
     if missing := [name for name in shapes if name not in arrays]:
         raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
-    if text := [name for name in shapes if arrays[name].dtype.kind not in "fiub"]:
-        raise ValueError(f"{path}: {text} are no numbers: write {wanted}.")
+    known = {"2": 2, "3": 3, "4": 4, **sizes}
+    for name, shape in shapes.items():
+        array, letters = arrays[name], shape.split()
+        pairs = zip(letters, array.shape, strict=False)
+        fits = len(letters) == array.ndim and all(known.setdefault(x, size) == size for x, size in pairs)
+        if not fits or array.dtype.kind not in "fiub":
+            said = "".join(f", {letter} = {size}" for letter, size in sizes.items())
+            raise ValueError(f"{path}: {name} is {array.dtype} {array.shape}: write {wanted}{said}.")
     return [arrays[name] for name in shapes]
 
 

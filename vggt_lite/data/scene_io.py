@@ -121,14 +121,8 @@ def read_scene_folder(folder: str | Path) -> Views:
     folder = Path(folder).expanduser()
     info = read_info(folder)
     names, path = info.images, folder / "cameras.npz"
-    cameras, intrinsics = read_arrays(path, cam_from_world="(S, 3, 4)", intrinsics="(S, 3, 3)")
-    for name, array, shape in (("cam_from_world", cameras, (3, 4)), ("intrinsics", intrinsics, (3, 3))):
-        if array.shape != (len(names), *shape):
-            raise ValueError(
-                f"{path}: {name} has shape {array.shape}; {len(names)} images need {(len(names), *shape)}, "
-                "in the order of scene.json."
-            )
-    cameras, intrinsics = (torch.from_numpy(array.astype(np.float64)) for array in (cameras, intrinsics))
+    arrays = read_arrays(path, {"S": len(names)}, cam_from_world="S 3 4", intrinsics="S 3 3")
+    cameras, intrinsics = (torch.from_numpy(array.astype(np.float64)) for array in arrays)
     images, depths, masks = (folder / name for name in ("images", "depths", "masks"))
     size = None
     for name in names:
@@ -180,19 +174,10 @@ def read_tracks(folder: str | Path, num_views: int) -> tuple[Tensor, Tensor] | N
     path = Path(folder).expanduser() / "tracks.npz"
     if not path.exists():
         return None
-    tracks, visibility = read_arrays(path, tracks="(S, N, 2)", visibility="(S, N)")
-    fits = tracks.ndim == 3 and tracks.shape[::2] == (num_views, 2) and visibility.shape == tracks.shape[:2]
-    if not fits:
-        raise ValueError(
-            f"{path}: tracks {tracks.shape} and visibility {visibility.shape} must be ({num_views}, N, 2) "
-            f"and ({num_views}, N): one row per image."
-        )
+    tracks, visibility = read_arrays(path, {"S": num_views}, tracks="S N 2", visibility="S N")
     return torch.from_numpy(tracks.astype(np.float32)), torch.from_numpy(visibility.astype(bool))
 
 
 def _read_depth(path: Path) -> np.ndarray:
     """(H, W) float32 z."""
-    (depth,) = read_arrays(path, depth="(H, W)")
-    if depth.ndim != 2:
-        raise ValueError(f"{path}: depth has shape {depth.shape}: it must be (H, W).")
-    return depth.astype(np.float32)
+    return read_arrays(path, {}, depth="H W")[0].astype(np.float32)
