@@ -232,14 +232,9 @@ def to_batch(
     images, depth, trusted = (torch.stack(x) for x in zip(*read, strict=True))  # (S, H, W, 3), two (S, H, W)
     depth = depth.nan_to_num(0.0, 0.0, 0.0)
     cameras, k = views.cam_from_world.float(), torch.stack(lenses).float()
-    scene = {
-        "images": images.permute(0, 3, 1, 2).contiguous().float() / 255,
-        "depth": depth,
-        "cam_from_world": cameras,
-        "intrinsics": k,
-        "point_map": unproject_depth(depth, k, cameras),
-        "valid": (depth > 0) & trusted,
-    }
+    colors = images.permute(0, 3, 1, 2).contiguous().float() / 255
+    points = unproject_depth(depth, k, cameras)
+    scene = SceneBatch(colors, depth, cameras, k, points, (depth > 0) & trusted)
     if views.points is not None:
         tracks, seen, _ = views.tracks()
         tracks = torch.stack([window.to_network(t) for window, t in zip(windows, tracks, strict=True)])
@@ -247,8 +242,8 @@ def to_batch(
         seen = seen & ((tracks >= 0) & (tracks <= limit)).all(-1)
         kept = seen.sum(0) > 1  # cutting may leave a point to one view
         if kept.any():
-            scene |= {"tracks": tracks[:, kept], "track_visibility": seen[:, kept]}
-    return SceneBatch(**{name: value[None] for name, value in scene.items()})
+            scene.tracks, scene.track_visibility = tracks[:, kept], seen[:, kept]
+    return scene.apply(lambda x: x[None])
 
 
 def centered_window(view: View, zoom: float, size: tuple[int, int]) -> PixelMap:

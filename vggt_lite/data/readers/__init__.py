@@ -14,24 +14,16 @@ from vggt_lite.data.views import Views, to_batch
 
 # Name → (is it this one?, its reader). A nerfstudio folder often holds a COLMAP model too, with pictures
 # that are not undistorted, so it is asked first.
-FORMATS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Views]]] = {
+FORMATS: dict[str, tuple[Callable[[Path], object], Callable[[Path], Views]]] = {
     "nerfstudio (transforms.json)": (
-        lambda path: (path / nerfstudio.FILE).is_file() or path.suffix == ".json",
-        nerfstudio.read_nerfstudio,
+        lambda path: (path / nerfstudio.FILE).is_file() or path.suffix == ".json", nerfstudio.read_nerfstudio
     ),
     "CO3Dv2 (the folder of a sequence, beside frame_annotations.jgz)": (
-        lambda path: any((folder / co3d.FILE).is_file() for folder in (path, path.parent)),
-        co3d.read_co3d,
+        lambda path: (path / co3d.FILE).is_file() or (path.parent / co3d.FILE).is_file(), co3d.read_co3d
     ),
-    "Virtual KITTI 2 (SceneNN/VARIATION with extrinsic.txt)": (
-        lambda path: vkitti2.find_variation(path) is not None,
-        vkitti2.read_vkitti2,
-    ),
-    "COLMAP (sparse/0 with cameras and images, beside images)": (
-        lambda path: colmap.find_model(path) is not None,
-        colmap.read_colmap,
-    ),
-}
+    "Virtual KITTI 2 (SceneNN/VARIATION with extrinsic.txt)": (vkitti2.find_variation, vkitti2.read_vkitti2),
+    "COLMAP (sparse/0 with cameras and images, beside images)": (colmap.find_model, colmap.read_colmap),
+}  # fmt: skip
 
 
 def open_scene(path: str | Path) -> Views:
