@@ -8,6 +8,7 @@ world_size). Which scenes and views a batch has does not depend on how many shar
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def draw_batch_shape(config: TrainConfig, step: int) -> tuple[int, int, float, t
 
 
 def shard_batch(scenes: int, worker: tuple[int, int]) -> slice:
-    """The scenes of a batch that a process makes: equally many in each, so some at the end may be nobody's.
+    """The scenes of a batch that a process makes: equally many in each; a rest at the end is left out.
 
     Raises:
         ValueError: a process would have none.
@@ -104,11 +105,7 @@ def assemble(
 
 
 def image_sides(
-    size: int,
-    patch_size: int,
-    aspects: tuple[float, float],
-    generator: torch.Generator,
-    released: bool = False,
+    size: int, patch_size: int, aspects: tuple[float, float], generator: torch.Generator, released=False
 ) -> tuple[int, int]:
     """Height and width of a batch's images: the longer side is `size`, the other is whole patches.
 
@@ -135,7 +132,7 @@ class RenderedScenes:
 
     def __init__(self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1)) -> None:
         self.reader, self.config, self.worker = ShardReader(folder), config, worker
-        shard_batch(config.max_images // config.views[1], worker)  # too few scenes should show at once
+        shard_batch(config.max_images // config.views[1], worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
@@ -150,32 +147,20 @@ class RenderedScenes:
         return self.reader.index
 
 
+@dataclass(eq=False)
 class GeneratedScenes:
-    """Batches of scenes rendered on the spot, never the same twice.
+    """Batches of scenes rendered on the spot, never the same twice."""
 
-    Args:
-        config: Views, images and tracks of a batch.
-        scene_config: What the scenes look like.
-        size: Longer side of the images, pixels.
-        path_views: Views along the path of each scene, of which a batch shows some.
-        device: Where to render.
-        patch_size: Sides of images that are not square are multiples of it.
-        worker: See the top of this file.
-    """
+    config: TrainConfig  # views, images and tracks of a batch
+    scene_config: SceneConfig  # what the scenes look like
+    size: int = 64  # longer side of the images, pixels
+    path_views: int = 8  # views along the path of each scene, of which a batch shows some
+    device: torch.device | str = "cpu"  # where to render
+    patch_size: int = 1  # sides of images that are not square are multiples of it
+    worker: tuple[int, int] = (0, 1)  # see the top of this file
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        scene_config: SceneConfig,
-        size: int = 64,
-        path_views: int = 8,
-        device: torch.device | str = "cpu",
-        patch_size: int = 1,
-        worker: tuple[int, int] = (0, 1),
-    ) -> None:
-        self.config, self.scene_config, self.patch_size = config, scene_config, patch_size
-        self.size, self.path_views, self.device, self.worker = size, path_views, device, worker
-        shard_batch(config.max_images // config.views[1], worker)  # too few scenes should show at once
+    def __post_init__(self) -> None:
+        shard_batch(self.config.max_images // self.config.views[1], self.worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
         scenes, views, progress, generator = draw_batch_shape(self.config, step)
@@ -205,24 +190,20 @@ def load_ahead(source: BatchSource, steps: int, device: torch.device) -> BatchSo
     return StepLoader(source, steps, LOADERS, pin_memory=device.type == "cuda")
 
 
+@dataclass(eq=False)
 class StepLoader:
     """Batches of a source, made ahead of their steps by PyTorch's `DataLoader` in processes of its own.
 
     Worth it where the network runs on another device than the loader; on one core there is nothing to
     gain. The batches are those of the source, since they depend on the step alone.
-
-    Args:
-        source: Makes batches on the CPU.
-        steps: Of the run; none is made beyond them.
-        num_workers: Processes; 0 makes each batch when it is asked for.
-        pin_memory: For training on a CUDA device.
     """
 
-    def __init__(self, source: BatchSource, steps: int, num_workers: int, pin_memory: bool = False) -> None:
-        self.source, self.steps = source, steps
-        self.options = {"num_workers": num_workers, "pin_memory": pin_memory}
-        self.next_step: int | None = None
-        self.batches: Iterator[SceneBatch] = iter(())
+    source: BatchSource  # makes batches on the CPU
+    steps: int  # of the run; none is made beyond them
+    num_workers: int  # processes; 0 makes each batch when it is asked for
+    pin_memory: bool = False  # for training on a CUDA device
+    next_step: int | None = field(default=None, init=False)
+    batches: Iterator[SceneBatch] = field(default=iter(()), init=False)
 
     def batch_for_step(self, step: int) -> SceneBatch:
         if step != self.next_step:  # the first one asked for, or not the one after the last
@@ -233,7 +214,8 @@ class StepLoader:
                     sampler=range(step, self.steps),
                     collate_fn=self.source.batch_for_step,
                     generator=torch.Generator(),  # its own, or it would draw from the one that dropout uses
-                    **self.options,
+                    num_workers=self.num_workers,
+                    pin_memory=self.pin_memory,
                 )
             )
         self.next_step = step + 1

@@ -8,6 +8,7 @@ Source: the sampling of the released training code (arXiv:2503.11651, section 4.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,11 +25,12 @@ from vggt_lite.training.identity import described
 from vggt_lite.training.loop import BatchSource
 
 ZOOMS = (0.8, 1.2)  # share of each side that is kept, at most all of it
-LEAST_OVERLAP = 0.2  # of the pictures; below that two views are strangers
+LEAST_OVERLAP = 0.2  # of the pictures; below that two views do not count as overlapping
 GRID = 6  # places tried per side of a picture to measure overlap
 DEPTHS_READ = 8  # views whose depth is read to learn the usual distance
 
 
+@dataclass(eq=False)
 class SceneFolders:
     """Batches of scenes on disk.
 
@@ -36,51 +38,38 @@ class SceneFolders:
     model: `valid` says where there is some, and the losses look nowhere else. Tracks are followed through
     depth as if nothing moved; where a scene has points only, they are its tracks.
 
-    Args:
-        folders: Scenes, or folders of scenes.
-        config: Views, aspects and number of pictures of a batch; tracks, colours, seed.
-        size: The longer side of the pictures, pixels; a multiple of the patch.
-        patch_size: Pixels.
-        zooms: Lowest and highest share of a picture's sides that is kept, drawn per view; (1, 1) keeps all.
-        worker: (rank, world_size) where several processes train together; each makes its own scenes.
-
     Raises:
         FileNotFoundError, ValueError: no scene, a broken one, or one from which nothing can be learned; the
             message names it.
     """
 
-    def __init__(
-        self,
-        folders: Iterable[Path | str],
-        config: TrainConfig,
-        size: int,
-        patch_size: int,
-        zooms: tuple[float, float] = ZOOMS,
-        worker: tuple[int, int] = (0, 1),
-    ) -> None:
-        if size % patch_size or size < patch_size:
-            fits = max(size - size % patch_size, patch_size)
-            raise ValueError(f"size={size} is not a multiple of the patch size {patch_size}; try {fits}.")
+    folders: Iterable[Path | str]  # scenes, or folders of scenes
+    config: TrainConfig  # views, aspects and number of pictures of a batch; tracks, colours, seed
+    size: int  # the longer side of the pictures, pixels; a multiple of the patch
+    patch_size: int  # pixels
+    zooms: tuple[float, float] = ZOOMS  # lowest and highest share of a picture's sides kept; (1, 1) keeps all
+    worker: tuple[int, int] = (0, 1)  # (rank, world_size); each process makes its own scenes
+
+    def __post_init__(self) -> None:
+        size, patch, zooms = self.size, self.patch_size, self.zooms
+        if size % patch or size < patch:
+            fits = max(size - size % patch, patch)
+            raise ValueError(f"size={size} is not a multiple of the patch size {patch}; try {fits}.")
         if not 0 < zooms[0] <= zooms[1]:
-            raise ValueError(
-                f"zooms={zooms} must be (lowest, highest) share that is kept, such as (0.8, 1.2)."
-            )
-        self.folders = [scene for folder in folders for scene in find_scenes(folder)]
+            raise ValueError(f"zooms={zooms} must be the lowest and highest share kept, such as (0.8, 1.2).")
+        self.folders = [scene for folder in self.folders for scene in find_scenes(folder)]
         self.scenes = [open_scene(folder) for folder in self.folders]
         if not self.scenes:
             raise ValueError("no folder was given: name at least one scene to train on.")
         for folder, scene in zip(self.folders, self.scenes, strict=True):
             if not references(scene):
                 raise ValueError(
-                    f"{folder} has neither depth maps nor the points of a sparse model: nothing says how far "
-                    "away things are. Add depths/, or give the COLMAP folder that the scene came from."
+                    f"{folder} has neither depth maps nor the points of a sparse model: add depths/, or give "
+                    "the COLMAP folder that the scene came from."
                 )
         most = max(map(len, self.scenes))
-        self.config = config.with_(views=tuple(min(views, most) for views in config.views))
-        self.size, self.patch_size, self.zooms, self.worker = size, patch_size, zooms, worker
-        batches.shard_batch(
-            config.max_images // self.config.views[1], worker
-        )  # too few scenes should show at once
+        self.config = self.config.with_(views=tuple(min(views, most) for views in self.config.views))
+        batches.shard_batch(self.config.max_images // self.config.views[1], self.worker)  # raises if too few
         self.overlaps: dict[int, Tensor] = {}
 
     def batch_for_step(self, step: int) -> SceneBatch:
@@ -88,10 +77,8 @@ class SceneFolders:
         size = batches.image_sides(self.size, self.patch_size, self.config.aspects, generator, released=True)
         able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
         drawn = torch.randint(len(able), (scenes,), generator=generator)
-        mine, own = (
-            drawn[batches.shard_batch(scenes, self.worker)].tolist(),
-            batches.own_generator(generator, self.worker),
-        )
+        mine = drawn[batches.shard_batch(scenes, self.worker)].tolist()
+        own = batches.own_generator(generator, self.worker)
         return SceneBatch.cat([self.scene(able[i], views, size, progress, own) for i in mine])
 
     def description(self) -> dict:
@@ -127,28 +114,25 @@ class SceneFolders:
             raise ValueError(f"{self.folders[number]} cannot be trained on: {error}") from error
 
 
+@dataclass(eq=False)
 class MixtureSource:
-    """Batches of one source or another, each step drawn anew: old scenes among new ones, so as not to forget.
+    """Batches of one source or another, drawn for each step: old scenes among new ones, against forgetting."""
 
-    Args:
-        sources: What to mix.
-        shares: Of each source's steps, any positive numbers.
-        seed: Of the draw.
-    """
-
-    def __init__(self, sources: Sequence[BatchSource], shares: Sequence[float], seed: int = 0) -> None:
-        self.sources, self.seed = sources, seed
-        self.shares = torch.tensor(shares, dtype=torch.float64)
+    sources: Sequence[BatchSource]
+    shares: Sequence[float]  # of each source's steps, any positive numbers
+    seed: int = 0  # of the draw
 
     def source_for_step(self, step: int) -> int:
         """Which source makes the batch of a step."""
-        return int(torch.multinomial(self.shares, 1, generator=batches.step_generator(self.seed, step)))
+        shares = torch.tensor(self.shares, dtype=torch.float64)
+        return int(torch.multinomial(shares, 1, generator=batches.step_generator(self.seed, step)))
 
     def batch_for_step(self, step: int) -> SceneBatch:
         return self.sources[self.source_for_step(step)].batch_for_step(step)
 
     def description(self) -> dict:
-        return {"shares": self.shares.tolist(), "sources": [described(source) for source in self.sources]}
+        sources = [described(source) for source in self.sources]
+        return {"shares": list(map(float, self.shares)), "sources": sources}
 
 
 def references(scene: Views) -> list[int]:
