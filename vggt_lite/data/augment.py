@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)  # how bright the eye finds red, green and blue
+LUMA = (0.299, 0.587, 0.114)  # brightness of red, green and blue to the eye
 
 
 def augment_colors(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Another camera, another lamp: gamma, brightness, contrast, saturation, tint and noise.
+    """Pictures as by another camera and light: gamma, brightness, contrast, saturation, tint and noise.
 
     All views of a scene share one draw, and each view has a smaller one of its own (cameras adjust
     their exposure from shot to shot).

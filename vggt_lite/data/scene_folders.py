@@ -116,7 +116,7 @@ class SceneFolders:
 
 @dataclass(eq=False)
 class MixtureSource:
-    """Batches of one source or another, drawn for each step: old scenes among new ones, against forgetting."""
+    """Batches of one source or another, drawn for each step: old scenes among new ones."""
 
     sources: Sequence[BatchSource]
     shares: Sequence[float]  # of each source's steps, any positive numbers

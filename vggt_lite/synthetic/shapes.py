@@ -142,7 +142,7 @@ def nearest(depths: Tensor) -> tuple[Tensor, Tensor]:
 
     Positive floats sort like the integers with the same bits. So the index is written over the six
     lowest bits, and one integer minimum finds depth and index together; the exact depth is then
-    looked up. Depths that agree to 2⁻¹⁷ may swap, which is the thickness of a hair.
+    looked up. Of depths that agree to 2⁻¹⁷ either may be taken.
 
     Args:
         depths: (V, K, R), positive, K ≤ 64.
