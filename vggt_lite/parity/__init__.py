@@ -13,16 +13,7 @@ from vggt_lite.parity.stages import run_with_stages, stages
 from vggt_lite.parity.table import Row, Table
 
 __all__ = [
-    "Row",
-    "Table",
-    "deterministic_images",
-    "deterministic_model",
-    "deterministic_points",
-    "deterministic_tensor",
+    "Row", "Table", "run_with_stages", "stages", "verify_golden", "verify_official", "verify_precision",
+    "deterministic_images", "deterministic_model", "deterministic_points", "deterministic_tensor",
     "deterministic_state_dict",
-    "run_with_stages",
-    "stages",
-    "verify_golden",
-    "verify_official",
-    "verify_precision",
-]
+]  # fmt: skip

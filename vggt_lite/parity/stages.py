@@ -35,14 +35,10 @@ PARTS = {
 }
 # Outputs of the official network → of ours.
 OUTPUTS = {
-    "depth": "depth",
-    "depth_conf": "depth_conf",
-    "world_points": "point_map",
-    "world_points_conf": "point_conf",
-    "track": "tracks",
-    "vis": "track_visibility",
-    "conf": "track_conf",
-}
+    "depth": "depth", "depth_conf": "depth_conf",
+    "world_points": "point_map", "world_points_conf": "point_conf",
+    "track": "tracks", "vis": "track_visibility", "conf": "track_conf",
+}  # fmt: skip
 
 
 def part(stage: str) -> str:

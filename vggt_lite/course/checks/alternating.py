@@ -45,23 +45,13 @@ def alternate(x, num_scenes: int, frame_block, global_block):
     return torch.cat([within, across], dim=-1)
 
 
-def _same_place_only(x, num_scenes, frame_block, global_block):
-    within = frame_block(x)
-    columns = within.unflatten(0, (num_scenes, -1)).transpose(1, 2).flatten(0, 1)  # (B · T, S, C)
-    across = global_block(columns).unflatten(0, (num_scenes, -1)).transpose(1, 2).reshape(x.shape)
-    return torch.cat([within, across], dim=-1)
-
-
 def pair_case(num_scenes: int, num_views: int, num_tokens: int, seed: int):
     """Tokens, and two stand-ins for blocks: each mixes the tokens of a sequence, in its own way."""
-
-    def frame_block(y):
-        return 2 * y + y.mean(dim=1, keepdim=True)
-
-    def global_block(y):
-        return y - y.mean(dim=1, keepdim=True) + 0.5 * y.amax(dim=1, keepdim=True)
-
-    return (*draws((num_scenes * num_views, num_tokens, 4), seed=seed), num_scenes, frame_block, global_block)
+    blocks = (
+        lambda y: 2 * y + y.mean(dim=1, keepdim=True),
+        lambda y: y - y.mean(dim=1, keepdim=True) + 0.5 * y.amax(dim=1, keepdim=True),
+    )
+    return (*draws((num_scenes * num_views, num_tokens, 4), seed=seed), num_scenes, *blocks)
 
 
 pair = Check(
@@ -77,7 +67,11 @@ pair = Check(
         "both blocks read the same x: the global block continues from the frame block": "= within. → = x.",
         "the scenes of the batch read each other: the global sequence is (B, S · T, C)": "(num_scenes, → (1,",
         "the global block saw one view at a time: join the S views of a scene": "(joined) → (within)",
-        "the global block saw only equal tokens of the views: it sees all S · T": _same_place_only,
+        "the global block saw only equal tokens of the views: it sees all S · T": (
+            "within.reshape(num_scenes, -1, x.shape[-1]) "
+            "→ within.unflatten(0, (num_scenes, -1)).transpose(1, 2).flatten(0, 1); "  # (B · T, S, C)
+            "(joined) → (joined).unflatten(0, (num_scenes, -1)).transpose(1, 2)"
+        ),
         "you joined [global | frame]: frame comes first": "[within, across] → [across, within]",
         "the first half is what came in: it must be what the frame block gave": "[within, → [x,",
         "you returned the global half only: both are kept, side by side": "[within, across] → [across]",

@@ -17,20 +17,13 @@ def block_case(length: int, dim: int, scale: float, seed: int):
     """A sequence and the parts of a block, all different from one another."""
     x, weight = draws((2, length, dim), (dim, dim), seed=seed)
     gamma1, gamma2 = draws((dim,), (dim,), seed=seed + 1)
-
-    def attend(y):
-        return layers.attention_weights(y, y) @ y
-
-    def think(y):
-        return F.gelu(y @ weight)
-
-    def norm1(y):
-        return F.layer_norm(y, (dim,))
-
-    def norm2(y):
-        return 2 * F.layer_norm(y, (dim,))
-
-    return x, attend, think, norm1, norm2, scale * gamma1, scale * gamma2
+    parts = (
+        lambda y: layers.attention_weights(y, y) @ y,
+        lambda y: F.gelu(y @ weight),
+        lambda y: F.layer_norm(y, (dim,)),
+        lambda y: 2 * F.layer_norm(y, (dim,)),
+    )
+    return x, *parts, scale * gamma1, scale * gamma2
 
 
 block = Check(

@@ -147,17 +147,13 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     return rays * depth[..., None]
 
 
-def _depth(height: int, width: int, seed: int) -> Tensor:
-    return 1 + torch.rand(height, width, generator=torch.Generator().manual_seed(seed))
-
-
 unprojection = Check(
     name="unprojection",
     reference=unproject,
     cases=lambda: {
         "a wall at z = 2": (torch.full((4, 6), 2.0), intrinsics_from_fov(*torch.ones(2), (4, 6))),
-        "a depth map": (_depth(*SIZE, 0), K),
-        "one pixel": (_depth(1, 1, 1), K),
+        "a depth map": (1 + draw(*SIZE).abs(), K),
+        "one pixel": (1 + draw(1, 1, seed=1).abs(), K),
     },
     mutants={
         "half a pixel is missing: the middle of pixel (0, 0) is (0.5, 0.5)": "+ 0.5 →",

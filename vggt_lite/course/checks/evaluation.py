@@ -124,7 +124,9 @@ jaccard = Check(
         ),
         "you left the distance out": "near & said → said; seen.sum() + alarms.sum() → (said | seen).sum()",
         "you left the predicted visibility out: that is δ": "near & said → near; + alarms.sum() →",
-        "a false alarm is also a point called visible that is hidden, however near the guess": "& seen) → )",
+        "a false alarm is also a point called visible that is hidden, however near the guess": (
+            "~(near & seen) → ~near"
+        ),
         "you gave the share of right visibilities: that is OA": lambda near, said, seen: (
             (said == seen).float().mean()
         ),

@@ -3,8 +3,9 @@
 import math
 
 import torch
+import torch.nn.functional as F
 
-from vggt_lite.course.checks.check import Check
+from vggt_lite.course.checks.check import Check, draw
 from vggt_lite.geometry import compose, invert_rigid, transform_points
 from vggt_lite.synthetic.generate import generate_scenes
 
@@ -19,23 +20,20 @@ def first_hit_of(origin, direction, center, radius: float):
     return torch.where((inside >= 0) & (near > 0), near, math.inf)
 
 
-def rays(count: int, seed: int):
-    across = 1.6 * torch.rand(count, 2, generator=torch.Generator().manual_seed(seed)) - 0.8
-    return torch.cat([across, torch.ones(count, 1)], dim=-1)
-
-
-def _three_rays():
-    directions = torch.tensor([[0.0, 0, 1], [0.2, 0, 1], [1, 0, 1]])
-    return torch.zeros(3), directions, torch.tensor([0.0, 0, 4]), 1.0
+def rays_case(across, origin: tuple, center: tuple, radius: float):
+    """Rays (R, 3) with camera z = 1 that go `across` (R, 2), and a ball."""
+    return torch.tensor(origin), F.pad(across, (0, 1), value=1.0), torch.tensor(center), radius
 
 
 first_hit = Check(
     name="a ray meets a ball",
     reference=first_hit_of,
     cases=lambda: {
-        "straight ahead, aslant and past it": _three_rays(),
-        "40 rays": (torch.tensor([0.1, 0.2, -0.5]), rays(40, 0), torch.tensor([0.3, -0.1, 3.0]), 1.2),
-        "the ball is behind": (torch.zeros(3), rays(5, 1), torch.tensor([0.0, 0.0, -4.0]), 1.0),
+        "straight ahead, aslant and past it": rays_case(
+            torch.tensor([[0.0, 0], [0.2, 0], [1, 0]]), (0.0, 0.0, 0.0), (0.0, 0.0, 4.0), 1.0
+        ),
+        "40 rays": rays_case(0.5 * draw(40, 2), (0.1, 0.2, -0.5), (0.3, -0.1, 3.0), 1.2),
+        "the ball is behind": rays_case(0.2 * draw(5, 2), (0.0, 0.0, 0.0), (0.0, 0.0, -4.0), 1.0),
     },
     mutants={
         "you took the far side of the ball: the smaller root is where the ray enters": "-b - → -b +",
@@ -70,10 +68,10 @@ def normalized(cam_from_world, points, depth, valid):
 def scene_case(seed: int, views: int, holes: float):
     """A small room; the pixels of a share `holes` have no truth."""
     scene = generate_scenes(seed, 1, views, 6, 8)
-    valid = torch.rand(scene.valid.shape, generator=torch.Generator().manual_seed(seed)) >= holes
-    depth, points = scene.depth.clone(), scene.point_map.clone()
+    depth, points = scene.depth[0], scene.point_map[0]
+    valid = torch.rand(depth.shape, generator=torch.Generator().manual_seed(seed)) >= holes
     depth[~valid], points[~valid] = 0.0, 100.0
-    return scene.cam_from_world[0], points[0], depth[0], valid[0]
+    return scene.cam_from_world[0], points, depth, valid
 
 
 def _hand_case():

@@ -4,7 +4,7 @@ from math import cos, pi
 
 import torch
 
-from vggt_lite.course.checks.check import Check
+from vggt_lite.course.checks.check import Check, draws
 
 
 def rate_at(progress: float, peak: float, warmup: float) -> float:
@@ -53,14 +53,10 @@ def clipped(parts, max_norm: float):
     return found
 
 
-def gradients_case(seed: int, sizes: dict[str, float], max_norm: float):
+def gradients_case(max_norm: float, **sizes: float):
     """Random gradients of two tensors for each part, of the given spread."""
-    g = torch.Generator().manual_seed(seed)
-    parts = {
-        part: [size * torch.randn(3, 2, generator=g), size * torch.randn(4, generator=g)]
-        for part, size in sizes.items()
-    }
-    return parts, max_norm
+    parts = enumerate(sizes.items())
+    return {part: [size * g for g in draws((3, 2), (4,), seed=k)] for k, (part, size) in parts}, max_norm
 
 
 def _three_four_five():
@@ -73,8 +69,8 @@ clip = Check(
     reference=clipped,
     cases=lambda: {
         "3-4-5": _three_four_five(),
-        "three parts": gradients_case(0, {"aggregator": 5.0, "camera_head": 50.0, "depth_head": 0.01}, 1.0),
-        "nothing to clip": gradients_case(1, {"aggregator": 0.01}, 2.0),
+        "three parts": gradients_case(1.0, aggregator=5.0, camera_head=50.0, depth_head=0.01),
+        "nothing to clip": gradients_case(2.0, aggregator=0.01),
     },
     mutants={
         "one norm for all parts: the loud part silenced the others": (

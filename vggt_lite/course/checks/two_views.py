@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.course.checks.cameras import K, cameras, points, project
-from vggt_lite.course.checks.check import Check
+from vggt_lite.course.checks.check import Check, draw
 from vggt_lite.geometry import invert_rigid, normalized_coordinates
 
 
@@ -67,10 +67,9 @@ def triangulate(pixels: Tensor, cam_from_world: Tensor, intrinsics: Tensor) -> T
 
 
 def _views(count: int, seed: int, noise_px: float) -> tuple[Tensor, Tensor, Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    views, point = cameras(count, seed), points(1, seed)
-    pixels = torch.cat([project(point, view, K) for view in views])
-    return pixels + noise_px * torch.randn(count, 2, generator=g), views, K.expand(count, 3, 3)
+    views = cameras(count, seed)
+    pixels = torch.cat([project(points(1, seed), view, K) for view in views])
+    return pixels + noise_px * draw(count, 2, seed=seed), views, K.expand(count, 3, 3)
 
 
 triangulation = Check(
