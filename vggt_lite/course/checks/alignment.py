@@ -34,31 +34,25 @@ umeyama = Check(
     atol=1e-3,
     rtol=1e-3,
     cases=lambda: {
-        "a triangle, turned by 90° and doubled": (
-            torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]]),
-            torch.tensor([[1.0, 1, 0], [1, 3, 0], [-3, 1, 0]]),
-        ),
+        "a triangle, turned by 90° and doubled":
+            torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 2, 0]], [[1, 1, 0], [1, 3, 0], [-3, 1, 0]]]),
         "a noisy cloud": (_cloud(50, 0), _moved(_cloud(50, 0), 1)),
         "a mirror image: the best rotation is asked for": (_cloud(30, 2), _moved(_cloud(30, 2), 3, True)),
         "the same points": (_cloud(9, 4), _cloud(9, 4)),
     },
     mutants={
-        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1": (
-            "torch.det(u @ vt).sign() → 1.0"
-        ),
+        "your rotation can be a mirror image: flip the last axis where det(U Vᵀ) is −1":
+            "torch.det(u @ vt).sign() → 1.0",
         "your rotation leads the other way: transpose it": "scale, rotation, → scale, rotation.mT,",
         "the scale is missing": "(singular * hand).sum() / x.square().sum() → torch.tensor(1.0)",
-        "the scale leads the other way: it multiplies the source": (
-            "(singular * hand).sum() / x.square().sum() → x.square().sum() / (singular * hand).sum()"
-        ),
-        "you divided the spreads: noise makes both larger, and only the part that agrees may count": (
-            "(singular * hand).sum() / x.square().sum() → y.norm() / x.norm()"
-        ),
-        "you did not take the means off first": (
-            "source.double().mean(0), target.double().mean(0) → torch.zeros(2, 3).double()"
-        ),
+        "the scale leads the other way: it multiplies the source":
+            "(singular * hand).sum() / x.square().sum() → x.square().sum() / (singular * hand).sum()",
+        "you divided the spreads: noise makes both larger, and only the part that agrees may count":
+            "(singular * hand).sum() / x.square().sum() → y.norm() / x.norm()",
+        "you did not take the means off first":
+            "source.double().mean(0), target.double().mean(0) → torch.zeros(2, 3).double()",
         "the translation must undo the turned and scaled mean of the source": "scale * rotation @ →",
         "the translation forgets the scale": "- scale * rotation → - rotation",
     },
     hint="Means off, covariance yᵀ x (3, 3), its SVD. Print `torch.det` of your rotation: it must be +1.",
-)
+)  # fmt: skip

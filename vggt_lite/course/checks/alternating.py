@@ -23,18 +23,15 @@ first_and_others = Check(
         "every view got slot 0: it is for the first view of a scene only": "[1] → [0]",
         "every view got slot 1: the first view of a scene gets slot 0": "[0] + → [1] +",
         "you swapped the slots: 0 is the first view's": "[0] + [1] → [1] + [0]",
-        "only the first scene has a first view: every scene needs one": (
-            "(num_views - 1) → (num_scenes * num_views - 1); slots * num_scenes → slots"
-        ),
-        "you ordered view by view: the views of one scene lie together": (
-            "slots * num_scenes → sorted(slots * num_scenes)"
-        ),
-        "the views still have an axis of their own: the result is (B · S, K, C)": (
-            "slots * num_scenes] → slots * num_scenes].unflatten(0, (num_scenes, num_views))"
-        ),
+        "only the first scene has a first view: every scene needs one":
+            "(num_views - 1) → (num_scenes * num_views - 1); slots * num_scenes → slots",
+        "you ordered view by view: the views of one scene lie together":
+            "slots * num_scenes → sorted(slots * num_scenes)",
+        "the views still have an axis of their own: the result is (B · S, K, C)":
+            "slots * num_scenes] → slots * num_scenes].unflatten(0, (num_scenes, num_views))",
     },
     hint="One scene first: slot 0 once, slot 1 for the S − 1 others. Then repeat that for each scene.",
-)
+)  # fmt: skip
 
 
 def alternate(x, num_scenes: int, frame_block, global_block):
@@ -67,17 +64,16 @@ pair = Check(
         "both blocks read the same x: the global block continues from the frame block": "= within. → = x.",
         "the scenes of the batch read each other: the global sequence is (B, S · T, C)": "(num_scenes, → (1,",
         "the global block saw one view at a time: join the S views of a scene": "(joined) → (within)",
-        "the global block saw only equal tokens of the views: it sees all S · T": (
+        "the global block saw only equal tokens of the views: it sees all S · T":
             "within.reshape(num_scenes, -1, x.shape[-1]) "
             "→ within.unflatten(0, (num_scenes, -1)).transpose(1, 2).flatten(0, 1); "  # (B · T, S, C)
-            "(joined) → (joined).unflatten(0, (num_scenes, -1)).transpose(1, 2)"
-        ),
+            "(joined) → (joined).unflatten(0, (num_scenes, -1)).transpose(1, 2)",
         "you joined [global | frame]: frame comes first": "[within, across] → [across, within]",
         "the first half is what came in: it must be what the frame block gave": "[within, → [x,",
         "you returned the global half only: both are kept, side by side": "[within, across] → [across]",
     },
     hint="`reshape(num_scenes, -1, C)` before the global block, and back after it; then `torch.cat`.",
-)
+)  # fmt: skip
 
 
 def token_index(view: int, row: int, column: int, grid: tuple[int, int], num_special: int) -> int:
@@ -102,12 +98,11 @@ place_in_sequence = Check(
         "you multiplied the row by the height: a row is `width` patches long": "row * width → row * height",
         "the patch's own view lacks its special tokens: they come first": "num_special + row → row",
         "you counted views from 1: view 0 starts at token 0": "return view → return (view + 1)",
-        "you fixed NANO's sizes: take them from `grid` and `num_special`": (
-            "height, width = grid → height, width, num_special = 8, 8, 5"
-        ),
+        "you fixed NANO's sizes: take them from `grid` and `num_special`":
+            "height, width = grid → height, width, num_special = 8, 8, 5",
     },
     hint="Before it: `view` whole views, special tokens included; its own special tokens; the rows above.",
-)
+)  # fmt: skip
 
 
 def one_way_mask(num_views: int, num_tokens: int, num_old: int):
@@ -125,20 +120,16 @@ one_way = Check(
         "nothing new": (2, 3, 2),
     },
     mutants={
-        "you turned it round: rows are readers, and old ones do not read from new ones": (
-            lambda *sizes: one_way_mask(*sizes).mT
-        ),
+        "you turned it round: rows are readers, and old ones do not read from new ones":
+            lambda *sizes: one_way_mask(*sizes).mT,
         "True must mean *may read*; yours marks what is forbidden": lambda *sizes: ~one_way_mask(*sizes),
-        "you forbade token by token: old views read all old ones": lambda *sizes: torch.ones_like(
-            one_way_mask(*sizes)
-        ).tril(),
+        "you forbade token by token: old views read all old ones":
+            lambda *sizes: torch.ones_like(one_way_mask(*sizes)).tril(),
         "the new views do not see the old ones: that makes two scenes": "| ~is_new → == is_new",
-        "the new views do not see themselves": (
-            "is_new[:, None] | ~is_new[None] → ~is_new.expand(len(is_new), -1)"
-        ),
-        "you counted in tokens where views were meant: every view has `num_tokens`": (
-            "torch.arange(num_views).repeat_interleave(num_tokens) → torch.arange(num_views * num_tokens)"
-        ),
+        "the new views do not see themselves":
+            "is_new[:, None] | ~is_new[None] → ~is_new.expand(len(is_new), -1)",
+        "you counted in tokens where views were meant: every view has `num_tokens`":
+            "torch.arange(num_views).repeat_interleave(num_tokens) → torch.arange(num_views * num_tokens)",
     },
     hint="One boolean a token first: is its view new? Forbidden is: the reader old, the other new.",
-)
+)  # fmt: skip

@@ -23,20 +23,21 @@ attention_weights = Check(
     mutants={
         "you skipped the division by √d": "/ q.shape[-1] ** 0.5 →",
         "you divided by d instead of √d": "** 0.5 →",
-        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1": "(-1) → (-2)",
+        "the softmax runs over the readers (dim=-2); each reader's row must sum to 1":
+            "softmax(-1) → softmax(-2)",
         "you returned the scores: the softmax is missing": ".softmax(-1) →",
-        "you divided after the softmax: scale the scores, then take the softmax": (
-            "/ q.shape[-1] ** 0.5).softmax(-1) → ).softmax(-1) / q.shape[-1] ** 0.5"
-        ),
-        "you took the number of tokens for d: d is the width of a query, q.shape[-1]": "[-1] → [-2]",
-        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1": "(-1) → (0)",
+        "you divided after the softmax: scale the scores, then take the softmax":
+            "/ q.shape[-1] ** 0.5).softmax(-1) → ).softmax(-1) / q.shape[-1] ** 0.5",
+        "you took the number of tokens for d: d is the width of a query, q.shape[-1]":
+            "shape[-1] → shape[-2]",
+        "the softmax runs over the first axis (dim=0); each reader's row must sum to 1":
+            "softmax(-1) → softmax(0)",
         "readers and read have changed places: rows belong to the queries": "q @ k.mT → k @ q.mT",
-        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`": (
-            "k.mT → k.permute(*reversed(range(k.ndim)))"
-        ),
+        "`k.T` turns all axes round, heads and batch too: use `k.mT` or `k.transpose(-2, -1)`":
+            "k.mT → k.permute(*reversed(range(k.ndim)))",
     },
     hint="Scores (…, L, M) first: one dot product for each pair. Then scale. Then each row becomes shares.",
-)
+)  # fmt: skip
 
 
 def mix_heads(qkv, num_heads: int):
@@ -55,30 +56,25 @@ multi_head = Check(
         "one head": (*draws((2, 4, 9), seed=2), 1),
     },
     mutants={
-        "you cut into heads before cutting into q, k and v: the order is [q | k | v]": (
-            "(3, num_heads, -1)).permute(2, 0, 3 → (num_heads, 3, -1)).permute(3, 0, 2"
-        ),
+        "you cut into heads before cutting into q, k and v: the order is [q | k | v]":
+            "(3, num_heads, -1)).permute(2, 0, 3 → (num_heads, 3, -1)).permute(3, 0, 2",
         "you divided by √C: a head compares only d = C / n channels": "(q, k) → (q / num_heads**0.5, k)",
-        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)": (
-            "heads.transpose(1, 2).flatten(2) → heads.reshape(*qkv.shape[:2], -1)"
-        ),
-        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels": (
+        "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)":
+            "heads.transpose(1, 2).flatten(2) → heads.reshape(*qkv.shape[:2], -1)",
+        "you dealt the channels out to the heads in turn: a head owns d neighbouring channels":
             "(3, num_heads, -1)).permute(2, 0, 3, 1, 4) → (3, -1, num_heads)).permute(2, 0, 4, 1, 3); "
-            "transpose(1, 2) → permute(0, 2, 3, 1)"
-        ),
-        "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward": (
+            "transpose(1, 2) → permute(0, 2, 3, 1)",
+        "`reshape` cut rows where it should cut channels: (B, L, n, d) first, then move the heads forward":
             "qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4) "
-            "→ (part.reshape(len(qkv), num_heads, qkv.shape[1], -1) for part in qkv.chunk(3, dim=-1))"
-        ),
-        "heads attend to each other within one token: move the heads before the tokens": (
-            ".permute(2, 0, 3, 1, 4) → .unbind(2); .transpose(1, 2) →"
-        ),
+            "→ (part.reshape(len(qkv), num_heads, qkv.shape[1], -1) for part in qkv.chunk(3, dim=-1))",
+        "heads attend to each other within one token: move the heads before the tokens":
+            ".permute(2, 0, 3, 1, 4) → .unbind(2); .transpose(1, 2) →",
         "you averaged the heads; they stand side by side, n · d = C channels": "flatten(2) → mean(2)",
         "you took the keys for the queries: the order is [q | k | v]": "q, k, v = → k, q, v =",
         "you compared all channels at once; every head has its own": "(3, num_heads, -1) → (3, 1, -1)",
     },
     hint="Print every shape: (B, L, 3C), (B, L, 3, n, d), three of (B, n, L, d), (B, L, n, d), (B, L, C).",
-)
+)  # fmt: skip
 
 
 class RowsOfShares(TorchFunctionMode):
@@ -130,16 +126,13 @@ pieces = Check(
     },
     mutants={
         "a piece of readers saw only the keys of its own piece: it must see all of them": _own_keys_only,
-        "you cut the keys, and each piece had its own softmax: a row's shares need all keys at once": (
-            lambda q, k, v, most: _summed(q, k, v, most) / len(k.split(most, dim=-2))
-        ),
+        "you cut the keys, and each piece had its own softmax: a row's shares need all keys at once":
+            lambda q, k, v, most: _summed(q, k, v, most) / len(k.split(most, dim=-2)),
         "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
-        "you held all rows of shares at once: cut the readers before you compare": (
-            "split(most, → split(q.shape[-2],"
-        ),
-        "you lost the last tokens when the length is no multiple of the piece": (
-            "q.split → q[..., : q.shape[-2] // most * most, :].split"
-        ),
+        "you held all rows of shares at once: cut the readers before you compare":
+            "split(most, → split(q.shape[-2],",
+        "you lost the last tokens when the length is no multiple of the piece":
+            "q.split → q[..., : q.shape[-2] // most * most, :].split",
     },
     hint="Cut q along the tokens; k and v stay whole. `torch.cat(…, dim=-2)` joins the pieces.",
-)
+)  # fmt: skip

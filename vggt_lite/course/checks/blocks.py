@@ -35,19 +35,17 @@ block = Check(
         "γ = 0": block_case(2, 4, 0.0, seed=2),
     },
     mutants={
-        "you normalised after adding: the norm stands before the part that reads": (
+        "you normalised after adding: the norm stands before the part that reads":
             "x + gamma1 * attend(norm1(x)) → norm1(x + gamma1 * attend(x)); "
-            "x + gamma2 * think(norm2(x)) → norm2(x + gamma2 * think(x))"
-        ),
+            "x + gamma2 * think(norm2(x)) → norm2(x + gamma2 * think(x))",
         "the perceptron read the x from before the attention": "x = x + → y = x +; return x → return y",
         "you forgot to add x: each line adds to the stream": "x + gamma → gamma",
         "you forgot γ": "gamma1 * →; gamma2 * →",
-        "you added to the normalised x: norms are for reading, the stream stays": (
-            "x + gamma1 * attend(norm1(x)) → norm2(norm1(x) + gamma1 * attend(norm1(x))); norm2(x) → x"
-        ),
+        "you added to the normalised x: norms are for reading, the stream stays":
+            "x + gamma1 * attend(norm1(x)) → norm2(norm1(x) + gamma1 * attend(norm1(x))); norm2(x) → x",
     },
     hint="x ← x + γ₁ · attend(norm1 x), and then once more with think, norm2 and γ₂.",
-)
+)  # fmt: skip
 
 
 def turn(x, positions, base: float):
@@ -69,16 +67,14 @@ rotate = Check(
     },
     mutants={
         "you turned the other way: a becomes a·cos − b·sin": "= positions → = -positions",
-        "you paired neighbouring channels: within a half, channel i turns with channel i + d/4": (
-            "(2, 2, quarter)).unbind(-2) → (2, quarter, 2)).unbind(-1); dim=-2 → dim=-1"
-        ),
+        "you paired neighbouring channels: within a half, channel i turns with channel i + d/4":
+            "(2, 2, quarter)).unbind(-2) → (2, quarter, 2)).unbind(-1); dim=-2 → dim=-1",
         "you let columns turn the first half: rows come first": "positions[ → positions.flip(-1)[",
         "you fixed the base: use the one that is given": "* base ** → * 10_000.0 **",
-        "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))": (
-            "/ quarter) → / (2 * quarter))"
-        ),
+        "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))":
+            "/ quarter) → / (2 * quarter))",
         "your frequencies grow: the exponent is negative, base^(−i / (d/4))": "(-torch → (torch",
         "both halves turned by the row": "positions[..., None] → positions[..., :1, None]",
     },
     hint="Cut d into [row a | row b | column a | column b], d/4 each; turn the row pair by row · f.",
-)
+)  # fmt: skip

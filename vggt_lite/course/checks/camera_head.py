@@ -22,23 +22,20 @@ activation = Check(
     },
     mutants={
         "all nine numbers went through the ReLU: a shift and a quaternion may be negative": F.relu,
-        "you divided the quaternion by its length: the head leaves it as it is, decoding divides": (
-            "raw[..., :7] → raw[..., :3], F.normalize(raw[..., 3:7], dim=-1)"
-        ),
-        "the first two numbers went through the ReLU: the fields of view are the last two": (
-            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., :2]), raw[..., 2:]"
-        ),
+        "you divided the quaternion by its length: the head leaves it as it is, decoding divides":
+            "raw[..., :7] → raw[..., :3], F.normalize(raw[..., 3:7], dim=-1)",
+        "the first two numbers went through the ReLU: the fields of view are the last two":
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., :2]), raw[..., 2:]",
         "you took |x| of the fields of view: ReLU makes 0 of everything negative": "F.relu → torch.abs",
         "only the last number went through the ReLU: there are two fields of view": "7 → 8",
         "the quaternion's w went through the ReLU, too: the fields of view begin at 7": "7 → 6",
         "you took the exponential, as depth does: fields of view pass a ReLU": "F.relu → torch.exp",
-        "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one": (
-            "F.relu → F.softplus"
-        ),
+        "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one":
+            "F.relu → F.softplus",
         "you returned the raw numbers: the fields of view need a ReLU": lambda raw: raw,
     },
     hint="`raw[..., :7]` as it is, `raw[..., 7:]` through `F.relu`, joined along the last axis.",
-)
+)  # fmt: skip
 
 
 def modulated(tokens, numbers):
@@ -62,29 +59,24 @@ modulation = Check(
         "you forgot to normalise the token": "(normed * → (tokens *",
         "you added to the normalised token: the norm belongs inside the bracket only": "tokens + → normed +",
         "you swapped shift and scale: the order is [shift | scale | gate]": "shift, scale, → scale, shift,",
-        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]": (
-            "shift, scale, gate = → gate, shift, scale ="
-        ),
-        "the gate reached only the scaled part: the shift passes through it as well": (
+        "you read them as [gate | shift | scale]: the order is [shift | scale | gate]":
+            "shift, scale, gate = → gate, shift, scale =",
+        "the gate reached only the scaled part: the shift passes through it as well":
             "return tokens + gate * (normed * (1 + scale) + shift) "
-            "→ return tokens + gate * normed * (1 + scale) + shift"
-        ),
-        "you added the shift before scaling: scale first, then shift": (
-            "(normed * (1 + scale) + shift) → ((normed + shift) * (1 + scale))"
-        ),
-        "the gate went through a sigmoid: take it as it is, it may be negative": (
-            "tokens + gate * → tokens + gate.sigmoid() *"
-        ),
+            "→ return tokens + gate * normed * (1 + scale) + shift",
+        "you added the shift before scaling: scale first, then shift":
+            "(normed * (1 + scale) + shift) → ((normed + shift) * (1 + scale))",
+        "the gate went through a sigmoid: take it as it is, it may be negative":
+            "tokens + gate * → tokens + gate.sigmoid() *",
         "you mixed with 1 − gate: the token in front stays whole": "return → return (1 - gate) *",
-        "you dealt the 3C numbers out in turn: the first C are shift, the next C scale, the last C gate": (
-            "numbers.chunk(3, dim=-1) → numbers.unflatten(-1, (-1, 3)).unbind(-1)"
-        ),
+        "you dealt the 3C numbers out in turn: the first C are shift, the next C scale, the last C gate":
+            "numbers.chunk(3, dim=-1) → numbers.unflatten(-1, (-1, 3)).unbind(-1)",
         "the norm ran over all tokens together: each token has its own": "tokens.shape[-1:] → tokens.shape",
         "you forgot the gate": "tokens + gate * → tokens +",
     },
     atol=1e-4,  # so that PyTorch's default ε passes, too
     hint="`numbers.chunk(3, dim=-1)` gives shift, scale and gate; `F.layer_norm(x, x.shape[-1:])` the norm.",
-)
+)  # fmt: skip
 
 
 def refined(correction, tokens, empty, iterations):
@@ -132,30 +124,24 @@ refinement = Check(
         "nothing is detached: the last answer sends its gradient back through all rounds": ".detach() →",
         "you detached what the head is shown, but not what its answer is added to": "raw.detach() + → raw +",
         "you detached what the answer is added to, but not what the head is shown": "raw.detach()) → raw)",
-        "you detached the correction, too, and no gradient is left: detach before you add": (
-            "activate_pose(raw) → activate_pose(raw).detach()"
-        ),
+        "you detached the correction, too, and no gradient is left: detach before you add":
+            "activate_pose(raw) → activate_pose(raw).detach()",
         "you replaced the pose: a later answer is a correction, to be added": "raw.detach() + →",
-        "you fed back the activated pose: the head is shown the raw one": (
-            "raw.detach()) → activate_pose(raw.detach()))"
-        ),
-        "you corrected the activated pose: keep the raw one, activate only what you return": (
-            "raw.detach() → activate_pose(raw).detach()"
-        ),
-        "you added the first answer to the empty pose: it is the pose itself": (
-            "raw = correction → raw = start + correction"
-        ),
+        "you fed back the activated pose: the head is shown the raw one":
+            "raw.detach()) → activate_pose(raw.detach()))",
+        "you corrected the activated pose: keep the raw one, activate only what you return":
+            "raw.detach() → activate_pose(raw).detach()",
+        "you added the first answer to the empty pose: it is the pose itself":
+            "raw = correction → raw = start + correction",
         "you showed the empty pose in every round": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
         "you went one round too many: the first answer is a round, too": "iterations - 1 → iterations",
         "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
-        "your list begins with the last round: the first round comes first": (
-            "return encodings → return encodings[::-1]"
-        ),
-        "you returned only the last encoding: the loss needs those of all rounds": (
-            "return encodings → return encodings[-1]"
-        ),
+        "your list begins with the last round: the first round comes first":
+            "return encodings → return encodings[::-1]",
+        "you returned only the last encoding: the loss needs those of all rounds":
+            "return encodings → return encodings[-1]",
     },
     run=run_refinement,
     hint="First raw from the empty pose. Then, iterations − 1 times: detach raw, add the correction to it.",
-)
+)  # fmt: skip

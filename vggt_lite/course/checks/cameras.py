@@ -45,19 +45,17 @@ projection = Check(
     },
     mutants={
         "you did not divide by z": "/ in_camera[:, 2:] →",
-        "you fed `world_from_cam`: the matrix must lead from the world into the camera": (
-            lambda points, camera, K: project(points, invert_rigid(camera), K)
-        ),
-        "you added t before turning: p_cam = R p + t, first the turn, then the shift": (
+        "you fed `world_from_cam`: the matrix must lead from the world into the camera":
+            lambda points, camera, K: project(points, invert_rigid(camera), K),
+        "you added t before turning: p_cam = R p + t, first the turn, then the shift":
             "points @ cam_from_world[:3, :3].mT + cam_from_world[:3, 3] "
-            "→ (points + cam_from_world[:3, 3]) @ cam_from_world[:3, :3].mT"
-        ),
+            "→ (points + cam_from_world[:3, 3]) @ cam_from_world[:3, :3].mT",
         "the points are turned by Rᵀ: for rows of points write `points @ R.mT`": "[:3, :3].mT → [:3, :3]",
         "the principal point (cx, cy) is missing": "[:, :2] → [:, :2] - intrinsics[:2, 2]",
         "the order is (y, x); pixels are (x, y)": "[:, :2] → [:, [1, 0]]",
     },
     hint="`in_cam = points @ R.mT + t`, then divide x and y by z, then multiply by f and add c.",
-)
+)  # fmt: skip
 
 camera_centers = Check(
     name="camera centres",
@@ -97,14 +95,13 @@ rotation = Check(
     },
     mutants={
         "you read w first; here the order is x, y, z, w": lambda q: matrix_from_quat_xyzw(q.roll(-1, -1)),
-        "your rotation is the inverse one (Rᵀ): look at the sign of the terms with w": (
-            lambda q: matrix_from_quat_xyzw(q).mT
-        ),
+        "your rotation is the inverse one (Rᵀ): look at the sign of the terms with w":
+            lambda q: matrix_from_quat_xyzw(q).mT,
         "the length is not divided out: a network's four numbers have any length": _not_normalised,
         "w is taken for the cosine of the angle; it is that of half the angle": _half_turn,
     },
     hint="Normalise first; then R = 1 + 2 w [v]ₓ + 2 [v]ₓ[v]ₓ with v = (x, y, z).",
-)
+)  # fmt: skip
 
 
 def encode(camera: Tensor, intrinsics: Tensor, size: tuple[int, int]) -> Tensor:
@@ -126,16 +123,14 @@ pose_encoding = Check(
         "slots 0–2 hold the camera's position; they must hold t": "camera[..., 3] → camera_center(camera)",
         "the quaternion has w first; the order is x, y, z, w": "quat_xyzw, → quat_xyzw.roll(1, -1),",
         "the fields of view are swapped: vertical (from H and fy) comes first": "atan() → atan().flip(-1)",
-        "the field of view is only half of it: atan(H / 2 / f) reaches from the middle to the edge": (
-            "2 * tangents → tangents"
-        ),
+        "the field of view is only half of it: atan(H / 2 / f) reaches from the middle to the edge":
+            "2 * tangents → tangents",
         "the angles are in degrees; use radians": "atan() → atan().rad2deg()",
-        "you used atan(H / f); the angle from edge to edge is 2 atan(H / 2 / f)": (
-            "2 * tangents.atan() → (2 * tangents).atan()"
-        ),
+        "you used atan(H / f); the angle from edge to edge is 2 atan(H / 2 / f)":
+            "2 * tangents.atan() → (2 * tangents).atan()",
     },
     hint="t, then `quat_xyzw_from_matrix(R)`, then 2 atan(H / 2 / fy) and 2 atan(W / 2 / fx).",
-)
+)  # fmt: skip
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
@@ -160,9 +155,8 @@ unprojection = Check(
         "you took depth for the distance along the ray; it is z": "rays * → F.normalize(rays, dim=-1) *",
         "x and y are swapped: columns are x, rows are y": lambda d, k: unproject(d, k)[..., [1, 0, 2]],
         "the focal length is missing: (u − cx) is in pixels until you divide by fx": "/ fx →; / fy →",
-        "x and y are not multiplied by the depth": (
-            "rays * depth[..., None] → torch.cat([rays[..., :2], depth[..., None]], dim=-1)"
-        ),
+        "x and y are not multiplied by the depth":
+            "rays * depth[..., None] → torch.cat([rays[..., :2], depth[..., None]], dim=-1)",
     },
     hint="`torch.meshgrid(rows, columns, indexing='ij')` gives v first, then u.",
-)
+)  # fmt: skip

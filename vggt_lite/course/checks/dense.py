@@ -22,17 +22,15 @@ tokens_to_map = Check(
         "a single patch": (*draws((2, 1, 4), seed=1), (1, 1)),
     },
     mutants={
-        "you reshaped (P, C) as it stands: move the channels in front of the tokens first": (
-            "transpose(1, 2).unflatten(2, grid) → reshape(len(tokens), -1, *grid)"
-        ),
+        "you reshaped (P, C) as it stands: move the channels in front of the tokens first":
+            "transpose(1, 2).unflatten(2, grid) → reshape(len(tokens), -1, *grid)",
         "you filled the map column by column: tokens run along the rows": "(2, grid) → (2, grid[::-1]).mT",
-        "the channels came last: a convolution wants (M, C, h, w)": (
-            "transpose(1, 2).unflatten(2, grid) → unflatten(1, grid)"
-        ),
+        "the channels came last: a convolution wants (M, C, h, w)":
+            "transpose(1, 2).unflatten(2, grid) → unflatten(1, grid)",
         "the rows run upwards: the first token is the top left patch": "(2, grid) → (2, grid).flip(2)",
     },
     hint="Two steps: `transpose` puts channels before tokens, `unflatten` cuts P into h rows of w.",
-)
+)  # fmt: skip
 
 
 def waves(count: int, half_extent: float, dim: int):
@@ -53,22 +51,19 @@ sincos_2d = Check(
         "one place": (1, 0.5, 16),
     },
     mutants={
-        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres": (
-            "* (count - 1) / count →"
-        ),
+        "your places reach ± half_extent: that is the picture's edge, but places are pixel centres":
+            "* (count - 1) / count →",
         "your places start at 0: the middle of the picture is 0": "* place → * (place + half_extent)",
         "cosines come first: sines belong in front": "angle.sin(), angle.cos() → angle.cos(), angle.sin()",
-        "you dealt out sine, cosine, sine, cosine: all sines come first": (
+        "you dealt out sine, cosine, sine, cosine: all sines come first":
             "torch.cat([angle.sin(), angle.cos()]) "
-            "→ torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)"
-        ),
+            "→ torch.stack([angle.sin(), angle.cos()], dim=1).flatten(0, 1)",
         "the base is 10,000: these maps use 100": "100.0 → 10_000.0",
-        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))": (
-            "/ (dim // 4) → / (dim // 2)"
-        ),
+        "your frequencies fall too slowly: there are dim/4 of them, 100^(−n / (dim/4))":
+            "/ (dim // 4) → / (dim // 2)",
     },
     hint="Places lie between ± half_extent · (count − 1) / count. dim/4 frequencies, from 1 down.",
-)
+)  # fmt: skip
 
 
 def residual(x, conv1, conv2):
@@ -121,20 +116,17 @@ stretch = Check(
         "one number on three places": (torch.tensor([2.0]), 3),
     },
     mutants={
-        "you lined up the pixels' outer edges (align_corners=False): here the first and last centre stay": (
-            lambda row, count: F.interpolate(row[None, None], count, mode="linear")[0, 0]
-        ),
-        "you stepped by N / count: from first to last there are N − 1 steps for count − 1": (
+        "you lined up the pixels' outer edges (align_corners=False): here the first and last centre stay":
+            lambda row, count: F.interpolate(row[None, None], count, mode="linear")[0, 0],
+        "you stepped by N / count: from first to last there are N − 1 steps for count − 1":
             "torch.linspace(0, len(row) - 1, count) "
-            "→ (torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)"
-        ),
+            "→ (torch.arange(count) * len(row) / count).clamp(max=len(row) - 1)",
         "you took the nearest number: mix the two neighbours": "- 1, count) → - 1, count).round()",
-        "the two shares are swapped: the nearer neighbour gets the larger one": (
-            "(1 - share) + row[high] * share → share + row[high] * (1 - share)"
-        ),
+        "the two shares are swapped: the nearer neighbour gets the larger one":
+            "(1 - share) + row[high] * share → share + row[high] * (1 - share)",
     },
     hint="Place i lies at i · (N − 1) / (count − 1) in the old row; mix floor and floor + 1.",
-)
+)  # fmt: skip
 
 
 def activated(raw, name: str):
@@ -155,13 +147,12 @@ activations = Check(
     },
     mutants={
         "confidence is 1 + e^c: yours can fall below 1": "1 + c.exp() → c.exp()",
-        "you took the first channel for the confidence: it is the last": (
-            "raw[..., :-1], raw[..., -1] → raw[..., 1:], raw[..., 0]"
-        ),
+        "you took the first channel for the confidence: it is the last":
+            "raw[..., :-1], raw[..., -1] → raw[..., 1:], raw[..., 0]",
         "the values still stand channels first: (M, H, W, K)": "return values → return values.movedim(-1, 1)",
         "inv_log lost its sign: left of the camera became right": "x.sign() * →",
         "inv_log is e^|x| − 1: you left out the − 1, and nothing comes near zero": "expm1() → exp()",
         "inv_log without the bars: e^x − 1 never falls below −1": "x.sign() * x.abs().expm1() → x.expm1()",
     },
     hint="`raw.movedim(1, -1)` first; then the last number is the confidence. `torch.expm1` is e^x − 1.",
-)
+)  # fmt: skip

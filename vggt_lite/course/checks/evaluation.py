@@ -37,26 +37,23 @@ auc = Check(
     },
     mutants={
         "you took the smaller of the two accuracies at each k, as the paper's text has it; the code asks "
-        "that one pair be right in both": (
-            "(worst < k).float().mean() → min((x < k).float().mean() for x in (rotation, translation))"
-        ),
-        "you took the smaller of a pair's two angles: the pair is as bad as its larger one": "max → min",
-        "you took the share below the threshold itself: average it over k = 1 … threshold": (
-            "range(1, threshold + 1) → [threshold]"
-        ),
+        "that one pair be right in both":
+            "(worst < k).float().mean() → min((x < k).float().mean() for x in (rotation, translation))",
+        "you took the smaller of a pair's two angles: the pair is as bad as its larger one":
+            "maximum → minimum",
+        "you took the share below the threshold itself: average it over k = 1 … threshold":
+            "range(1, threshold + 1) → [threshold]",
         "you averaged the two angles of a pair": "torch.maximum → 0.5 * torch.add",
-        "you made two areas and took the smaller: join the angles of a pair first": (
-            lambda r, t, threshold: min(area(r, r, threshold), area(t, t, threshold))
-        ),
-        "you integrated the exact curve, as image-matching benchmarks do: here whole degrees are averaged": (
-            _trapezoid
-        ),
+        "you made two areas and took the smaller: join the angles of a pair first":
+            lambda r, t, threshold: min(area(r, r, threshold), area(t, t, threshold)),
+        "you integrated the exact curve, as image-matching benchmarks do: here whole degrees are averaged":
+            _trapezoid,
         "you began at k = 0, where nothing is below": "range(1, → range(0,",
         "you stopped before k = threshold": "threshold + 1 → threshold",
         "you left the translations out": lambda r, t, threshold: area(r, r, threshold),
     },
     hint="One error for each pair: the larger angle. Then, for k = 1, 2, …, the share of pairs below k.",
-)
+)  # fmt: skip
 
 
 def depths(count: int, seed: int = 0):
@@ -75,23 +72,20 @@ scale = Check(
         "one pixel": (torch.tensor([2.0]), torch.tensor([3.0])),
     },
     mutants={
-        "every ratio weighs alike: a pixel pulls with the length of its prediction": (
-            lambda pred, true: (true / pred).median()
-        ),
+        "every ratio weighs alike: a pixel pulls with the length of its prediction":
+            lambda pred, true: (true / pred).median(),
         "you divided the medians: that is the other, quicker rule": lambda p, g: g.median() / p.median(),
         "you took least squares: Σ p g / Σ p²": lambda p, g: (p * g).sum() / p.square().sum(),
         "you divided the means": lambda p, g: g.mean() / p.mean(),
         "you averaged the ratios": lambda p, g: (g / p).mean(),
         "the weights are the predictions, not the truths": lambda p, g: weighted_median(g / p, g),
-        "it is upside down: the factor that multiplies the prediction": lambda p, g: weighted_median(
-            p / g, g
-        ),
-        "you minimised the mean of |s p − g| / g: leave out the division by g": (
-            lambda p, g: weighted_median(g / p, p / g)
-        ),
+        "it is upside down: the factor that multiplies the prediction":
+            lambda p, g: weighted_median(p / g, g),
+        "you minimised the mean of |s p − g| / g: leave out the division by g":
+            lambda p, g: weighted_median(g / p, p / g),
     },
     hint="Sort the ratios g / p, add up p in that order, stop where half of the sum is reached.",
-)
+)  # fmt: skip
 
 
 def jaccard_of(near, said, seen):
@@ -115,24 +109,20 @@ jaccard = Check(
         "nothing said": _masks("11111", "00000", "11111"),
     },
     mutants={
-        "a point that is visible but far counts twice below the line: as missed, and as a false alarm": (
-            "seen.sum() + alarms.sum() → (said | seen).sum()"
-        ),
+        "a point that is visible but far counts twice below the line: as missed, and as a false alarm":
+            "seen.sum() + alarms.sum() → (said | seen).sum()",
         "you left false alarms out: that rewards calling everything visible": "+ alarms.sum() →",
-        "you left out below the line what is visible and was not called so": (
-            "seen.sum() + alarms.sum() → said.sum().clamp_min(1)"
-        ),
+        "you left out below the line what is visible and was not called so":
+            "seen.sum() + alarms.sum() → said.sum().clamp_min(1)",
         "you left the distance out": "near & said → said; seen.sum() + alarms.sum() → (said | seen).sum()",
         "you left the predicted visibility out: that is δ": "near & said → near; + alarms.sum() →",
-        "a false alarm is also a point called visible that is hidden, however near the guess": (
-            "~(near & seen) → ~near"
-        ),
-        "you gave the share of right visibilities: that is OA": lambda near, said, seen: (
-            (said == seen).float().mean()
-        ),
+        "a false alarm is also a point called visible that is hidden, however near the guess":
+            "~(near & seen) → ~near",
+        "you gave the share of right visibilities: that is OA":
+            lambda near, said, seen: (said == seen).float().mean(),
     },
     hint="TP = near & said & seen. FP = said, but not (near & seen). Below the line: seen.sum() + FP.",
-)
+)  # fmt: skip
 
 
 def interval_of(values, drawn):
@@ -159,16 +149,14 @@ interval = Check(
         "one scene": (torch.tensor([0.3]), _drawn(1, 10)),
     },
     mutants={
-        "you took quantiles of the scenes: they say how scenes differ, not how sure their mean is": (
-            "quantile(means → quantile(values"
-        ),
+        "you took quantiles of the scenes: they say how scenes differ, not how sure their mean is":
+            "quantile(means → quantile(values",
         "you averaged over the draws (axis 0): each row of `drawn` is one set of scenes": "mean(1) → mean(0)",
-        "5 % and 95 % leave out a tenth: the middle 95 % lie between 2.5 % and 97.5 %": (
-            "0.025, 0.975 → 0.05, 0.95"
-        ),
+        "5 % and 95 % leave out a tenth: the middle 95 % lie between 2.5 % and 97.5 %":
+            "0.025, 0.975 → 0.05, 0.95",
         "you returned the smallest and the largest mean": "0.025, 0.975 → 0.0, 1.0",
         "you used 1.96 standard errors: nearly the same here, but the draws were not looked at": _normal,
         "you took the median of each draw": "mean(1) → median(1).values",
     },
     hint="`values[drawn]` is (K, N). One mean for each row, then `torch.quantile` with 0.025 and 0.975.",
-)
+)  # fmt: skip

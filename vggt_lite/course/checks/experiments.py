@@ -31,22 +31,20 @@ paired_interval = Check(
         "two seeds": _seeds(2, seed=4),
     },
     mutants={
-        "you did not pair: take the differences seed by seed first, then their spread": (
-            "apart.std() → (variant.var() + baseline.var()).sqrt()"
-        ),
+        "you did not pair: take the differences seed by seed first, then their spread":
+            "apart.std() → (variant.var() + baseline.var()).sqrt()",
         "the spread is the variant's own: it must be that of the differences": "apart.std() → variant.std()",
         "you divided by n in the spread: with an estimated mean it is n − 1": "std() → std(correction=0)",
         "you forgot √n: a mean is steadier than one run": "/ sqrt(n) →",
         "you divided by n where √n belongs": "sqrt(n) → n",
         "you took 1.96, which needs many runs: for n seeds it is STUDENT_T[n − 2]": "STUDENT_T[n - 2] → 1.96",
         "you took Student's t for one degree of freedom too many: n seeds have n − 1": "- 2 → - 1",
-        "that is one standard error; the 95 % interval is STUDENT_T[n − 2] times as wide": (
-            "STUDENT_T[n - 2] * →"
-        ),
+        "that is one standard error; the 95 % interval is STUDENT_T[n − 2] times as wide":
+            "STUDENT_T[n - 2] * →",
         "the sign: it is variant − baseline": "variant - baseline → baseline - variant",
     },
     hint="Differences (n,) first; then `.mean()`, `.std()`, √n and `STUDENT_T[n - 2]`.",
-)
+)  # fmt: skip
 
 
 def shapes_on_the_way(config, num_views: int, height: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -76,20 +74,17 @@ network_shapes = Check(
         "the special tokens are missing: T = 1 + R + P": "1 + config.num_registers + →",
         "the registers are missing: T = 1 + R + P": "config.num_registers + →",
         "the camera token is missing: T = 1 + R + P": "1 + config → config",
-        "global attention has special tokens only once: every view brings its own": (
-            "num_views * tokens → tokens + (num_views - 1) * patches"
-        ),
-        "global attention sees the views one by one in your table: it joins them, (1, S · T, C)": (
-            "(1, num_views * tokens → (num_views, tokens"
-        ),
+        "global attention has special tokens only once: every view brings its own":
+            "num_views * tokens → tokens + (num_views - 1) * patches",
+        "global attention sees the views one by one in your table: it joins them, (1, S · T, C)":
+            "(1, num_views * tokens → (num_views, tokens",
         "the camera head reads [after frame | after global]: 2C channels": "2 * →",
         "a pose has translation 3, quaternion 4 and field of view 2: 9 numbers": ", 9) → , 7)",
         "a pose is kept as 9 numbers; [R | t] is made of them afterwards": ", 9) → , 3, 4)",
-        "you counted patches of `config.image_size`: the network takes the picture's own size": (
-            "height // → config.image_size //; width // → config.image_size //"
-        ),
+        "you counted patches of `config.image_size`: the network takes the picture's own size":
+            "height // → config.image_size //; width // → config.image_size //",
         "depth has no channel axis: (S, H, W)": "height, width), → height, width, 1),",
         "the three coordinates of a point stand last: (S, H, W, 3)": "height, width, 3 → 3, height, width",
     },
     hint="P = (H / patch) · (W / patch), T = 1 + R + P. Where do views stay apart, where are they joined?",
-)
+)  # fmt: skip

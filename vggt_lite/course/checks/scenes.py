@@ -37,23 +37,19 @@ first_hit = Check(
     },
     mutants={
         "you took the far side of the ball: the smaller root is where the ray enters": "-b - → -b +",
-        "you took d · d for 1: these directions have camera z = 1, not length 1": (
-            "a = direction.square().sum(-1) → a = 1.0"
-        ),
+        "you took d · d for 1: these directions have camera z = 1, not length 1":
+            "a = direction.square().sum(-1) → a = 1.0",
         "a ball behind the camera was seen: t must be positive": "& (near > 0) →",
-        "you mixed two formulas: with b = d · (o − c) the root holds b² − a c, and all is divided by a": (
-            "a * c → 4 * a * c; / a → / (2 * a)"
-        ),
-        "you took the root of a negative number, and nobody asked whether the ball lies behind": (
-            ".clamp_min(0) →; torch.where((inside >= 0) & (near > 0), near, math.inf) → near"
-        ),
+        "you mixed two formulas: with b = d · (o − c) the root holds b² − a c, and all is divided by a":
+            "a * c → 4 * a * c; / a → / (2 * a)",
+        "you took the root of a negative number, and nobody asked whether the ball lies behind":
+            ".clamp_min(0) →; torch.where((inside >= 0) & (near > 0), near, math.inf) → near",
         "you returned 0 where the ray misses: such a ray ends infinitely far away": "math.inf → 0.0",
-        "you returned the distance along the ray: depth is t itself": (
-            "near, math.inf → near * direction.norm(dim=-1), math.inf"
-        ),
+        "you returned the distance along the ray: depth is t itself":
+            "near, math.inf → near * direction.norm(dim=-1), math.inf",
     },
     hint="|origin + t·direction − center|² = radius² reads a t² + 2 b t + c = 0: find a, b and c.",
-)
+)  # fmt: skip
 
 
 def normalized(cam_from_world, points, depth, valid):
@@ -91,27 +87,23 @@ normalize = Check(
     mutants={
         "you averaged over all pixels: those without truth do not count": "inside[valid] → inside",
         "you measured from the world's origin: distances count from the first camera": "inside[ → points[",
-        "you averaged depths: the unit is the mean distance |p| of the points": (
-            "inside[valid].norm(dim=-1) → depth[valid]"
-        ),
+        "you averaged depths: the unit is the mean distance |p| of the points":
+            "inside[valid].norm(dim=-1) → depth[valid]",
         "you took the median distance: the unit is the mean": "mean() → median()",
         "you divided by the largest distance: the unit is the mean": "mean() → max()",
-        "you averaged the points, then measured: measure each point's distance first": (
-            "norm(dim=-1).mean() → mean(0).norm()"
-        ),
-        "you found the unit but stayed in the old frame: move all into the first camera's": (
+        "you averaged the points, then measured: measure each point's distance first":
+            "norm(dim=-1).mean() → mean(0).norm()",
+        "you found the unit but stayed in the old frame: move all into the first camera's":
             "compose(cam_from_world, invert_rigid(cam_from_world[:1])) → cam_from_world; "
-            "inside / unit → points / unit"
-        ),
+            "inside / unit → points / unit",
         "you divided the whole matrix: a rotation has no length": "moved[..., :3], → moved[..., :3] / unit,",
         "you forgot the translations: cameras move in the same unit as points": "3:] / unit → 3:]",
         "you forgot the depths": "depth / unit → depth",
-        "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first": (
+        "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first":
             "cam_from_world, invert_rigid(cam_from_world[:1]) "
-            "→ invert_rigid(cam_from_world[:1]), cam_from_world"
-        ),
+            "→ invert_rigid(cam_from_world[:1]), cam_from_world",
     },
     atol=2e-3,  # the package divides by the count + 0.001, as the release does
     rtol=2e-3,
     hint="Move everything into the first camera's frame, find one number, divide three things by it.",
-)
+)  # fmt: skip

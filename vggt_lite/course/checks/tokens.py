@@ -38,13 +38,12 @@ intrinsics_back = Check(
         "you multiplied by the scale; on the way back, divide": "/ → *",
         "the offset is still in the principal point: take it away before you divide": "- ox →; - oy →",
         "you added the offset; on the way back, subtract it": "- o → + o",
-        "you subtracted the offset after dividing; it counts the network's pixels": (
-            "(cx - ox) / sx, (cy - oy) / sy → cx / sx - ox, cy / sy - oy"
-        ),
+        "you subtracted the offset after dividing; it counts the network's pixels":
+            "(cx - ox) / sx, (cy - oy) / sy → cx / sx - ox, cy / sy - oy",
         "you used the horizontal scale for both axes": "/ sy → / sx",
     },
     hint="A point goes back as (x − offset) / scale, and the principal point is one; a focal length is not.",
-)
+)  # fmt: skip
 
 
 def unfolded(images: Tensor, patch: int) -> Tensor:
@@ -62,15 +61,14 @@ patchify = Check(
         "one patch is the whole picture": (draw(1, 3, 6, 6), 6),
     },
     mutants={
-        "you only reshaped; the pixels of a patch do not lie side by side in memory": (
-            lambda images, patch: images.reshape(len(images), -1, images.shape[1] * patch**2)
-        ),
+        "you only reshaped; the pixels of a patch do not lie side by side in memory":
+            lambda images, patch: images.reshape(len(images), -1, images.shape[1] * patch**2),
         "your patches run down the columns first; tokens go row by row": "0, 2, 4 → 0, 4, 2",
         "the pixels inside each patch are transposed": "1, 3, 5) → 1, 5, 3)",
         "you put the colour channel last; a convolution's weights have it first": "1, 3, 5) → 3, 5, 1)",
     },
     hint="Split H into (h, p) and W into (w, q), bring h and w to the front, flatten the rest: (c, p, q).",
-)
+)  # fmt: skip
 
 
 def folded(patches: Tensor, height: int, width: int, patch: int) -> Tensor:
@@ -89,17 +87,15 @@ unpatchify = Check(
         "one patch": (draw(1, 1, 108), 6, 6, 6),
     },
     mutants={
-        "you only reshaped; a row of pixels runs through several patches": (
-            lambda patches, height, width, patch: patches.reshape(len(patches), -1, height, width)
-        ),
+        "you only reshaped; a row of pixels runs through several patches":
+            lambda patches, height, width, patch: patches.reshape(len(patches), -1, height, width),
         "you laid the patches down the columns; tokens go row by row": "(h, w) → (w, h); 1, 4, 2 → 2, 4, 1",
         "the pixels inside each patch are transposed": "0, 3, 1, 4, 2, 5 → 0, 3, 1, 5, 2, 4",
-        "you took colour as the last axis; in these patches it is the first": (
-            "(-1, patch, patch) → (patch, patch, -1); 0, 3, 1, 4, 2, 5 → 0, 5, 1, 3, 2, 4"
-        ),
+        "you took colour as the last axis; in these patches it is the first":
+            "(-1, patch, patch) → (patch, patch, -1); 0, 3, 1, 4, 2, 5 → 0, 5, 1, 3, 2, 4",
     },
     hint="Split into (M, h, w, c, p, q), permute to (M, c, h, p, w, q), reshape to (M, c, H, W).",
-)
+)  # fmt: skip
 
 
 def resized(table: Tensor, height: int, width: int) -> Tensor:
@@ -121,15 +117,14 @@ position_table = Check(
     },
     mutants={
         "antialias is off: a coarser grid then picks some positions and skips others": ", antialias=True →",
-        "align_corners is on: places are then counted from the outermost centres, and move": (
-            "antialias=True → antialias=True, align_corners=True"
-        ),
+        "align_corners is on: places are then counted from the outermost centres, and move":
+            "antialias=True → antialias=True, align_corners=True",
         "you interpolated linearly; the released weights expect cubic": "bicubic → bilinear",
         "height and width are exchanged": "(height, width) → (width, height)",
         "the class token's row is missing: keep it as it is, in front": "[table[:, :1], rows] → [rows]",
     },
     hint="Rows 1 … as a picture (1, C, g, g), `F.interpolate`, bicubic and antialiased, and back to rows.",
-)
+)  # fmt: skip
 
 
 def places_in_table(count: int, side: int) -> Tensor:
@@ -148,14 +143,13 @@ table_places = Check(
     },
     mutants={
         "you compared the left edges of the columns, not their centres": "+ 0.5 →; - 0.5 →",
-        "you put first on first and last on last, which is align_corners": (
-            lambda count, side: torch.linspace(0, side - 1, count)
-        ),
+        "you put first on first and last on last, which is align_corners":
+            lambda count, side: torch.linspace(0, side - 1, count),
         "the centre of the table's entry 0 is at 0.5: take 0.5 away at the end": "- 0.5 →",
         "the ratio is upside down": "side / count → count / side",
     },
     hint="Column j has its centre at (j + ½) / count of the width. Where is that in a table `side` wide?",
-)
+)  # fmt: skip
 
 
 def variance_shares(tokens: Tensor) -> Tensor:

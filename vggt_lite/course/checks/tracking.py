@@ -26,27 +26,22 @@ sample = Check(
     cases=lambda: {
         "a map of 3 × 3": (torch.arange(9.0).reshape(1, 1, 3, 3) ** 2, torch.tensor([[[0.5, 1.25], [2, 0]]])),
         "two maps of 5 × 8 with channels": (draw(2, 4, 5, 8), places(2, 7, 8, 5, seed=1)),
-        "outside, where the edge is repeated": (
-            draw(1, 3, 4, 6, seed=2),
-            torch.tensor([[[-2.0, 1.5], [9, 9], [2.5, -0.5], [5, 3]]]),
-        ),
+        "outside, where the edge is repeated":
+            (draw(1, 3, 4, 6, seed=2), torch.tensor([[[-2.0, 1.5], [9, 9], [2.5, -0.5], [5, 3]]])),
     },
     mutants={
         "you swapped x and y: x counts columns, y counts rows": "(points + → (points.flip(-1) +",
         "you took the nearest pixel: mix the four around the place": "(points + → (points.round() +",
-        "you counted from the pixel's corner: in a feature map (0, 0) is the centre of the first pixel": (
-            "points + 0.5 → points"
-        ),
+        "you counted from the pixel's corner: in a feature map (0, 0) is the centre of the first pixel":
+            "points + 0.5 → points",
         "outside the map you read zeros: repeat the edge, by clamping x and y": "border → zeros",
-        "you gave the near pixel the small share: at 0.25 the left pixel counts 0.75": (
-            "points + 0.5 → 2 * points.floor() + 1 - points + 0.5"
-        ),
-        "you cut off the fraction: that is the pixel to the upper left, not a mixture": (
-            "(points + → (points.floor() +"
-        ),
+        "you gave the near pixel the small share: at 0.25 the left pixel counts 0.75":
+            "points + 0.5 → 2 * points.floor() + 1 - points + 0.5",
+        "you cut off the fraction: that is the pixel to the upper left, not a mixture":
+            "(points + → (points.floor() +",
     },
     hint="Clamp x to 0 … W − 1 and y to 0 … H − 1, then floor. Shares: (1 − fx)(1 − fy), fx(1 − fy), …",
-)
+)  # fmt: skip
 
 
 def correlated(level, features, centers, radius: int):
@@ -64,32 +59,23 @@ correlation = Check(
     reference=correlated,
     cases=lambda: {
         "one track, radius 1": (draw(1, 4, 5, 5), draw(1, 1, 4, seed=1), torch.tensor([[[2.0, 1.0]]]), 1),
-        "two maps, three tracks between pixels": (
-            draw(2, 8, 9, 12, seed=2),
-            draw(2, 3, 8, seed=3),
-            places(2, 3, 12, 9, seed=4),
-            2,
-        ),
-        "a window that leaves the map": (
-            draw(1, 4, 6, 6, seed=5),
-            draw(1, 2, 4, seed=6),
-            torch.tensor([[[0.5, 0.25], [7, 5]]]),
-            2,
-        ),
+        "two maps, three tracks between pixels":
+            (draw(2, 8, 9, 12, seed=2), draw(2, 3, 8, seed=3), places(2, 3, 12, 9, seed=4), 2),
+        "a window that leaves the map":
+            (draw(1, 4, 6, 6, seed=5), draw(1, 2, 4, seed=6), torch.tensor([[[0.5, 0.25], [7, 5]]]), 2),
     },
     mutants={
         "you forgot the division by √C": "/ features.shape[-1] ** 0.5 →",
         "you divided by C instead of √C": "** 0.5 →",
-        "your fast index moves x: the released weights want the slow one to move x, the fast one y": (
-            '"ij" → "xy"'
-        ),
+        "your fast index moves x: the released weights want the slow one to move x, the fast one y":
+            '"ij" → "xy"',
         "you rounded the centre: the window moves with its fraction": "centers. → centers.round().",
         "outside the map you repeated the edge: there is nothing there, so zeros": "zeros → border",
         "you read the window around (y, x): a centre is (x, y)": "centers. → centers.flip(-1).",
     },
     hint="First dot products with all pixels, (M, N, H, W). Then `sample_bilinear(…, padding='zeros')` of "
     "the volume, seen as M · N maps with one channel, at the centre plus every step of the window.",
-)
+)  # fmt: skip
 
 
 def halved(maps, levels: int):
@@ -110,15 +96,15 @@ pyramid = Check(
     },
     mutants={
         "you took the largest of each 2 × 2: take the mean": "avg_pool2d → max_pool2d",
-        "you kept every second pixel and threw the others away: average them": (
-            "F.avg_pool2d(pyramid[-1], 2) → F.interpolate(pyramid[-1], scale_factor=0.5)"
-        ),
-        "the map itself is level 0: begin the list with it": "- 1) → ); return pyramid → return pyramid[1:]",
+        "you kept every second pixel and threw the others away: average them":
+            "F.avg_pool2d(pyramid[-1], 2) → F.interpolate(pyramid[-1], scale_factor=0.5)",
+        "the map itself is level 0: begin the list with it":
+            "levels - 1 → levels; return pyramid → return pyramid[1:]",
         "you halved the original each time: average the level before": "pyramid[-1] → maps",
         "there is one level too many: the map itself counts": "levels - 1 → levels",
     },
     hint="`torch.nn.functional.avg_pool2d(x, 2)` halves rows and columns and drops an odd remainder.",
-)
+)  # fmt: skip
 
 
 def move(tracks, features, queries, change, feature_update):
@@ -144,17 +130,15 @@ step = Check(
         "one view, where nothing may move": move_case(1, 3, 4, seed=20),
     },
     mutants={
-        "a query must stay where it was asked: put the queries back into view 0": (
-            "queries[:, None], tracks[:, 1:] → tracks"
-        ),
+        "a query must stay where it was asked: put the queries back into view 0":
+            "queries[:, None], tracks[:, 1:] → tracks",
         "you replaced the tracks: the answer is a correction, add it": "tracks + change → change",
         "you replaced the features: the answer is a correction, add it": "features + →",
-        "you took the last two numbers as the displacement: it comes first": (
-            "[..., :2] → [..., -2:]; [..., 2:] → [..., :-2]"
-        ),
+        "you took the last two numbers as the displacement: it comes first":
+            "[..., :2] → [..., -2:]; [..., 2:] → [..., :-2]",
         "you added the raw numbers to the features: `feature_update` first": "+ feature_update( → + (",
         "you put the queries into every view": "tracks[:, 1:] → *[queries[:, None]] * (tracks.shape[1] - 1)",
     },
     hint="`change[..., :2]` belongs to the tracks, `change[..., 2:]` to the features. "
     "`torch.cat([queries[:, None], …[:, 1:]], dim=1)`.",
-)
+)  # fmt: skip

@@ -25,15 +25,13 @@ learning_rate = Check(
     },
     mutants={
         "there is no warm-up": lambda progress, peak, warmup: rate_at(progress, peak, 0.0),
-        "your cosine starts at progress 0: it begins when the warm-up ends": (
+        "your cosine starts at progress 0: it begins when the warm-up ends":
             "progress / warmup → progress / warmup * 0.5 * (1 + cos(pi * progress)); "
-            "(progress - warmup) / (1 - warmup) → progress"
-        ),
+            "(progress - warmup) / (1 - warmup) → progress",
         "you came down along a line: the fall is a cosine": "0.5 * (1 + cos(pi * share)) → (1 - share)",
         "you left out the ½: 1 + cos runs from 2 to 0": "0.5 * →",
-        "you took a quarter of a wave, cos(π/2 · share): ½ (1 + cos π·share) lands softly": (
-            "0.5 * (1 + cos(pi * share)) → cos(0.5 * pi * share)"
-        ),
+        "you took a quarter of a wave, cos(π/2 · share): ½ (1 + cos π·share) lands softly":
+            "0.5 * (1 + cos(pi * share)) → cos(0.5 * pi * share)",
         "you gave the cosine degrees: `cos` takes radians, half a turn is π": "pi * share → 180 * share",
         "the rate never falls": "* 0.5 * (1 + cos(pi * share)) →",
         "you never use `peak`": "peak * → 1.0 *",
@@ -41,7 +39,7 @@ learning_rate = Check(
     atol=2e-3,  # the package's warm-up starts at a thousandth, not at 0
     hint="Which share of the way down is done? It runs from 0 to 1 after the warm-up: ½ (1 + cos π·share).",
     run=lambda rate, moments, *rest: torch.tensor([float(rate(moment, *rest)) for moment in moments]),
-)
+)  # fmt: skip
 
 
 def clipped(parts, max_norm: float):
@@ -73,18 +71,16 @@ clip = Check(
         "nothing to clip": gradients_case(2.0, aggregator=0.01),
     },
     mutants={
-        "one norm for all parts: the loud part silenced the others": (
-            "[g.flatten() for g in gradients] → [g.flatten() for grads in parts.values() for g in grads]"
-        ),
-        "one norm for each tensor: a part's tensors share one, or its direction changes": "norm) → g.norm())",
-        "you added up the tensors' norms: add their squares, and take one root": (
-            "torch.cat([g.flatten() for g in gradients]).norm() → sum(g.norm() for g in gradients)"
-        ),
+        "one norm for all parts: the loud part silenced the others":
+            "[g.flatten() for g in gradients] → [g.flatten() for grads in parts.values() for g in grads]",
+        "one norm for each tensor: a part's tensors share one, or its direction changes":
+            "/ norm) → / g.norm())",
+        "you added up the tensors' norms: add their squares, and take one root":
+            "torch.cat([g.flatten() for g in gradients]).norm() → sum(g.norm() for g in gradients)",
         "the root is missing: a norm is the root of the sum of squares": "norm() → square().sum()",
         "short gradients were stretched: scale down, never up": "min(1.0, max_norm / norm) → max_norm / norm",
-        "you clamped each number: that turns the gradient; scale it as a whole": (
-            "g * min(1.0, max_norm / norm) → g.clamp(-max_norm, max_norm)"
-        ),
+        "you clamped each number: that turns the gradient; scale it as a whole":
+            "g * min(1.0, max_norm / norm) → g.clamp(-max_norm, max_norm)",
     },
     hint="For each part: the root of the sum of squares over all its tensors; then one factor, at most 1.",
-)
+)  # fmt: skip

@@ -32,26 +32,20 @@ epipolar_lines = Check(
     run=lambda function, *case: scaled(function(*case)),  # a line may be multiplied by anything
     cases=lambda: {
         "a step to the right": (torch.tensor([[10.0, 20.0], [40.0, 30.0]]), STEP_RIGHT, K, K),
-        "a turned camera with another lens": (
-            project(points(12, 6), torch.eye(3, 4), K),
-            cameras(1, 7)[0],
-            K,
-            K2,
-        ),
+        "a turned camera with another lens":
+            (project(points(12, 6), torch.eye(3, 4), K), cameras(1, 7)[0], K, K2),
         "one pixel": (torch.tensor([[31.0, 5.0]]), cameras(1, 8)[0], K2, K),
     },
     mutants={
-        "F leads the wrong way: x₂ᵀ F x₁ = 0, and the line in view 2 is F x₁, not Fᵀ x₁": (
-            "fundamental.mT → fundamental"
-        ),
-        "the intrinsics are missing: E speaks of x / z and y / z, F of pixels": (
-            "torch.linalg.inv(k2).mT @ →; @ torch.linalg.inv(k1) →"
-        ),
+        "F leads the wrong way: x₂ᵀ F x₁ = 0, and the line in view 2 is F x₁, not Fᵀ x₁":
+            "fundamental.mT → fundamental",
+        "the intrinsics are missing: E speaks of x / z and y / z, F of pixels":
+            "torch.linalg.inv(k2).mT @ →; @ torch.linalg.inv(k1) →",
         "both pixels got the first camera's intrinsics": "inv(k2) → inv(k1)",
         "[t]ₓ and R are in the wrong order: E = [t]ₓ R": "cross @ rotation → rotation @ cross",
     },
     hint="E = [t]ₓ R of second_from_first; F = K₂⁻ᵀ E K₁⁻¹; the lines are F applied to (u, v, 1).",
-)
+)  # fmt: skip
 
 
 def triangulate(pixels: Tensor, cam_from_world: Tensor, intrinsics: Tensor) -> Tensor:
@@ -85,11 +79,10 @@ triangulation = Check(
     mutants={
         "the fourth number is not divided out: the solution is homogeneous": "/ solution[3] →",
         "you took the first row of Vh (largest singular value); the solution is the last": "[-1] → [0]",
-        "the pixels went in as they are; use x/z and y/z (`normalized_coordinates`)": (
-            "normalized_coordinates(pixels[:, None], intrinsics)[:, 0] → pixels"
-        ),
+        "the pixels went in as they are; use x/z and y/z (`normalized_coordinates`)":
+            "normalized_coordinates(pixels[:, None], intrinsics)[:, 0] → pixels",
         "only the first two views are used": lambda p, c, k: triangulate(p[:2], c[:2], k[:2]),
         "the matrices are `world_from_cam`": lambda p, c, k: triangulate(p, invert_rigid(c)[:, :3], k),
     },
     hint="Stack the 2 S rows, take `torch.linalg.svd(rows).Vh[-1]`, divide by its fourth number.",
-)
+)  # fmt: skip
