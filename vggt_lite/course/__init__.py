@@ -1,4 +1,4 @@
-"""What a course needs beside the lessons: exercise checks, helpers, grading."""
+"""What a course needs beside the lessons: exercise checks."""
 
 from vggt_lite.course import checks
 

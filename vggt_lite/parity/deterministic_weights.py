@@ -19,9 +19,10 @@ from vggt_lite.pretrained.names import official_name
 from vggt_lite.utils.runtime import progress
 
 # last part of a parameter name -> scale of its standard normal numbers
-TOKEN_SCALES = dict.fromkeys(("camera_token", "register_token", "register_tokens", "cls_token"), 1.0)
-TOKEN_SCALES |= dict.fromkeys(("mask_token", "empty_pose_tokens", "virual_tracks"), 1.0)
-TOKEN_SCALES |= dict.fromkeys(("pos_embed", "query_ref_token"), 0.5)
+TOKEN_SCALES = {
+    "camera_token": 1.0, "register_token": 1.0, "register_tokens": 1.0, "cls_token": 1.0, "mask_token": 1.0,
+    "empty_pose_tokens": 1.0, "virual_tracks": 1.0, "pos_embed": 0.5, "query_ref_token": 0.5,
+}  # fmt: skip
 
 # The variant "small" shrinks these, so that the variance entering a norm is comparable with its epsilon.
 SMALL = re.compile(
