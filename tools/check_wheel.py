@@ -101,7 +101,7 @@ def main() -> None:
         package = [path for path in (ROOT / "vggt_lite").rglob("*") if "__pycache__" not in path.parts]
         paths = {path.relative_to(ROOT).as_posix(): path for path in package if path.is_file()}
         modules = [name for name in paths if name.endswith(".py")]
-        templates = [name for name in paths if name.endswith(".html")]
+        templates = [name for name in paths if name.endswith((".html", ".js"))]
         names, size = zipfile.ZipFile(wheel).namelist(), wheel.stat().st_size
         if wrong := problems(names, size, modules, templates):
             sys.exit("\n".join(wrong))

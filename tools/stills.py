@@ -10,6 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 from plotly.offline import get_plotlyjs
@@ -57,6 +58,11 @@ def draw(figures: Sequence[Mapping]) -> list[Image.Image]:
     """
     if reason := missing():
         raise RuntimeError(reason)
+    with ThreadPoolExecutor(1) as thread:  # playwright refuses one that runs an event loop
+        return thread.submit(_draw_all, figures).result()
+
+
+def _draw_all(figures: Sequence[Mapping]) -> list[Image.Image]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

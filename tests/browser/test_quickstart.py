@@ -33,11 +33,19 @@ def test_every_cell_runs_and_the_slider_changes_the_figure(page, lab):
     for view in (1, 2, 3):  # a twentieth of one view is less than the most points drawn
         boxes.nth(view).uncheck()
     slider = page.locator(".vggt-confidence").first
-    slider.locator(".noUi-handle").focus()
-    page.keyboard.press("End")  # hide 95 % of the points
+    press_end(page, slider)  # hide 95 % of the points
     page.wait_for_function(f"before => ({COUNT})() < before", arg=before, timeout=PATIENCE)
-    assert "95 %" in slider.inner_text()
     assert page.evaluate(COUNT) > 0
     assert_no_upload(page)
     assert not page.errors, page.errors
     assert not page.outside, page.outside
+
+
+def press_end(page, slider) -> None:
+    """Bring the slider to 95 %. Lab takes the focus to its last cell when a run ends: then press again."""
+    for _ in range(20):
+        slider.locator(".noUi-handle").press("End")
+        if "95 %" in slider.inner_text():
+            return
+        page.wait_for_timeout(1_000)
+    raise AssertionError(f"the slider says {slider.inner_text()!r}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import plotly.graph_objects as go
 
+from vggt_lite.viz.live_figure import live_figure_class
 from vggt_lite.viz.style import CONFIG
 
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -63,26 +64,8 @@ def widget_form(widget, fig: go.Figure) -> dict:
 
 
 def live_widget(fig: go.Figure) -> go.FigureWidget:
-    """The figure as a widget that changes in place.
-
-    Plotly's own widget tells the browser that it is there first and what it shows in a second message. A
-    browser still busy loading its code misses that one and shows empty axes for ever. So this one tells both
-    in one message.
-    """
-
-    class LiveFigure(go.FigureWidget):
-        _complete = False
-
-        def open(self) -> None:
-            """Tell the browser; ipywidgets calls this before plotly has set the traces."""
-            if self._complete:
-                super().open()
-
-    widget = LiveFigure(without_nan(fig))
-    widget._config = CONFIG  # plotly has no public way to set a widget's options
-    widget._complete = True
-    widget.open()
-    return widget
+    """The figure as a widget that changes in place."""
+    return live_figure_class()(without_nan(fig))
 
 
 def redraw(widget: go.FigureWidget, fig: go.Figure) -> None:
