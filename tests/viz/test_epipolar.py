@@ -1,12 +1,11 @@
 """Epipolar figures: the line passes through the true match, the controls move it."""
 
-import numpy as np
 import pytest
 import torch
 
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz import Epipolar, EpipolarControls, draw_epipolar
-from vggt_lite.viz.epipolar import clip_line, epipolar_title
+from vggt_lite.viz.epipolar import line_ends
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,8 @@ def test_the_true_match_and_every_guess_lie_on_the_line(views):
         distance = (torch.nn.functional.pad(pixels[1:], (0, 1), value=1.0) * lines).sum(-1)
         assert distance.abs().max() < 1e-3
     torch.testing.assert_close(views.match(12.5, 14.5)[0][0], torch.tensor([12.5, 14.5]).double())
-    assert "view 1" in epipolar_title(views, 12.5, 14.5, True)
+    title = draw_epipolar(views, 12.5, 14.5, match=True).layout.title.text
+    assert "view 1" in title and float(title.split()[-2]) < 1e-3
 
 
 def test_a_match_outside_the_picture_or_behind_something_is_not_seen(views):
@@ -31,11 +31,15 @@ def test_a_match_outside_the_picture_or_behind_something_is_not_seen(views):
     assert views.match(12.5, 14.5)[1][1:].any() and not wrong.match(12.5, 14.5)[1][1:].any()
 
 
-def test_a_line_is_clipped_to_the_picture():
-    np.testing.assert_allclose(clip_line((0, 1, -10), (24, 32)), [[0, 10], [32, 10]])
-    np.testing.assert_allclose(clip_line((1, 0, -5), (24, 32)), [[5, 0], [5, 24]])
-    np.testing.assert_allclose(clip_line((1, -1, 0), (24, 32)), [[0, 0], [24, 24]])
-    assert np.isnan(clip_line((0, 1, -100), (24, 32))).all()
+def test_a_line_is_drawn_across_the_picture_which_cuts_it_off(views):
+    lines = torch.tensor([[0, 1, -10], [1, 0, -5], [0.6, -0.8, 0], [0, 1, -100.0]]).double()
+    ends = torch.from_numpy(line_ends(lines, (24, 32)))
+    distance = (ends * lines[:, None, :2]).sum(-1) + lines[:, None, 2]
+    assert distance.abs().max() < 1e-9
+    beyond = (ends < 0) | (ends > torch.tensor([32, 24]))
+    assert beyond.any(-1).all()  # both ends lie outside
+    figure = draw_epipolar(views, 12.5, 14.5)
+    assert figure.layout.xaxis2.range == (0, 32) and figure.layout.yaxis2.range == (24, 0)
 
 
 def test_without_truth_there_is_no_match_to_show(views):

@@ -5,7 +5,6 @@ only by how far it beats this one.
 """
 
 import math
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -33,7 +32,6 @@ class ConstantPredictor:
     def __init__(
         self, scene_config: SceneConfig, num_views: int, size: int, num_scenes: int = 200, device="cpu"
     ) -> None:
-        self.config = SimpleNamespace(patch_size=8)
         scenes = normalize_scene(
             generate_scenes(0, num_scenes, num_views, size, size, device, config=scene_config)
         )
@@ -48,24 +46,16 @@ class ConstantPredictor:
         encoding = self.encoding[:views].expand(scenes, -1, -1)
         cam_from_world, intrinsics = camera_from_pose_encoding(encoding, (height, width))
         depth = self.depth[:views].expand(scenes, -1, -1, -1)
+        ones = torch.ones_like(depth)
         pred = Predictions(
-            images=images,
-            pose_encodings=[encoding],
-            cam_from_world=cam_from_world,
-            intrinsics=intrinsics,
-            depth=depth,
-            depth_conf=torch.ones_like(depth),
+            images=images, pose_encodings=[encoding], cam_from_world=cam_from_world, intrinsics=intrinsics,
+            depth=depth, depth_conf=ones, point_conf=ones,
             point_map=unproject_depth(depth, intrinsics, cam_from_world),
-            point_conf=torch.ones_like(depth),
-        )
+        )  # fmt: skip
         if query_points is not None:
             pred.tracks_list = [query_points[:, None].expand(-1, views, -1, -1)]
-            pred.track_visibility = torch.ones(query_points.shape[0], views, query_points.shape[1])
-            pred.track_visibility = pred.track_visibility.to(images.device)
+            pred.track_visibility = images.new_ones(scenes, views, query_points.shape[1])
         return pred
-
-    def eval(self) -> "ConstantPredictor":
-        return self
 
 
 class BlindPredictor(ConstantPredictor):

@@ -11,16 +11,9 @@ from vggt_lite.config import TrainConfig
 from vggt_lite.data.batches import step_generator
 from vggt_lite.data.readers import find_scenes
 from vggt_lite.data.scene_folders import SceneFolders, near_views, references
+from vggt_lite.evaluation import protocols
 from vggt_lite.evaluation.constant import BlindPredictor
 from vggt_lite.evaluation.metric_table import OWN
-from vggt_lite.evaluation.protocols import (
-    MEASURED,
-    check_counts,
-    check_size,
-    collect,
-    said_of_icp,
-    summed_up,
-)  # fmt: skip
 from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores, share_of
 from vggt_lite.losses.scene_batch import SceneBatch
@@ -31,8 +24,8 @@ NUM_TRACKS = 32
 TEXT = (
     "{num_scenes} scenes of {root}, at most {num_views} views each that see much of the same (seed {seed}), "
     "cut to {size} × {size} pixels. Truth: the scenes' own cameras and depth; where there is no depth, the "
-    f"points of the sparse model. {MEASURED} The constant answer never saw a scene: not turned, a step to "
-    "the right, everything equally far."
+    f"points of the sparse model. {protocols.MEASURED} The constant answer never saw a scene: not turned, a "
+    "step to the right, everything equally far."
 )
 
 
@@ -59,8 +52,8 @@ def evaluate_own(
     """
     started, workers = time.monotonic(), workers or Alone()
     size = model.config.image_size if size is None else size
-    check_counts(num_scenes, num_views)
-    check_size(size, model.config.patch_size)
+    protocols.check_counts(num_scenes, num_views)
+    protocols.check_size(size, model.config.patch_size)
     device = pick_device(device)
     predictors = {"model": model.to(device).eval(), "constant": BlindPredictor(num_views, size, device)}
     scores = {name: Scores(True, icp_distance, upright=False) for name in predictors}
@@ -69,16 +62,19 @@ def evaluate_own(
     seen = []
     for folder in progress(share_of(folders[:num_scenes], workers), desc=OWN, unit="scene"):
         scene, shown = chosen_views(folder, num_views, size, model.config.patch_size, seed)
-        collect(predictors, [scene.to(device)], model.config.patch_size, scores)
+        protocols.collect(predictors, [scene.to(device)], model.config.patch_size, scores)
         seen.append({"name": folder.name, "group": "", "frames": shown})
     seen = [scene for share in workers.gather(seen) for scene in share]
     numbers = {
         "num_scenes": len(seen), "num_views": num_views, "size": size, "seed": seed,
         "num_tracks": NUM_TRACKS, "surface_points": SURFACE_POINTS,
     }  # fmt: skip
-    said = {"root": ", ".join(root.expanduser().name for root in roots), "icp": said_of_icp(icp_distance)}
+    said = {
+        "root": ", ".join(root.expanduser().name for root in roots),
+        "icp": protocols.said_of_icp(icp_distance),
+    }
     protocol = {"text": TEXT.format(**numbers, **said), "data": OWN, **numbers, "icp": icp_distance}
-    return summed_up(scores, seen, protocol, device, started, workers)
+    return protocols.summed_up(scores, seen, protocol, device, started, workers)
 
 
 def chosen_views(

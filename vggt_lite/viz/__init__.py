@@ -5,17 +5,15 @@
 
 from vggt_lite.viz.attention_explorer import draw_attention_explorer
 from vggt_lite.viz.bars import draw_bars
-from vggt_lite.viz.calibration import draw_calibration
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SceneControls, show_reconstruction
-from vggt_lite.viz.curves import draw_curves
 from vggt_lite.viz.dashboard import Dashboard, draw_dashboard
 from vggt_lite.viz.epipolar import Epipolar, EpipolarControls, draw_epipolar, show_epipolar
 from vggt_lite.viz.frusta import draw_frusta
 from vggt_lite.viz.heatmaps import draw_heatmaps
 from vggt_lite.viz.html import figure_block, metrics_table, scene_section, write_html, write_page
 from vggt_lite.viz.intervals import Interval, draw_intervals
-from vggt_lite.viz.layer_errors import draw_layer_errors
+from vggt_lite.viz.lines import draw_calibration, draw_curves, draw_layer_errors
 from vggt_lite.viz.maps import draw_maps
 from vggt_lite.viz.patches import draw_patches, draw_tokens, filter_sheet, pca_colors
 from vggt_lite.viz.reprojection import draw_projection, draw_residuals

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.curves import curve, curve_trace
+from vggt_lite.viz.lines import curve, curve_trace
 from vggt_lite.viz.panels import picture_trace
 from vggt_lite.viz.show import display_bundle, live_widget, redraw, require_alt, widget_form
 from vggt_lite.viz.style import CLEAR, TEXT, WORLD_UNIT, as_array, as_pictures, color_axis, layout

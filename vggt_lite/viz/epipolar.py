@@ -8,14 +8,7 @@ import plotly.graph_objects as go
 import torch
 from torch import Tensor
 
-from vggt_lite.geometry import (
-    essential_matrix,
-    fundamental_matrix,
-    invert_rigid,
-    normalized_coordinates,
-    project_points,
-    transform_points,
-)
+from vggt_lite import geometry
 from vggt_lite.viz.panels import view_panels
 from vggt_lite.viz.show import show_controls
 from vggt_lite.viz.sliders import Sliders
@@ -54,17 +47,19 @@ class Epipolar:
     def lines(self, x: float, y: float) -> Tensor:
         """(S − 1, 3) lines a·x + b·y + c = 0 in the other views, a² + b² = 1, so that it measures pixels."""
         cameras, k = self.cam_from_world.double(), self.intrinsics.double()
-        fundamental = fundamental_matrix(essential_matrix(cameras[:1], cameras[1:]), k[:1], k[1:])
+        fundamental = geometry.fundamental_matrix(
+            geometry.essential_matrix(cameras[:1], cameras[1:]), k[:1], k[1:]
+        )
         lines = fundamental @ torch.tensor([x, y, 1.0], dtype=torch.float64)
         return lines / lines[:, :2].norm(dim=-1, keepdim=True)
 
     def at_depth(self, x: float, y: float, z: float) -> tuple[Tensor, Tensor]:
         """Where a point on the chosen ray at depth z lies: pixels (S, 2) and its depth (S,) in each view."""
         pixel, k = torch.tensor([[x, y]], dtype=torch.float64), self.intrinsics.double()
-        ray = torch.nn.functional.pad(normalized_coordinates(pixel, k[0]), (0, 1), value=1.0)
+        ray = torch.nn.functional.pad(geometry.normalized_coordinates(pixel, k[0]), (0, 1), value=1.0)
         cameras = self.cam_from_world.double()
-        world = transform_points(invert_rigid(cameras[0]), z * ray)
-        pixels, depths = project_points(world.expand(len(cameras), -1, -1), cameras, k)
+        world = geometry.transform_points(geometry.invert_rigid(cameras[0]), z * ray)
+        pixels, depths = geometry.project_points(world.expand(len(cameras), -1, -1), cameras, k)
         return pixels[:, 0], depths[:, 0]
 
     def match(self, x: float, y: float) -> tuple[Tensor, Tensor]:
@@ -80,22 +75,21 @@ class Epipolar:
 
     def guesses(self) -> list[float]:
         """Depths to try, near to far: the range of the first view's depth, or 0.3 to 3."""
-        near, far = (
-            (0.3, 3.0) if self.depth is None else (self.depth[0].min() * 0.8, self.depth[0].max() * 1.2)
-        )
+        known = self.depth is not None
+        near, far = (0.8 * self.depth[0].min(), 1.2 * self.depth[0].max()) if known else (0.3, 3.0)
         return np.geomspace(float(near), float(far), GUESSES).tolist()
 
 
-def clip_line(line, size: tuple[int, int]) -> np.ndarray:
-    """The part (2, 2) of the line a·x + b·y + c = 0 inside a picture (H, W); NaN where it misses it."""
-    (a, b, c), (height, width) = (float(v) for v in line), size
-    ends = []
-    if abs(b) > 1e-12:
-        ends += [(x, -(a * x + c) / b) for x in (0.0, float(width))]
-    if abs(a) > 1e-12:
-        ends += [(-(b * y + c) / a, y) for y in (0.0, float(height))]
-    ends = sorted({(x, y) for x, y in ends if -1e-6 <= x <= width + 1e-6 and -1e-6 <= y <= height + 1e-6})
-    return np.array([ends[0], ends[-1]]) if len(ends) > 1 else np.full((2, 2), np.nan)
+def line_ends(lines: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Two points (N, 2, 2) on each line a·x + b·y + c = 0 (N, 3), far outside a picture (H, W).
+
+    a² + b² must be 1. The axes of a figure cut off what lies outside the picture.
+    """
+    normal, along = lines[:, :2], lines[:, :2].flip(-1) * lines.new_tensor([-1, 1])
+    middle = lines.new_tensor(size).flip(-1) / 2
+    offset = (normal * middle).sum(-1, keepdim=True) + lines[:, 2:]
+    nearest = middle - offset * normal  # (N, 2): of the line, to the middle
+    return torch.stack([nearest - sum(size) * along, nearest + sum(size) * along], dim=1).numpy()
 
 
 def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match: bool = False) -> go.Figure:
@@ -107,40 +101,29 @@ def draw_epipolar(views: Epipolar, x: float, y: float, guess: float = 0.0, match
         guess: A depth; a diamond on each line shows where the point would be at this depth. 0: none.
         match: Show where the point really is (a ring; a cross where something hides it).
     """
+    nothing, lines = np.full((len(views.images), 2), np.nan), views.lines(x, y)
+    guessed, true, seen = nothing, nothing, np.zeros(len(nothing))
+    said = f"point ({x:g}, {y:g}) of {views.titles[0]}"
+    if guess != 0:
+        guessed = views.at_depth(x, y, guess)[0].numpy()
+    if match:
+        true, seen = (part.numpy() for part in views.match(x, y))
+        distance = np.abs((true[1:] * lines[:, :2].numpy()).sum(-1) + lines[:, 2].numpy()).max()
+        said += f"; its true matches miss the lines by at most {distance:.4f} px"
     fig = view_panels(views.images, views.titles, top=80)
     dot = {"size": 12, "color": COLORS[1], "line": {"color": "white", "width": 2}}
     fig.add_trace(go.Scatter(x=[x], y=[y], mode="markers", marker=dot, name="chosen point"), 1, 1)
-    segments, diamonds, rings, seen = _geometry(views, x, y, guess, match)
-    for view, segment in enumerate(segments, start=1):
-        line = go.Scatter(x=segment[:, 0], y=segment[:, 1], mode="lines", hoverinfo="name")
-        fig.add_trace(line.update(line={"color": COLORS[1], "width": 3}, name="epipolar line"), 1, view + 1)
+    for view, ends in enumerate(line_ends(lines, views.size), start=1):
+        look = {"mode": "lines", "line": {"color": COLORS[1], "width": 3}, "hoverinfo": "skip"}
+        fig.add_trace(go.Scatter(x=ends[:, 0], y=ends[:, 1], name="epipolar line", **look), 1, view + 1)
         for place, name, symbol, color in (
-            (diamonds[view], "at this depth", "diamond", COLORS[3]),
-            (rings[view], "true match", "circle-open" if seen[view] else "x", COLORS[0]),
+            (guessed[view], "at this depth", "diamond", COLORS[3]),
+            (true[view], "true match", "circle-open" if seen[view] else "x", COLORS[0]),
         ):
             marker = {"size": 14, "symbol": symbol, "color": color, "line": {"width": 3, "color": color}}
             mark = go.Scatter(x=place[:1], y=place[1:], mode="markers", marker=marker, name=name)
             fig.add_trace(mark, 1, view + 1)
-    return fig.update_layout(title_text=epipolar_title(views, x, y, match), margin_t=60)
-
-
-def epipolar_title(views: Epipolar, x: float, y: float, match: bool) -> str:
-    """The chosen pixel; with the truth, how far the true match lies from the line."""
-    text = f"point ({x:g}, {y:g}) of {views.titles[0]}"
-    if not match:
-        return text
-    pixels = torch.nn.functional.pad(views.match(x, y)[0][1:], (0, 1), value=1.0)
-    distance = (pixels * views.lines(x, y)).sum(-1).abs().max().item()
-    return f"{text}; its true matches miss the lines by at most {distance:.4f} px"
-
-
-def _geometry(views: Epipolar, x: float, y: float, guess: float, match: bool):
-    """Segments (S − 1 of them), diamonds (S, 2), rings (S, 2) and who sees the match (S,)."""
-    nothing = np.full((len(views.images), 2), np.nan)
-    segments = [clip_line(line, views.size) for line in views.lines(x, y)]
-    diamonds = nothing if guess == 0 else views.at_depth(x, y, guess)[0].numpy()
-    rings, seen = views.match(x, y) if match else (torch.from_numpy(nothing), torch.zeros(len(nothing)))
-    return segments, diamonds, rings.numpy(), seen.numpy()
+    return fig.update_layout(title_text=said, margin_t=60)
 
 
 class EpipolarControls(Sliders):

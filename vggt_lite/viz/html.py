@@ -11,7 +11,6 @@ import numpy as np
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.colors import sample_colorscale
 from plotly.offline import get_plotlyjs
 
 from vggt_lite.utils.files import atomic_write
@@ -21,16 +20,7 @@ from vggt_lite.viz.controls import SOURCE_NAMES, describe
 from vggt_lite.viz.maps import Row, map_rows
 from vggt_lite.viz.page_parts import SCRIPT, STYLE
 from vggt_lite.viz.scene import draw_scene, frame_of
-from vggt_lite.viz.style import (
-    SEQUENTIAL,
-    WORLD_UNIT,
-    as_array,
-    as_pictures,
-    colorize,
-    jpeg_uri,
-    png_uri,
-    thin,
-)  # fmt: skip
+from vggt_lite.viz.style import WORLD_UNIT, as_array, as_pictures, colorize, jpeg_uri, png_uri, thin
 
 TEMPLATES = Environment(loader=PackageLoader("vggt_lite", ""), autoescape=True, undefined=StrictUndefined)
 TRUTH_NOTE = "The true surface and cameras, at the same scale. The two figures turn together."
@@ -70,12 +60,11 @@ def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
     plotly = get_plotlyjs()
     hashes = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (plotly, SCRIPT))
     scripts = " ".join(f"'sha256-{code}'" for code in hashes)
-    colors = ", ".join(sample_colorscale(SEQUENTIAL, 8))
     text = _render(
         "viz/page.html",
         title=title,
         policy=f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:",
-        style=Markup(STYLE.replace("BAR", colors)),
+        style=Markup(STYLE),
         plotly=Markup(plotly),
         script=Markup(SCRIPT),
         parts=map(Markup, parts),

@@ -2,7 +2,9 @@
 
 import json
 
-from vggt_lite.viz.style import CONFIG
+from plotly.colors import sample_colorscale
+
+from vggt_lite.viz.style import CONFIG, SEQUENTIAL
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -29,7 +31,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .maps img.photo { image-rendering: auto; }
 .bar { width: 120px; height: 10px; background: linear-gradient(to right, BAR); }
 .ends { width: 120px; display: flex; justify-content: space-between; font-size: .8rem; }
-"""
+""".replace("BAR", ", ".join(sample_colorscale(SEQUENTIAL, 8)))
 
 # Each .scene block holds one JSON script: figures (plotly's data and layout, without points) and, for each
 # figure, clouds by source: base64 of x, y, z (float32), color, rank, view (bytes), and how many points there

@@ -16,7 +16,6 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 TEXT = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
 GRID = "rgba(117,117,117,0.35)"
-GRID_3D = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
 CLEAR = "rgba(0,0,0,0)"
 SEQUENTIAL = "Cividis"
 WORLD_UNIT = "scene units"
