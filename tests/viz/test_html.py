@@ -37,7 +37,7 @@ def test_no_figure_of_a_page_has_a_button_that_uploads_it(scene, tmp_path):
     text = write_html(scene, tmp_path / "index.html").read_text(encoding="utf-8")
     script = text[text.rindex("<script>") :]
     assert 'const CONFIG = {"showSendToCloud": false' in script
-    assert script.count("newPlot(") == script.count("layout, CONFIG)") > 0
+    assert script.count("newPlot(") + script.count("react(") == script.count("layout, CONFIG)") > 0
 
 
 def test_names_cannot_break_the_page(section):

@@ -5,12 +5,11 @@ from functools import cached_property
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.scene import draw_scene, frame_of, point_trace
-from vggt_lite.viz.show import live_widget, show_controls
+from vggt_lite.viz.scene import draw_scene
+from vggt_lite.viz.show import live_widget, redraw, show_controls
 from vggt_lite.viz.style import WORLD_UNIT
 
 SOURCE_NAMES = {"point_map": "point map", "depth": "depth + camera"}
-PERCENTILES = range(0, 100, 5)
 
 
 class SceneControls:
@@ -49,34 +48,22 @@ class SceneControls:
         import ipywidgets as w
 
         wide = {"description_width": "initial"}
-        self.percentile = w.SelectionSlider(
-            options=[(f"{k} %", k) for k in PERCENTILES], description="hide the least trusted", style=wide,
-            layout={"width": "380px"},
-        )  # fmt: skip
+        percentiles = [(f"{k} %", k) for k in range(0, 100, 5)]
+        look = {"style": wide, "layout": {"width": "380px"}}
+        self.percentile = w.SelectionSlider(options=percentiles, description="hide the least trusted", **look)
         self.percentile.add_class("vggt-confidence")
         names = [(SOURCE_NAMES[source], source) for source in self.clouds]
         self.source = w.Dropdown(options=names, description="points from", style=wide)
-        self.views = [
-            w.Checkbox(value=True, description=str(view + 1), indent=False, layout={"width": "auto"})
-            for view in range(len(self.scene))
-        ]
+        look = {"value": True, "indent": False, "layout": {"width": "auto"}}
+        self.views = [w.Checkbox(description=str(view + 1), **look) for view in range(len(self.scene))]
         for control in (self.percentile, self.source, *self.views):
             control.observe(self._redraw, names="value")
-        views = w.HBox([w.Label("views"), *self.views], layout={"flex_flow": "row wrap"})
-        return w.VBox(
-            [w.HBox([self.percentile, self.source], layout={"flex_flow": "row wrap"}), views, self.figure]
-        )
+        rows = ([self.percentile, self.source], [w.Label("views"), *self.views])
+        return w.VBox([*(w.HBox(row, layout={"flex_flow": "row wrap"}) for row in rows), self.figure])
 
-    def _redraw(self, change) -> None:
+    def _redraw(self, _change) -> None:
         shown = [view for view, box in enumerate(self.views) if box.value]
-        cloud, figure = self.clouds[self.source.value], self.figure
-        trace = point_trace(cloud, self.percentile.value, shown)
-        with figure.batch_update():  # one message to the browser
-            figure.data[0].update(x=trace.x, y=trace.y, z=trace.z, marker=trace.marker)
-            if change["owner"] is self.source:
-                low, high = frame_of(cloud, self.cameras, self.true_cameras)
-                for axis, a, b in zip("xyz", low.tolist(), high.tolist(), strict=True):
-                    figure.layout.scene[f"{axis}axis"].range = (a, b)
+        redraw(self.figure, self.draw(self.percentile.value, self.source.value, shown))
 
 
 def show_reconstruction(scene, *, alt: str | None = None, true_cameras=None, unit: str = WORLD_UNIT) -> None:

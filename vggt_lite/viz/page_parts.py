@@ -40,8 +40,8 @@ SCRIPT = (
     f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};"
     + """
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
-const floats = text => new Float32Array(bytes(text).buffer);
 function decode(cloud) {
+  const floats = text => new Float32Array(bytes(text).buffer);
   return {x: floats(cloud.x), y: floats(cloud.y), z: floats(cloud.z), color: bytes(cloud.color),
           rank: bytes(cloud.rank), view: bytes(cloud.view), scale: cloud.scale, total: cloud.total};
 }
@@ -53,48 +53,32 @@ function select(cloud, percentile, views) {
   return {x: take(cloud.x), y: take(cloud.y), z: take(cloud.z), color: take(cloud.color)};
 }
 function setUp(block) {
-  const data = JSON.parse(block.querySelector('script').textContent);
-  const plots = [...block.querySelectorAll('.plot')];
-  const clouds = data.figures.map(f => Object.fromEntries(
+  const {figures} = JSON.parse(block.querySelector('script').textContent);
+  const plots = [...block.querySelectorAll('.plot')], drawn = [];
+  const clouds = figures.map(f => Object.fromEntries(
     Object.entries(f.clouds).map(([name, cloud]) => [name, decode(cloud)])));
   const slider = block.querySelector('input[type=range]'), source = block.querySelector('select');
   const boxes = [...block.querySelectorAll('input[type=checkbox]')];
-  const state = () => ({percentile: +slider.value, source: source.value,
-    views: new Set(boxes.filter(box => box.checked).map(box => +box.value))});
-  function points(k) {
-    const s = state();  // the truth has one cloud and no doubts
-    const cloud = clouds[k][s.source] || Object.values(clouds[k])[0];
-    const shown = select(cloud, k ? 0 : s.percentile, s.views);
-    return [shown, cloud.scale, cloud.total];
-  }
-  data.figures.forEach((figure, k) => {
-    const [shown, scale] = points(k), trace = figure.data[0];
-    Object.assign(trace, {x: shown.x, y: shown.y, z: shown.z});
-    Object.assign(trace.marker, {color: shown.color, colorscale: scale, cmin: 0, cmax: scale.length - 1});
-    Plotly.newPlot(plots[k], figure.data, figure.layout, CONFIG);
-  });
-  function count() {
-    const [shown, , total] = points(0), text = number => number.toLocaleString('en');
-    block.querySelector('output').textContent =
-      `${state().percentile} %: ${text(shown.x.length)} of ${text(total)} points shown`;
-  }
-  const drawn = plots.map(() => '');
-  function redraw() {
-    count();
-    plots.forEach((plot, k) => {
-      const [shown, scale] = points(k);
-      const key = JSON.stringify([k ? 0 : slider.value, source.value, [...state().views]]);
-      if (key === drawn[k]) return;  // the slider does not touch the truth
+  function draw() {
+    const views = new Set(boxes.filter(box => box.checked).map(box => +box.value));
+    figures.forEach((figure, k) => {
+      const percentile = k ? 0 : +slider.value;  // the truth has one cloud and no doubts
+      const cloud = clouds[k][source.value] || Object.values(clouds[k])[0];
+      const key = JSON.stringify([percentile, source.value, [...views]]);
+      if (key === drawn[k]) return;
       drawn[k] = key;
-      const change = {x: [shown.x], y: [shown.y], z: [shown.z], 'marker.color': [shown.color]};
-      if (scale !== plot.data[0].marker.colorscale)
-        Object.assign(change, {'marker.colorscale': [scale], 'marker.cmax': scale.length - 1});
-      Plotly.restyle(plot, change, [0]);
+      const {color, ...place} = select(cloud, percentile, views), [trace, ...others] = figure.data;
+      const marker = {...trace.marker, color, colorscale: cloud.scale, cmax: cloud.scale.length - 1};
+      Plotly.react(plots[k], [{...trace, ...place, marker}, ...others], figure.layout, CONFIG);
+      const text = number => number.toLocaleString('en');
+      if (!k) block.querySelector('output').textContent =
+        `${percentile} %: ${text(color.length)} of ${text(cloud.total)} points shown`;
     });
   }
+  draw();
   let waiting = false;
-  function soon() {  // at most one redraw a frame, however fast the slider moves
-    if (!waiting) requestAnimationFrame(() => { waiting = false; redraw(); });
+  function soon() {  // at most one drawing a frame, however fast the slider moves
+    if (!waiting) requestAnimationFrame(() => { waiting = false; draw(); });
     waiting = true;
   }
   [slider, source, ...boxes].forEach(e => e.addEventListener('input', soon));
@@ -106,7 +90,6 @@ function setUp(block) {
     Promise.all(plots.filter(p => p !== plot).map(p => Plotly.relayout(p, {'scene.camera': camera})))
       .finally(() => { leader = null; });
   })));
-  count();
 }
 document.querySelectorAll('.figure').forEach(block => {
   const {data, layout} = JSON.parse(block.querySelector('script').textContent);

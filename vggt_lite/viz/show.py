@@ -78,6 +78,9 @@ def redraw(widget: go.FigureWidget, fig: go.Figure) -> None:
         for part in fig.layout:
             if part in ("title", "annotations", "shapes") or part.startswith("coloraxis"):
                 widget.layout[part] = fig.layout[part]
+            elif part.startswith("scene"):  # what is shown may change, but not from where
+                for axis in ("xaxis", "yaxis", "zaxis"):
+                    widget.layout[part][axis].range = fig.layout[part][axis].range
 
 
 def without_nan(fig: go.Figure) -> go.Figure:
