@@ -11,22 +11,6 @@ GREY = "#9A9A9A"  # the piece after those with a colour of their own
 PATTERNS = ("", "/", "x", ".", "-")  # so that pieces differ in print and for the colour-blind
 
 
-def pieces_of(bars: Bars) -> list[str]:
-    """Names of the pieces, in the order in which they first appear.
-
-    Raises:
-        ValueError: no bar, more kinds of pieces than can be told apart, or a length below zero.
-    """
-    names = list(dict.fromkeys(piece for bar in bars.values() for piece in bar))
-    if not names:
-        raise ValueError("bars is empty: give {bar: {piece: length}}.")
-    if len(names) > len(PATTERNS):
-        raise ValueError(f"{len(names)} kinds of pieces {names}; at most {len(PATTERNS)} can be told apart.")
-    if wrong := [bar for bar, pieces in bars.items() if any(not value >= 0 for value in pieces.values())]:
-        raise ValueError(f"bars {wrong} have a piece that is negative or NaN; lengths must be 0 or more.")
-    return names
-
-
 def draw_bars(bars: Bars, unit: str, number: str = ".3g") -> go.Figure:
     """One horizontal bar a row, from top to bottom, stacked from its pieces; the sum stands at its end.
 
@@ -34,8 +18,17 @@ def draw_bars(bars: Bars, unit: str, number: str = ".3g") -> go.Figure:
         bars: Name of each bar → name of each piece → its length; a piece may be missing from a bar.
         unit: What a length of 1 means, for the axis and the hover text.
         number: Format of the sums.
+
+    Raises:
+        ValueError: no bar, more kinds of pieces than can be told apart, or a length below zero.
     """
-    names, rows = pieces_of(bars), list(bars)
+    rows, names = list(bars), list(dict.fromkeys(piece for bar in bars.values() for piece in bar))
+    if not names:
+        raise ValueError("bars is empty: give {bar: {piece: length}}.")
+    if len(names) > len(PATTERNS):
+        raise ValueError(f"{len(names)} kinds of pieces {names}; at most {len(PATTERNS)} can be told apart.")
+    if wrong := [bar for bar, pieces in bars.items() if any(not value >= 0 for value in pieces.values())]:
+        raise ValueError(f"bars {wrong} have a piece that is negative or NaN; lengths must be 0 or more.")
     fig = go.Figure(layout=layout(height=90 + 34 * len(rows), barmode="stack"))
     for index, piece in enumerate(names):
         marker = {"color": (*COLORS, GREY)[index], "line": {"width": 0}}

@@ -17,18 +17,6 @@ PANELS = ("held-out view", "true depth", "depth now")
 Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the log it draws
 
 
-def flat_records(records: Sequence[dict]) -> list[dict]:
-    """The lines of a log; what `eval_fn` returned stands beside the step instead of in a dictionary."""
-    return [{**line, **line.get("eval", {})} for line in records]
-
-
-def depth_limits(true_depth) -> tuple[float, float]:
-    """The range of both depth maps' colours: the middle 96 % of the truth, so that they compare."""
-    truth = as_array(true_depth)
-    low, high = np.percentile(truth[truth > 0], [2, 98]) if (truth > 0).any() else (0.0, 1.0)
-    return float(low), float(high)
-
-
 def draw_dashboard(
     records: Sequence[dict], charts: Charts, image, true_depth, depth, title: str = "", log: bool = True
 ) -> go.Figure:
@@ -42,7 +30,7 @@ def draw_dashboard(
         title: Text above the figure, such as the step.
         log: Logarithmic vertical axes.
     """
-    records = flat_records(records)
+    records = [{**line, **line.get("eval", {})} for line in records]
     known = {key for line in records for key, value in line.items() if isinstance(value, (int, float))}
     rows = max(3, len(charts))
     names = zip_longest(charts, PANELS, fillvalue="")
@@ -72,7 +60,10 @@ def draw_dashboard(
     fig.update_xaxes(visible=False, constrain="domain", col=2)
     fig.update_yaxes(visible=False, autorange="reversed", constrain="domain", col=2)
     fig.for_each_yaxis(lambda axis: axis.update(scaleanchor=axis.anchor), col=2)
-    colors = color_axis(f"depth ({WORLD_UNIT})", *depth_limits(true_depth), len=0.6, y=0.3, nticks=4)
+    truth = as_array(true_depth)
+    # Both maps have the colours of the middle 96 % of the truth, so that they compare
+    limits = np.percentile(truth[truth > 0], [2, 98]).tolist() if (truth > 0).any() else (0.0, 1.0)
+    colors = color_axis(f"depth ({WORLD_UNIT})", *limits, len=0.6, y=0.3, nticks=4)
     fig.update_layout(layout(coloraxis=colors, height=190 * rows + 60, width=760, title_text=title))
     fig.update_layout(showlegend=True, margin={"l": 55, "t": 70, "b": 45})
     return fig.update_annotations(font_size=12)

@@ -27,19 +27,6 @@ def trails(path: Sequence[Cameras]) -> np.ndarray:
     return np.stack([cameras.centers for cameras in path], axis=1)
 
 
-def extent_of(*groups: Cameras) -> float:
-    """The longest side of the box that holds all centres; 1 where there is only one place."""
-    centers = np.concatenate([cameras.centers for cameras in groups])
-    return float((centers.max(0) - centers.min(0)).max()) or 1.0
-
-
-def surroundings(cameras: Cameras) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high corner of what is shown: the cameras, with room to arrive from, and what they look at."""
-    extent = extent_of(cameras)
-    seen = np.concatenate([cameras.centers, cameras.frusta(extent).reshape(-1, 3)])
-    return seen.min(0) - 0.15 * extent, seen.max(0) + 0.15 * extent
-
-
 def draw_frusta(
     cloud: Cloud, path: Sequence[Cameras], step: int, true_cameras: Cameras, title: str | None = None
 ) -> go.Figure:
@@ -52,9 +39,11 @@ def draw_frusta(
         true_cameras: Where they should arrive.
         title: Text above the figure.
     """
-    ways = trails(path)
-    low, high = surroundings(true_cameras)
-    size = FRUSTUM * extent_of(true_cameras)
+    ways, centers = trails(path), true_cameras.centers
+    extent = float(np.ptp(centers, axis=0).max()) or 1.0
+    seen = np.concatenate([centers, true_cameras.frusta(extent).reshape(-1, 3)])
+    margin = 0.15 * extent  # room to arrive from
+    low, high, size = seen.min(0) - margin, seen.max(0) + margin, FRUSTUM * extent
     so_far = np.where(np.arange(len(path))[:, None] <= step, ways, np.nan)  # (S, K, 3)
     x, y, z = with_gaps(*so_far.swapaxes(0, 1)).T.astype(np.float32)
     look = {"line": {"color": TRAIL, "width": 5}, "marker": {"color": TRAIL, "size": 3}}

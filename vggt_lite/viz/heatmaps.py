@@ -14,21 +14,6 @@ MOST_NUMBERS = 12  # rows or columns; more numbers than these cannot be read
 SIGNED = [[0.0, COLORS[0]], [0.5, "#C8C8C8"], [1.0, COLORS[1]]]  # blue to orange through grey
 
 
-def panels_of(grids: Mapping[str, object]) -> dict[str, np.ndarray]:
-    """The grids as float32 arrays (R, C).
-
-    Raises:
-        ValueError: no grid, one that is not a table, or grids of different shapes.
-    """
-    panels = {name: as_array(grid).astype(np.float32) for name, grid in grids.items()}
-    if not panels:
-        raise ValueError("grids is empty: give {title: (R, C) values}.")
-    shapes = {name: panel.shape for name, panel in panels.items()}
-    if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 2:
-        raise ValueError(f"grids must be tables (R, C) of one shape; got {shapes}.")
-    return panels
-
-
 def limits_of(panels: Mapping[str, np.ndarray], signed: bool) -> tuple[float, float]:
     """Range of the colours: around zero for signed values, else from zero or the smallest value."""
     values = np.concatenate([panel[np.isfinite(panel)] for panel in panels.values()])
@@ -56,9 +41,17 @@ def draw_heatmaps(
         picture: (3, H, W) or (H, W, 3), shown first, under the grid's coordinates.
         signed: Blue to orange through grey, with zero in the middle; else cividis.
         limits: Values at the two ends of the colours; from the data when omitted.
+
+    Raises:
+        ValueError: no grid, one that is not a table, or grids of different shapes.
     """
-    panels = panels_of(grids)
-    rows, columns = next(iter(panels.values())).shape
+    if not grids:
+        raise ValueError("grids is empty: give {title: (R, C) values}.")
+    panels = {name: as_array(grid).astype(np.float32) for name, grid in grids.items()}
+    shapes = {name: panel.shape for name, panel in panels.items()}
+    if len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 2:
+        raise ValueError(f"grids must be tables (R, C) of one shape; got {shapes}.")
+    rows, columns = next(iter(shapes.values()))
     pictures = [] if picture is None else as_pictures([picture])
     titles = ["picture"] * len(pictures) + list(panels)
     fig = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.04)

@@ -54,9 +54,16 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = WORLD
         intrinsics: (3, 3) pixels.
         size: (H, W) of the picture.
         unit: What 1.0 means in the left panel.
+
+    Raises:
+        ValueError: too many points, or one that is not in front of the camera.
     """
-    points, k, pixels = project_for_drawing(points, intrinsics)
-    height, width = size
+    points, k = as_array(points).astype(np.float64), as_array(intrinsics).astype(np.float64)
+    if len(points) > len(COLORS):
+        raise ValueError(f"{len(points)} points cannot be told apart; give at most {len(COLORS)}.")
+    if not (points[:, 2] > 0).all():
+        raise ValueError(f"z must be positive, not {points[:, 2].tolist()}: a point is behind the camera.")
+    pixels, (height, width) = (points / points[:, 2:] @ k.T)[:, :2], size
     far = 1.15 * max(points[:, 2].max(), 1.0)
     titles = ["from above", f"the picture, {width} by {height} pixels"]
     fig = make_subplots(1, 2, column_titles=titles, horizontal_spacing=0.14)
@@ -81,19 +88,3 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = WORLD
     fig.update_yaxes(title_text="pixels, down", range=[height, 0], scaleanchor="x2", **frame)
     fig.update_layout(layout(height=360, width=820), showlegend=False, margin={"l": 60, "b": 45, "t": 40})
     return fig.update_annotations(font_size=12)
-
-
-def project_for_drawing(points, intrinsics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points, intrinsics and pixels (N, 2) as arrays.
-
-    Raises:
-        ValueError: too many points, or one that is not in front of the camera.
-    """
-    points, k = as_array(points).astype(np.float64), as_array(intrinsics).astype(np.float64)
-    if len(points) > len(COLORS):
-        raise ValueError(f"{len(points)} points cannot be told apart; give at most {len(COLORS)}.")
-    if not (points[:, 2] > 0).all():
-        raise ValueError(
-            f"z must be positive for every point; got {points[:, 2].tolist()}: behind the camera."
-        )
-    return points, k, (points / points[:, 2:] @ k.T)[:, :2]

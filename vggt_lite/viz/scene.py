@@ -17,9 +17,9 @@ CAMERA = {
 PYRAMID = (1, 0, 2, 3, 0, 4, 1, 2, 3, 4)
 
 
-def point_trace(cloud: Cloud, percentile: float = 0.0, views=None) -> go.Scatter3d:
+def point_trace(cloud: Cloud, percentile: float = 0.0, views=None, limit: int | None = None) -> go.Scatter3d:
     """The cloud's points as one trace; see `Cloud.select` for what is shown."""
-    shown = cloud.select(percentile, views)
+    shown = cloud.select(percentile, views, limit)
     index, scale = cloud.palette
     x, y, z = np.ascontiguousarray(cloud.points[shown].T, np.float32)
     most = min(len(cloud), max_points())  # of the whole cloud: dots keep their size while a slider moves

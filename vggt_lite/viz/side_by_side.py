@@ -1,7 +1,6 @@
 """Clouds side by side in one frame, seen from one place: two answers to the same question."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,13 +12,6 @@ from vggt_lite.viz.style import layout, max_points
 
 Cases = Mapping[str, tuple[Cloud, Cameras | None]]  # title → the points, and the cameras if there are any
 DOT = 1.8  # pixels across: panels are small
-
-
-def thinned(cloud: Cloud, count: int) -> Cloud:
-    """At most `count` of the points, the same ones each time."""
-    kept = cloud.select(limit=count)
-    parts = {name: getattr(cloud, name)[kept] for name in ("points", "colors", "confidence", "view")}
-    return replace(cloud, **parts)
 
 
 def common_frame(cases: Cases) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +38,7 @@ def draw_side_by_side(cases: Cases) -> go.Figure:
         horizontal_spacing=0.01,
     )  # fmt: skip
     for column, (cloud, cameras) in enumerate(cases.values(), start=1):
-        points = point_trace(thinned(cloud, max_points() // len(cases)))
+        points = point_trace(cloud, limit=max_points() // len(cases))
         fig.add_trace(points.update(marker_size=DOT), 1, column)
         if cameras is not None:
             for trace in camera_traces(cameras, frustum_size(cameras, low, high)):

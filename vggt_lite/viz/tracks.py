@@ -1,7 +1,5 @@
 """Tracks over the views, alone or beside the truth, and correlation maps: where a track looks."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import plotly.graph_objects as go
 
@@ -41,26 +39,6 @@ def draw_tracks(images, tracks, visibility=None, shown: int = 24, threshold: flo
     return fig
 
 
-@dataclass(frozen=True)
-class Marks:
-    """Tracks and their truth, (S, N, 2) pixels, with what is said and what is true of their visibility."""
-
-    tracks: np.ndarray
-    truth: np.ndarray
-    visible: np.ndarray  # (S, N) bool
-    truly_visible: np.ndarray  # (S, N) bool
-
-    @classmethod
-    def of(cls, tracks, truth, visible=None, truly_visible=None, threshold: float = 0.5) -> "Marks":
-        """From tensors or arrays; None = all visible."""
-        tracks, truth = (as_array(x).astype(np.float32) for x in (tracks, truth))
-        if tracks.shape != truth.shape or tracks.ndim != 3:
-            raise ValueError(f"tracks {tracks.shape} and truth {truth.shape} must both be (S, N, 2).")
-        sure = np.ones(tracks.shape[:2], bool)
-        said = sure if visible is None else as_array(visible) > threshold
-        return cls(tracks, truth, said, sure if truly_visible is None else as_array(truly_visible) > 0.5)
-
-
 def draw_track_errors(images, tracks, truth, visible=None, truly_visible=None) -> go.Figure:
     """Tracks over the views, each joined by a line to where its point truly is.
 
@@ -70,7 +48,7 @@ def draw_track_errors(images, tracks, truth, visible=None, truly_visible=None) -
         visible: (S, N) predicted visibility, compared with 0.5; None = all visible.
         truly_visible: (S, N) truth.
     """
-    return _with_truth(images, Marks.of(tracks, truth, visible, truly_visible), rows=1)
+    return _with_truth(images, tracks, truth, visible, truly_visible, rows=1)
 
 
 def draw_correlation(
@@ -89,7 +67,7 @@ def draw_correlation(
     tracks, truth, seen = as_array(tracks), as_array(truth), as_array(truly_visible)
     if tracks.ndim == 2:  # one track
         tracks, truth, seen = tracks[:, None], truth[:, None], None if seen is None else seen[:, None]
-    fig = _with_truth(pictures, Marks.of(tracks, truth, None, seen), rows=2)
+    fig = _with_truth(pictures, tracks, truth, None, seen, rows=2)
     size = pictures[0].shape[:2]
     for view, values in enumerate(maps, start=1):
         text = "x %{x}, y %{y}: %{z:.2f}<extra></extra>"
@@ -103,33 +81,32 @@ def draw_correlation(
     return fig.update_layout(coloraxis=color_axis(unit, low, high, len=0.5, y=0.25))
 
 
-def _with_truth(images, marks: Marks, rows: int) -> go.Figure:
-    """The views, with marks in all rows and a legend."""
+def _with_truth(images, tracks, truth, visible, truly_visible, rows: int) -> go.Figure:
+    """The views, with lines from tracks to truth, true places and tracks in all rows, and a legend."""
+    tracks, truth = (as_array(x).astype(np.float32) for x in (tracks, truth))
+    if tracks.shape != truth.shape or tracks.ndim != 3:
+        raise ValueError(f"tracks {tracks.shape} and truth {truth.shape} must both be (S, N, 2).")
+    sure = np.ones(tracks.shape[:2])
+    said, seen = (sure if x is None else as_array(x) for x in (visible, truly_visible))
+    colors = np.array(COLORS)[np.arange(tracks.shape[1]) % len(COLORS)]
+    names = [[f"{kind} {n + 1}" for n in range(len(colors))] for kind in ("true place", "track")]
     fig = view_panels(images, rows=rows, width=WIDTH, side=20 if rows == 1 else 110, top=90)
-    for view in range(len(marks.tracks)):
+    for view, (said_here, seen_here) in enumerate(zip(said > 0.5, seen > 0.5, strict=True)):
+        x, y = with_gaps(tracks[view], truth[view]).T
+        line = {"color": "white", "width": 1.5}
+        lines = go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+        symbol, rim = np.where(seen_here, "cross", "x"), {"color": colors, "width": 2}
+        places = _places(truth[view], names[0], {"symbol": symbol, "size": 9, "color": "white", "line": rim})
+        symbol = np.where(said_here, "circle", "circle-open")
+        rim = {"color": np.where(said_here, "white", colors), "width": 2}
+        marks = _places(tracks[view], names[1], {"symbol": symbol, "size": 10, "color": colors, "line": rim})
         for row in range(1, rows + 1):
-            fig.add_traces(_traces(marks, view), rows=[row] * 3, cols=[view + 1] * 3)
+            fig.add_traces([lines, places, marks], rows=[row] * 3, cols=[view + 1] * 3)
     for name, symbol in LEGEND.items():
         marker = {"symbol": symbol, "size": 9, "color": TEXT}
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=name), 1, 1)
     legend = {"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}
     return fig.update_layout(showlegend=True, legend=legend)
-
-
-def _traces(marks: Marks, view: int) -> list[go.Scatter]:
-    """Lines from tracks to truth, the true places, the tracks."""
-    at, true = marks.tracks[view], marks.truth[view]
-    colors = np.array(COLORS)[np.arange(len(at)) % len(COLORS)]
-    x, y = with_gaps(at, true).T
-    line = {"color": "white", "width": 1.5}
-    lines = go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
-    symbol = np.where(marks.truly_visible[view], "cross", "x")
-    place = {"symbol": symbol, "size": 9, "color": "white", "line": {"color": colors, "width": 2}}
-    symbol = np.where(marks.visible[view], "circle", "circle-open")
-    rim = {"width": 2, "color": np.where(marks.visible[view], "white", colors)}
-    track = {"symbol": symbol, "size": 10, "color": colors, "line": rim}
-    names = [[f"{kind} {n + 1}" for n in range(len(at))] for kind in ("true place", "track")]
-    return [lines, _places(true, names[0], place), _places(at, names[1], track)]
 
 
 def _places(pixels: np.ndarray, names: list[str], marker: dict) -> go.Scatter:

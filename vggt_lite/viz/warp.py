@@ -36,9 +36,8 @@ def thinned(raw: RawScene, which: list[int]) -> Thinned:
         picture = to_rgb(raw.pictures[view], str(raw.pictures[view]))
         scale = min(1.0, LONGEST / max(picture.size))
         width, height = (max(1, round(side * scale)) for side in picture.size)
-        window = PixelMap(
-            (picture.height, picture.width), (height, width), (width / picture.width, height / picture.height)
-        )
+        before, scales = (picture.height, picture.width), (width / picture.width, height / picture.height)
+        window = PixelMap(before, (height, width), scales)
         pictures.append(np.asarray(picture.resize((width, height), Image.Resampling.BOX)))
         lenses.append(window.intrinsics_to_network(given.intrinsics[view]))
         depth = given.depth[view].float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
