@@ -63,18 +63,15 @@ def held_out_scene(
     size = model.config.image_size
     batch = normalize_scene(generate_scenes(seed, 1, num_views, size, size, num_tracks=24, config=scenes))
     device = next(model.parameters()).device
+    queries = batch.tracks[:, 0].to(device) if model.track_head is not None else None
     with torch.inference_mode():
-        queries = batch.tracks[:, 0].to(device) if model.track_head is not None else None
         pred = model(batch.images.to(device), queries)
     scene = Reconstruction.from_predictions(pred, pixel_center=model.config.pixel_center)
     example = compared(scene, Reconstruction.from_batch(batch), "scene units")
     poses = pose_auc(scene.cam_from_world, example.truth.cam_from_world, thresholds=(30,))
-    example.metrics = {
-        "pose AUC@30 (of 100) ↑": {"model": 100 * poses["auc@30"]},
-        "median rotation error, degrees ↓": {"model": poses["rotation_median_deg"]},
-        **example.metrics,
-    }
-    return example
+    auc = {"pose AUC@30 (of 100) ↑": {"model": 100 * poses["auc@30"]}}
+    turn = {"median rotation error, degrees ↓": {"model": poses["rotation_median_deg"]}}
+    return replace(example, metrics=auc | turn | example.metrics)
 
 
 def motorcycle(model, mode: str = DEFAULT_MODE) -> Example:
@@ -90,10 +87,11 @@ def motorcycle(model, mode: str = DEFAULT_MODE) -> Example:
     left, right, truth = motorcycle_truth()
     example = compared(reconstruct(model, [left, right], mode=mode), truth, "metres")
     rotation, translation = relative_pose_errors(example.reconstruction.cam_from_world, truth.cam_from_world)
-    width, fov = left.shape[1], {}
-    for name, scene in (("model", example.reconstruction), ("truth", truth)):
-        focal = scene.intrinsics[0, 0, 0]
-        fov[name] = float(2 * torch.atan(width / 2 / focal).rad2deg())
+    scenes = {"model": example.reconstruction, "truth": truth}
+    fov = {
+        name: 2 * torch.atan(left.shape[1] / 2 / scene.intrinsics[0, 0, 0]).rad2deg().item()
+        for name, scene in scenes.items()
+    }
     example.metrics |= {
         "rotation error between the two views, degrees ↓": {"model": rotation.item()},
         "error of the direction of motion, degrees ↓": {"model": translation.item()},
@@ -115,16 +113,14 @@ def verdict(example: Example) -> str:
     """What the numbers of the photographs say, in plain words, whatever they are."""
     depth = example.metrics[ALIGNED]
     better = 1 - depth["model"] / depth["constant depth"]
-    if better > 0.05:
-        said = f"{100 * better:.0f} % better than answering one constant depth"
-    elif better < -0.05:
-        said = f"{-100 * better:.0f} % worse than answering one constant depth"
-    else:
-        said = "no better than answering one constant depth"
+    said = "no better"
+    if abs(better) > 0.05:
+        said = f"{100 * abs(better):.0f} % {'better' if better > 0 else 'worse'}"
     return (
-        f"Depth is off by {100 * depth['model']:.0f} % on average, {said}. A model that has seen nothing but "
-        "generated table-tops can show how the parts work together; it knows too little of the world to "
-        "measure photographs, which takes a model trained on photographs, such as VGGT-1B."
+        f"Depth is off by {100 * depth['model']:.0f} % on average, {said} than answering one constant depth. "
+        "A model that has seen nothing but generated table-tops can show how the parts work together; it "
+        "knows too little of the world to measure photographs, which takes a model trained on photographs, "
+        "such as VGGT-1B."
     )
 
 
@@ -137,9 +133,7 @@ def motorcycle_truth() -> tuple[np.ndarray, np.ndarray, Reconstruction]:
     try:
         from skimage.data import stereo_motorcycle
     except ImportError as error:
-        raise ImportError(
-            "the Motorcycle photographs come with scikit-image: pip install scikit-image"
-        ) from error
+        raise ImportError("the Motorcycle comes with scikit-image: pip install scikit-image") from error
     left, right, disparity = stereo_motorcycle()
     focal, center_x, center_y, shift, baseline = 994.978, 311.193, 254.877, 31.086, 0.193001
     valid = np.isfinite(disparity)
@@ -164,10 +158,7 @@ def compared(scene: Reconstruction, truth: Reconstruction, unit: str) -> Example
     depth = depth_on_truth(scene, truth)
     known = truth.valid & (truth.depth > 0) & (depth > 0)
     guesses = {"model": depth, "constant depth": torch.ones_like(depth)}
-    errors = {
-        name: depth_metrics(guess, truth.depth, known, alignment="median")["abs_rel"]
-        for name, guess in guesses.items()
-    }
+    errors = {who: depth_metrics(guess, truth.depth, known)["abs_rel"] for who, guess in guesses.items()}
     factor = (truth.depth[known].median() / depth[known].median()).item()
     return Example(scaled(scene, factor), truth, {ALIGNED: errors}, unit)
 

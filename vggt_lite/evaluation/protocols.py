@@ -73,9 +73,8 @@ def evaluate(
     constant = ConstantPredictor(scene_config, num_views, size, device=device)
     predictors = {"model": model.to(device).eval(), "constant": constant}
     mine = share_of(range(first_seed, first_seed + num_scenes), workers)
-    scenes = held_out_scenes(
-        len(mine), mine.start, num_views, size, scene_config, num_tracks, batch_size, device
-    )
+    kind = (num_views, size, scene_config, num_tracks)
+    scenes = held_out_scenes(len(mine), mine.start, *kind, batch_size, device)
     scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
     scores["model"].extra = extra_scores  # the constant predictor has no such outputs
     collect(predictors, scenes, model.config.patch_size, scores)
@@ -145,7 +144,7 @@ def check_size(size: int, patch_size: int) -> None:
     if size % patch_size or size < patch_size:
         fits = max(round(size / patch_size), 1) * patch_size
         raise ValueError(
-            f"size={size} (--size) is not a multiple of the patch of {patch_size} pixels; try {fits}."
+            f"size={size} (--size) is no multiple of the patch of {patch_size} pixels; try {fits}."
         )
 
 
@@ -155,27 +154,21 @@ def held_out_scenes(
 ) -> Iterator[SceneBatch]:  # fmt: skip
     """The scenes of a protocol, `batch_size` at a time; arguments as for `evaluate`."""
     for first in progress(range(0, num_scenes, batch_size), desc="evaluate", unit="batch"):
-        count = min(batch_size, num_scenes - first)
-        yield generate_scenes(
-            first_seed + first, count, num_views, size, size, device, num_tracks, scene_config
-        )
-
-
-def score(predictors: dict, scenes: Iterable[SceneBatch], patch_size: int) -> dict[str, dict[str, float]]:
-    """All figures of several predictors on the same scenes.
-
-    Args:
-        predictors: By name; each is called like a `VGGT`.
-        scenes: Batches with tracks.
-        patch_size: Pixels, for the matching accuracy.
-    """
-    return {name: found.result() for name, found in collect(predictors, scenes, patch_size).items()}
+        seed, count = first_seed + first, min(batch_size, num_scenes - first)
+        yield generate_scenes(seed, count, num_views, size, size, device, num_tracks, scene_config)
 
 
 def collect(
     predictors: dict, scenes: Iterable[SceneBatch], patch_size: int, scores: dict[str, Scores] | None = None
 ) -> dict[str, Scores]:
-    """What `score` sums up, scene by scene; arguments as there, and the `scores` to add to, if not new."""
+    """What several predictors score on the same scenes.
+
+    Args:
+        predictors: By name; each is called like a `VGGT`.
+        scenes: Batches with tracks.
+        patch_size: Pixels, for the matching accuracy.
+        scores: To add to; None begins anew.
+    """
     scores = scores or {name: Scores() for name in predictors}
     for batch in scenes:
         for name, predictor in predictors.items():

@@ -10,7 +10,7 @@ from torch import nn
 
 from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
-from vggt_lite.evaluation.protocols import held_out_scenes, score
+from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.losses import heads_for
 from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.loading import load_pretrained
@@ -167,7 +167,7 @@ def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
     """
     size, device = model.config.image_size, next(model.parameters()).device
     batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
-    found = score({"model": model}, batches, model.config.patch_size)["model"]
+    found = collect({"model": model}, batches, model.config.patch_size)["model"].result()
     keys = ["auc_30", "rotation_median_deg", "matching_accuracy", "depth_abs_rel", "track_delta_px"]
     keys += [key for key in found if key.startswith("correlation_")]
     return {key: round(found[key], 4) for key in keys if key in found}
