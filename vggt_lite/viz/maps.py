@@ -31,25 +31,20 @@ def map_rows(depth=None, true_depth=None, confidence=None, error=None, unit=WORL
         error: S maps (H, W) of relative error |depth − truth| / truth; NaN where there is no truth.
     """
 
-    def clean(maps, drop_zero=False):
-        arrays = [as_array(m).astype(np.float32) for m in maps]
-        return [np.where(np.isfinite(a) & ((a > 0) | (not drop_zero)), a, np.nan) for a in arrays]
-
-    def limits(maps, low=2, high=98):
-        values = np.concatenate([m[np.isfinite(m)].ravel() for m in maps] + [np.zeros(0, np.float32)])
-        return tuple(np.percentile(values, [low, high]).tolist()) if len(values) else (0.0, 1.0)
-
-    rows = []
-    depths = {"depth": depth, "true depth": true_depth}
-    depths = {name: clean(maps, drop_zero=True) for name, maps in depths.items() if maps is not None}
-    if depths:
-        low, high = limits(next(reversed(depths.values())))  # the truth's range where there is a truth
-        rows += [Row(name, unit, maps, low, high) for name, maps in depths.items()]
+    given = {"depth": depth, "true depth": true_depth, "depth error": error, "confidence": confidence}
+    units = dict(zip(given, (unit, unit, "of the depth", "1 = none"), strict=True))
+    maps, limits = {}, {}
+    for name, arrays in given.items():
+        if arrays is not None:
+            arrays = [as_array(array).astype(np.float32) for array in arrays]
+            least = 0 if name in ("depth", "true depth") else -np.inf  # no depth is 0 or less
+            maps[name] = [np.where(np.isfinite(array) & (array > least), array, np.nan) for array in arrays]
+            known = np.concatenate([array[np.isfinite(array)] for array in maps[name]])
+            limits[name] = np.percentile(known, [2, 98]).tolist() if len(known) else (0.0, 1.0)
+    limits["depth"] = limits.get("true depth", limits.get("depth"))
     if error is not None:
-        rows.append(Row("depth error", "of the depth", clean(error), 0.0, limits(clean(error))[1]))
-    if confidence is not None:
-        rows.append(Row("confidence", "1 = none", clean(confidence), *limits(clean(confidence))))
-    return rows
+        limits["depth error"] = (0.0, limits["depth error"][1])
+    return [Row(name, units[name], arrays, *limits[name]) for name, arrays in maps.items()]
 
 
 def draw_maps(images, depth=None, true_depth=None, confidence=None, error=None, unit=WORLD_UNIT) -> go.Figure:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
+from einops import rearrange
 from plotly.subplots import make_subplots
 
 from vggt_lite.viz.panels import picture_trace
@@ -67,11 +68,9 @@ def filter_sheet(filters, columns: int = 8) -> np.ndarray:
     """Filters (K, 3, p, p) as one picture (H, W, 3) uint8: grey is zero; each filter has its own scale."""
     filters = as_array(filters)
     filters = filters / np.abs(filters).max((1, 2, 3), keepdims=True).clip(1e-12)
-    count, _, p, _ = filters.shape
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * columns, 3, p, p))
-    sheet[:count] = filters
-    sheet = sheet.reshape(rows, columns, 3, p, p).transpose(0, 3, 1, 4, 2).reshape(rows * p, columns * p, 3)
+    rest = -len(filters) % columns
+    sheet = np.pad(filters, ((0, rest), (0, 0), (0, 0), (0, 0)))
+    sheet = rearrange(sheet, "(row column) rgb y x -> (row y) (column x) rgb", column=columns)
     return ((sheet + 1) * 127.5).round().astype(np.uint8)
 
 
