@@ -33,28 +33,6 @@ class Interval:
 Panels = Mapping[str, Mapping[str, Interval]]  # title of a panel → name of a row → its score
 
 
-def rows_of(panels: Panels, order: str | None) -> dict[str, list[tuple[int, str, Interval]]]:
-    """Each panel's rows from top to bottom, as (number of the row's colour, name, score).
-
-    Raises:
-        ValueError: nothing to draw, panels of different rows, an unknown order, a score that is not finite.
-    """
-    if order not in ORDERS:
-        raise ValueError(f"order={order!r} is unknown; choose one of {list(ORDERS)}.")
-    names = list(next(iter(panels.values()), ()))
-    if not names or any(list(rows) != names for rows in panels.values()):
-        raise ValueError(f"panels must all have the same rows, at least one; got {dict(panels)}.")
-    for row in (row for rows in panels.values() for row in rows.items()):
-        values = [row[1].low, row[1].middle, row[1].high]
-        if not np.isfinite(values).all() or values != sorted(values):
-            raise ValueError(f"{row[0]}: low ≤ middle ≤ high must be finite numbers; got {values}.")
-    found = {}
-    for title, rows in panels.items():
-        listed = [(index, name, rows[name]) for index, name in enumerate(names)]
-        found[title] = sorted(listed, key=lambda row: ORDERS[order] * row[2].middle)
-    return found
-
-
 def draw_intervals(
     panels: Panels, units: Mapping[str, str] | str, *, order: str | None = None, title: str | None = None,
     number: str = ".3f",
@@ -69,17 +47,26 @@ def draw_intervals(
         units: What the axis of each panel shows, by its title; one text is for all.
         order: "lowest first" or "highest first" puts the best row on top; None keeps the order given.
         number: Format of the scores.
+
+    Raises:
+        ValueError: nothing to draw, panels of different rows, an unknown order, a score that is not finite.
     """
-    placed = rows_of(panels, order)
-    count = len(next(iter(placed.values())))
-    fig = make_subplots(
-        1, len(placed), subplot_titles=list(placed), horizontal_spacing=0.24 if order else 0.12
-    )
-    for column, (name, rows) in enumerate(placed.items(), start=1):
+    if order not in ORDERS:
+        raise ValueError(f"order={order!r} is unknown; choose one of {list(ORDERS)}.")
+    names = list(next(iter(panels.values()), ()))
+    if not names or any(list(rows) != names for rows in panels.values()):
+        raise ValueError(f"panels must all have the same rows, at least one; got {dict(panels)}.")
+    spacing = 0.24 if order else 0.12
+    fig = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=spacing)
+    for column, (panel, rows) in enumerate(panels.items(), start=1):
         axis = str(column) if column > 1 else ""
         axes = {"xref": f"x{axis} domain", "yref": f"y{axis}", "showarrow": False}
-        for place, (index, label, score) in sorted(enumerate(rows), key=lambda row: row[1][0]):
-            marker = marker_of(index, 12)
+        from_top = sorted(names, key=lambda name, rows=rows: ORDERS[order] * rows[name].middle)
+        for index, (label, score) in enumerate(rows.items()):
+            values = [score.low, score.middle, score.high]
+            if not np.isfinite(values).all() or values != sorted(values):
+                raise ValueError(f"{label}: low ≤ middle ≤ high must be finite numbers; got {values}.")
+            place, marker = from_top.index(label), marker_of(index, 12)
             color = marker["color"]
             error = {"array": [score.high - score.middle], "arrayminus": [score.middle - score.low]}
             error |= {"type": "data", "symmetric": False, "thickness": 3, "width": 6, "color": color}
@@ -98,8 +85,8 @@ def draw_intervals(
                 fig.add_annotation(x=0, y=place, text=f"{label} ", xanchor="right", font_color=color, **axes)
             text = f"{score.middle:{number}}"
             fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
-        unit = units if isinstance(units, str) else units[name]
+        unit = units if isinstance(units, str) else units[panel]
         fig.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
-        fig.update_yaxes(range=[count - 0.4, -0.6], visible=False, row=1, col=column)
-    fig.update_layout(layout(height=130 + 38 * count, title_text=title, showlegend=False))
+    fig.update_yaxes(range=[len(names) - 0.4, -0.6], visible=False)
+    fig.update_layout(layout(height=130 + 38 * len(names), title_text=title, showlegend=False))
     return fig.update_layout(margin={"l": 170, "r": 60, "t": 70, "b": 45})
