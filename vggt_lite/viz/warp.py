@@ -8,9 +8,10 @@ from PIL import Image
 
 from vggt_lite.data.consistency_check import CLOSE
 from vggt_lite.data.pictures import to_rgb
+from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.residuals import Geometry, SeenPoints
 from vggt_lite.data.scene_check import RawScene
-from vggt_lite.data.views import sample, whole
+from vggt_lite.data.views import sample
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.viz.style import COLORS
 
@@ -35,7 +36,8 @@ def thinned(raw: RawScene, which: list[int]) -> Thinned:
         picture = to_rgb(raw.pictures[view], str(raw.pictures[view]))
         scale = min(1.0, LONGEST / max(picture.size))
         width, height = (max(1, round(side * scale)) for side in picture.size)
-        window = whole((picture.height, picture.width)).scaled((height, width))
+        size, scales = (picture.height, picture.width), (width / picture.width, height / picture.height)
+        window = PixelMap(size, (height, width), scales)
         pictures.append(np.asarray(picture.resize((width, height), Image.Resampling.BOX)))
         lenses.append(window.intrinsics_to_network(given.intrinsics[view]))
         depth = given.depth[view].float().nan_to_num(0.0, 0.0, 0.0).clamp(min=0)
