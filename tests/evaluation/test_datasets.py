@@ -23,7 +23,7 @@ from vggt_lite.data.readers.colmap import Camera
 from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
 from vggt_lite.evaluation.datasets.sample import look_up, random_frames
-from vggt_lite.metrics.icp import refined
+from vggt_lite.metrics.neighbors import refined
 
 PAD = Options(mode="pad")
 

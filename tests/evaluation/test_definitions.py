@@ -20,8 +20,7 @@ from vggt_lite.metrics import (
     track_metrics,
 )
 from vggt_lite.metrics.depths import ALIGNMENTS, least_absolute_line
-from vggt_lite.metrics.icp import icp
-from vggt_lite.metrics.neighbors import nearest, voxel_downsample
+from vggt_lite.metrics.neighbors import icp, nearest, voxel_downsample
 
 
 def random(*shape, seed=0):

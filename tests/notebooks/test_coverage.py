@@ -30,7 +30,7 @@ DERIVED = {
     "10": """model.vggt pretrained.loading pretrained.names inference.memory_estimate
         parity.deterministic_weights parity.checks parity.golden parity.table""",
     "11": """geometry.alignment metrics.poses metrics.depths metrics.points metrics.tracks
-        metrics.trajectories metrics.icp metrics.neighbors metrics.intervals
+        metrics.trajectories metrics.neighbors metrics.intervals
         evaluation.scores evaluation.metric_table
         evaluation.constant metrics.motion_correlation evaluation.protocols evaluation.report""",
     "12": "geometry.conventions inference.pipeline inference.reconstruction export.ply",

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+DRAWS = 2000  # of all scenes
 # Half-width of a mean's 95 % interval in standard errors, for 1, 2, 3 … degrees of freedom (runs less one)
 STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
@@ -14,14 +15,8 @@ def group_mean(values: list[float], groups: list[str] | None = None) -> float:
     return sum(means) / len(means) if means else math.nan
 
 
-def bootstrap_interval(
-    values: list[float],
-    groups: list[str] | None = None,
-    level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Where the mean over scenes would lie, had other scenes of the same kind been measured.
+def bootstrap_interval(values: list[float], groups: list[str] | None = None) -> tuple[float, float]:
+    """Where the mean over scenes would lie in 95 % of cases, had other scenes of the same kind been measured.
 
     It tells two models apart only roughly: on the *same* scenes compare their differences, scene by scene.
     It knows nothing of what is the same for all scenes: the seed of training, the protocol.
@@ -31,28 +26,23 @@ def bootstrap_interval(
         groups: the group (category) of each scene: scenes are drawn within their group, and groups count
             alike, as in `group_mean`. If a group has a single scene, which says nothing of its spread, whole
             groups are drawn instead. None: one group.
-        level: of the interval, 0 … 1.
-        draws: how often all scenes are drawn.
-        seed: the same seed gives the same interval.
 
     Returns:
         (low, high); both are the mean where there is only one scene, NaN where there is none.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} must lie between 0 and 1, for example 0.95.")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)  # the same scenes give the same interval
     parts = _parts(values, groups)
     if not parts:
         return math.nan, math.nan
     if min(map(len, parts)) == 1:
         parts = [[sum(part) / len(part) for part in parts]]
-    means = np.zeros(draws)
+    means = np.zeros(DRAWS)
     for part in parts:
-        drawn = generator.integers(len(part), size=(draws, len(part)))
+        drawn = generator.integers(len(part), size=(DRAWS, len(part)))
         means += np.asarray(part)[drawn].mean(1) / len(parts)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from vggt_lite.geometry import umeyama
 from vggt_lite.geometry.precision import precise
 from vggt_lite.losses.surface import surface_normals
-from vggt_lite.metrics.icp import refined
-from vggt_lite.metrics.neighbors import nearest, subsample, voxel_downsample
+from vggt_lite.metrics.neighbors import nearest, refined, subsample, voxel_downsample
 
 ICP_POINTS = 5000  # that look for their partners, where samples do
 

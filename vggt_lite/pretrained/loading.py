@@ -172,9 +172,7 @@ def load_file(
     if heads is not None:
         heads = {heads} if isinstance(heads, str) else set(heads)
         if unknown := sorted(heads - set(config.heads)):
-            raise ValueError(
-                f"heads={unknown}: no heads of this model; choose among {config.heads}."
-            )
+            raise ValueError(f"heads={unknown}: no heads of this model; choose among {config.heads}.")
         config = config.with_(heads=tuple(head for head in config.heads if head in heads))
         left_out = tuple(f"{head}_head." for head in HEADS if head not in config.heads)
         theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}

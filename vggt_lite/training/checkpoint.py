@@ -36,9 +36,9 @@ def list_checkpoints(folder: Path | str) -> list[Path]:
     return sorted(Path(folder).glob("checkpoint_*.pt"))
 
 
-def load_checkpoint(path: Path | str, map_location: torch.device | str = "cpu") -> dict:
-    """Read a checkpoint. `weights_only` means that the file can hold data but no code."""
-    return torch.load(path, map_location=map_location, weights_only=True)
+def load_checkpoint(path: Path | str) -> dict:
+    """A checkpoint, on the CPU. `weights_only` means that the file can hold data but no code."""
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def random_state() -> dict:

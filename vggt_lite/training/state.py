@@ -43,17 +43,12 @@ class TrainState:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.network = self.workers.wrap(model)
         self.parts = parameter_parts(model)
-        self.optimizer = torch.optim.AdamW(
-            [p for part in self.parts.values() for p in part],
-            lr=config.learning_rate,
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
+        parameters = [p for part in self.parts.values() for p in part]
+        settings = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+        self.optimizer = torch.optim.AdamW(parameters, **settings, fused=True)
         self.average = WeightEMA(model, config.ema_decay)
         self.meter = Meter()
-        self.step = 0
-        self.skipped_in_row = 0
+        self.step, self.skipped_in_row = 0, 0
         self.checkpoint: Path | None = None
         if newest := self.newest_checkpoint():
             if not resume:

@@ -37,6 +37,7 @@ DIGITS = 12
 ROOMS = ("geometry", "model", "losses", "metrics", "training", "data", "synthetic")
 TRAINING_CODE = tuple(f"vggt_lite.{room}" for room in ROOMS)
 LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"] + os.sep
 
 
@@ -121,9 +122,6 @@ class _Reader:
 
     def __init__(self, modules: tuple[str, ...]) -> None:
         self.modules, self.digest = modules, hashlib.sha256()
-        roots = {name.split(".")[0] for name in modules}
-        folders = (Path(importlib.import_module(root).__file__).parent for root in roots)
-        self.packages = tuple(f"{folder}{os.sep}" for folder in folders)
         self.met: dict[int, tuple[int, object]] = {}  # held, so that no other object gets the same id
 
     def write(self, *texts: str) -> None:
@@ -132,19 +130,6 @@ class _Reader:
 
     def covers(self, module: str) -> bool:
         return any(module == name or module.startswith(f"{name}.") for name in self.modules)
-
-    def is_library(self, path: str | None) -> bool:
-        """Whether code lies neither in the user's own files nor in the packages whose modules are read."""
-        if path is None:
-            return True  # written in C
-        if path.startswith(self.packages):
-            return False
-        return path.startswith(("<frozen", STANDARD_LIBRARY)) or any(part in path for part in LIBRARIES)
-
-    def own_functions(self, member) -> list[FunctionType]:
-        """`functions_in`, but for a library's decorators and the methods that `dataclass` writes."""
-        files = ((function, function.__code__.co_filename) for function in functions_in(member))
-        return [function for function, file in files if file != "<string>" and not self.is_library(file)]
 
     # --- modules ---------------------------------------------------------------------------------
 
@@ -171,7 +156,7 @@ class _Reader:
 
     def read_member(self, label: str, member, codes: dict[str, list[tuple]]) -> None:
         """What stands under a name; nothing where it is the function of that name in `codes`."""
-        functions = self.own_functions(member)
+        functions = own_functions(member)
         if not functions and is_dunder(label.split(".")[-1]):
             return
         if not functions or any(bytecode(f.__code__) not in codes.get(label, ()) for f in functions):
@@ -207,7 +192,7 @@ class _Reader:
             elif isinstance(thing, ModuleType):
                 self.write(thing.__name__)
                 path = getattr(thing, "__file__", None)
-                if not (self.covers(thing.__name__) or self.is_library(path)):
+                if not (self.covers(thing.__name__) or is_library(path)):
                     self.write(canonical(Path(path).read_text(encoding="utf-8")))
             elif isinstance(thing, type):
                 self.read_class(thing)
@@ -220,7 +205,7 @@ class _Reader:
                 self.read_all((thing.func, thing.args, thing.keywords))
             elif functions := list(functions_in(thing)):
                 self.read_all(functions)
-            elif isinstance(thing, nn.Module) or not self.is_library(file_of(type(thing).__module__)):
+            elif isinstance(thing, nn.Module) or not is_library(file_of(type(thing).__module__)):
                 self.read_all((type(thing), getattr(thing, "__dict__", {})))
             else:  # a library's object: as it is printed, without its address
                 self.write(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing)))
@@ -233,17 +218,17 @@ class _Reader:
 
     def read_class(self, kind: type) -> None:
         self.write(kind.__module__, kind.__qualname__)
-        if self.covers(kind.__module__) or self.is_library(file_of(kind.__module__)):
+        if self.covers(kind.__module__) or is_library(file_of(kind.__module__)):
             return
         self.read(kind.__bases__)
         for name, member in sorted(vars(kind).items()):
-            functions = self.own_functions(member)
+            functions = own_functions(member)
             if functions or not is_dunder(name):
                 self.read_all((name, *(functions or [member])))
 
     def read_function(self, function: FunctionType) -> None:
         code, module = function.__code__, function.__module__ or ""
-        if self.is_library(code.co_filename):
+        if is_library(code.co_filename):
             self.write(module, function.__qualname__)
             return
         in_file = codes_in(source.text_of(function)).values() if os.path.isfile(code.co_filename) else None
@@ -267,6 +252,19 @@ class _Reader:
         for name in dict.fromkeys(source.global_names(code)):
             if name in function.__globals__:
                 self.read_all((name, function.__globals__[name]))
+
+
+def is_library(path: str | None) -> bool:
+    """Whether code lies neither in the user's own files nor in this package; None: it is written in C."""
+    if path is None or path.startswith(PACKAGE):
+        return path is None
+    return path.startswith(("<frozen", STANDARD_LIBRARY)) or any(part in path for part in LIBRARIES)
+
+
+def own_functions(member) -> list[FunctionType]:
+    """`functions_in`, but for a library's decorators and the methods that `dataclass` writes."""
+    files = ((function, function.__code__.co_filename) for function in functions_in(member))
+    return [function for function, file in files if file != "<string>" and not is_library(file)]
 
 
 def is_dunder(name: str) -> bool:

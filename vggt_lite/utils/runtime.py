@@ -9,14 +9,11 @@ import random
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
-
-CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def pick_device(device: torch.device | str | None = None) -> torch.device:
@@ -115,41 +112,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-
-
-@contextmanager
-def deterministic(seed: int, strict: bool = True) -> Iterator[None]:
-    """Same seed, same machine, same numbers, to the last bit; afterwards everything is as it was.
-
-        with deterministic(0):
-            train(...)
-
-    Seeds Python, NumPy and torch and has torch use only operations that add in a fixed order. "Same machine"
-    means the same device, versions and number of threads: another of these may round differently.
-    On CUDA enter it before the first matrix product of the process, or set CUBLAS_WORKSPACE_CONFIG=:4096:8
-    beforehand: cuBLAS reads it once.
-
-    Args:
-        strict: an operation that has no deterministic form on the device is a RuntimeError; else it warns.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
-    searching, workspace = torch.backends.cudnn.benchmark, os.environ.get(CUBLAS)
-    python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        try:
-            os.environ.setdefault(CUBLAS, ":4096:8")
-            torch.backends.cudnn.benchmark = False  # it would choose kernels by their speed on the day
-            torch.use_deterministic_algorithms(True, warn_only=not strict)
-            seed_everything(seed)
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before, warn_only=only_warned)
-            torch.backends.cudnn.benchmark = searching
-            if workspace is None:
-                os.environ.pop(CUBLAS, None)
-            random.setstate(python)
-            np.random.set_state(numpy)
 
 
 def progress(iterable: Iterable | None = None, **options) -> tqdm:

@@ -27,8 +27,7 @@ from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_
 from vggt_lite.evaluation.metric_groups import surface_figures
 from vggt_lite.export import read_ply
 from vggt_lite.geometry import camera_center, umeyama
-from vggt_lite.metrics.icp import refined
-from vggt_lite.metrics.neighbors import nearest_distance, voxel_downsample
+from vggt_lite.metrics.neighbors import nearest_distance, refined, voxel_downsample
 
 SCANS = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77, 110, 114, 118)
 NUM_VIEWS = 49

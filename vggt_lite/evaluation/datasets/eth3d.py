@@ -34,7 +34,7 @@ from vggt_lite.evaluation.datasets.sample import (
 )  # fmt: skip
 from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures, surface_figures
 from vggt_lite.geometry import invert_rigid, normalized_coordinates, transform_points, umeyama
-from vggt_lite.metrics.icp import refined
+from vggt_lite.metrics.neighbors import refined
 from vggt_lite.metrics.points import surface_metrics
 
 NUM_VIEWS = 10
