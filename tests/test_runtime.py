@@ -12,7 +12,7 @@ from vggt_lite import VGGT
 from vggt_lite.config import NANO
 from vggt_lite.utils import runtime
 
-PACKAGE = Path(runtime.__file__).parent
+PACKAGE = Path(runtime.__file__).parents[1]
 SMALL = NANO.with_(dim=32, vit_depth=1, dense_dims=(8, 8, 8, 8), dense_dim=8, track_dim=8, track_hidden=16)
 
 
@@ -95,7 +95,7 @@ def device_names(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [p for d in ("model", "layers") for p in sorted((PACKAGE / d).glob("*.py"))])
+@pytest.mark.parametrize("path", sorted((PACKAGE / "model").rglob("*.py")), ids=lambda path: path.name)
 def test_no_module_of_the_network_names_a_device(path):
     assert not device_names(path.read_text(encoding="utf-8"))
 

@@ -36,8 +36,7 @@ def write_ply(path: str | Path, points, colors=None) -> None:
     if not np.isfinite(points).all():
         raise ValueError("some points are NaN or infinite: keep points[np.isfinite(points).all(1)].")
     header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite, axes: x right, y down, z forward"]
-    header += [f"element vertex {len(points)}"]
-    header += [f"property float {name}" for name in ("x", "y", "z")]
+    header += [f"element vertex {len(points)}", *(f"property float {name}" for name in "xyz")]
     header += [f"property uchar {name}" for name in ("red", "green", "blue")]
     vertices = np.empty(len(points), dtype=[("point", "<f4", 3), ("color", "u1", 3)])
     vertices["point"], vertices["color"] = points, colors

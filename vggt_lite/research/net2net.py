@@ -42,11 +42,9 @@ def net2net_widen(
         "num_heads": (2 * old.num_heads, config.num_heads),
         "camera_num_heads": (2 * old.camera_num_heads, config.camera_num_heads),
         "patches along a side": (old.image_size // old.patch_size, config.image_size // config.patch_size),
-        **{
-            name: (getattr(old, name), getattr(config, name))
-            for name in ("patch_embed", "vit_depth", "depth", "num_registers", "camera_depth")
-        },
     }
+    for name in ("patch_embed", "vit_depth", "depth", "num_registers", "camera_depth"):
+        checks[name] = (getattr(old, name), getattr(config, name))
     if wrong := {name: pair for name, pair in checks.items() if pair[0] != pair[1]}:
         told = "; ".join(f"{name} should be {a}, is {b}" for name, (a, b) in wrong.items())
         raise ValueError(f"config does not have twice the width of the smaller model: {told}.")
