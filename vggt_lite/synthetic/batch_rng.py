@@ -23,9 +23,7 @@ class BatchRNG:
         """(B, *shape) numbers between `low` and `high`."""
         count = torch.Size(shape).numel()
         if self.used + count > self.BLOCK:
-            raise RuntimeError(
-                f"a scene needs more than {self.BLOCK} random numbers; enlarge BatchRNG.BLOCK."
-            )
+            raise RuntimeError(f"a scene needs more than {self.BLOCK} numbers; enlarge BatchRNG.BLOCK.")
         numbers = self.block[:, self.used : self.used + count].reshape(-1, *shape)
         self.used += count
         return low + (high - low) * numbers

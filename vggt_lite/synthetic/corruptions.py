@@ -57,12 +57,8 @@ def roll_cameras(scenes: SceneBatch, quarter_turns: int) -> SceneBatch:
     """
     turn = torch.tensor([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]], device=scenes.images.device)
     rolled = {"cam_from_world": torch.linalg.matrix_power(turn, quarter_turns) @ scenes.cam_from_world}
-    for name, dims in (
-        ("images", (-2, -1)),
-        ("depth", (-2, -1)),
-        ("valid", (-2, -1)),
-        ("point_map", (-3, -2)),
-    ):
+    rows_and_columns = {"images": (-2, -1), "depth": (-2, -1), "valid": (-2, -1), "point_map": (-3, -2)}
+    for name, dims in rows_and_columns.items():
         rolled[name] = torch.rot90(getattr(scenes, name), quarter_turns, dims)
     for name, value in rolled.items():
         value[:, :1] = getattr(scenes, name)[:, :1]

@@ -122,9 +122,8 @@ def add_room_furniture(slots: list[Slot], rng: BatchRNG, room: Tensor) -> None:
         height = radius if kind == ELLIPSOID else rng.uniform(0.3, 0.9)
         x = (room[:, 0] - 0.3) * (1 - 2 * (corner % 2))
         y = (room[:, 1] - 0.3) * (1 - 2 * (corner // 2))
-        slots.append(
-            Slot(kind, "furniture", vector(x, y, height), rng.uniform(0, 1), vector(radius, radius, height))
-        )
+        center, half = vector(x, y, height), vector(radius, radius, height)
+        slots.append(Slot(kind, "furniture", center, rng.uniform(0, 1), half))
 
 
 def move_objects(rng: BatchRNG, center: Tensor, movers: list[int], num_views: int, top: Tensor) -> Tensor:

@@ -29,12 +29,10 @@ def object_colours(rng: BatchRNG, count: int) -> Tensor:
     """(B, count, 3, 3): bright, and hues spread evenly over the shapes of a scene, in random order."""
     hue = (rng.permutation(count) + rng.uniform(0, 1, 1)) / count
     base = rgb_from_hsv(hue, rng.uniform(0.55, 0.95, count), rng.uniform(0.75, 1.0, count))
-    second = rgb_from_hsv(
-        hue + rng.uniform(0.1, 0.6, count), rng.uniform(0.4, 0.9, count), rng.uniform(0.55, 1.0, count)
-    )
-    third = rgb_from_hsv(
-        rng.uniform(0, 1, count), rng.uniform(0, 0.6, count), 0.15 + 0.8 * rng.choice([0, 1, 1], count)
-    )
+    hue = hue + rng.uniform(0.1, 0.6, count)
+    second = rgb_from_hsv(hue, rng.uniform(0.4, 0.9, count), rng.uniform(0.55, 1.0, count))
+    hue, saturation = rng.uniform(0, 1, count), rng.uniform(0, 0.6, count)
+    third = rgb_from_hsv(hue, saturation, 0.15 + 0.8 * rng.choice([0, 1, 1], count))
     return torch.stack([base, second, third], dim=2)
 
 

@@ -85,13 +85,10 @@ def cast(world: World, origin: Vector, direction: Vector) -> tuple[Tensor, Tenso
     """
     count = sum(world.counts)
     columns = world.surfaces[:, :8, :count, None].unbind(1)  # eight (V, K, 1)
+    rays = tuple(o[:, None] for o in origin), tuple(d[:, None] for d in direction)
     origins, directions = shapes.to_unit_space(
-        tuple(o[:, None] for o in origin),
-        tuple(d[:, None] for d in direction),
-        columns[:3],
-        columns[3:5],
-        columns[5:],
-    )  # triples of (V, K, 1 or R) and (V, K, R)
+        *rays, columns[:3], columns[3:5], columns[5:]
+    )  # (V, K, 1 or R)
     depths, start = [], 0
     for interval, number in zip(shapes.INTERVALS, world.counts[:HEIGHTFIELD], strict=True):
         mine = slice(start, start + number)
@@ -109,11 +106,8 @@ def cast(world: World, origin: Vector, direction: Vector) -> tuple[Tensor, Tenso
 def leave_room(room: Tensor, origin: Vector, direction: Vector) -> tuple[Tensor, Tensor]:
     """Depth (V, R) at which rays from inside reach the room's shell, and the face's number (V, R)."""
     half = (room[:, :1], room[:, 1:2], room[:, 2:] / 2)
-    middle = (0.0, 0.0, half[2])
-    exits = [
-        shapes.slab_interval((o - m) / h, d / h)[1]
-        for o, d, h, m in zip(origin, direction, half, middle, strict=True)
-    ]
+    axes = zip(origin, direction, half, (0.0, 0.0, half[2]), strict=True)
+    exits = [shapes.slab_interval((o - middle) / h, d / h)[1] for o, d, h, middle in axes]
     depth = torch.minimum(torch.minimum(exits[0], exits[1]), exits[2])
     x_face, y_face, z_face = ((d < 0).long() + 2 * axis for axis, d in enumerate(direction))
     return depth, torch.where(depth == exits[0], x_face, torch.where(depth == exits[1], y_face, z_face))

@@ -33,10 +33,9 @@ def render(
     Returns:
         images (V, 3, H, W) in [0, 1], depth (V, H, W), point_map (V, H, W, 3) in the world.
     """
-    num_views = len(cam_from_world)
-    images = cam_from_world.new_empty(num_views, 3, height, width)
-    depth = cam_from_world.new_empty(num_views, height, width)
-    point_map = cam_from_world.new_empty(num_views, height, width, 3)
+    num_views, empty = len(cam_from_world), cam_from_world.new_empty
+    images, depth = empty(num_views, 3, height, width), empty(num_views, height, width)
+    point_map = empty(num_views, height, width, 3)
     limit = RAYS_AT_ONCE.get(cam_from_world.device.type, RAYS_AT_ONCE["cpu"])
     for views, rows in chunks(num_views, height, width * config.supersample**2, limit):
         some = world[views], cam_from_world[views], intrinsics[views]

@@ -122,9 +122,8 @@ def writing(seed: int) -> Tensor:
     ink = F.interpolate(stroke[None, None], size=(SIZE, SIZE), mode="nearest")[0, 0]
     inside = (torch.arange(SIZE) * rows / SIZE % 1 > 0.35)[:, None].float()
     words = (hash_noise(16, seed + 9)[:rows].repeat_interleave(SIZE // rows, 0) > 0.25).float()
-    return torch.stack(
-        [octaves(seed, first=4, count=1), ink * inside * words.repeat_interleave(SIZE // 16, 1)]
-    )
+    words = words.repeat_interleave(SIZE // 16, 1)
+    return torch.stack([octaves(seed, first=4, count=1), ink * inside * words])
 
 
 @lru_cache(maxsize=4)
