@@ -8,13 +8,6 @@ from vggt_lite.data.scene_check import check_scene
 from vggt_lite.data.scene_io import read_scene, write_scene
 
 __all__ = [
-    "ImageBatch",
-    "PixelMap",
-    "check_scene",
-    "import_scene",
-    "load_images",
-    "normalize_scene",
-    "open_scene",
-    "read_scene",
-    "write_scene",
-]
+    "ImageBatch", "PixelMap", "check_scene", "import_scene", "load_images", "normalize_scene", "open_scene",
+    "read_scene", "write_scene",
+]  # fmt: skip

@@ -66,10 +66,8 @@ def shard_batch(scenes: int, worker: tuple[int, int]) -> slice:
     """
     rank, world_size = worker
     if scenes < world_size:
-        raise ValueError(
-            f"{scenes} scenes cannot be shared by {world_size} processes: start at most {scenes}, or raise "
-            "max_images."
-        )
+        fits = f"start at most {scenes}, or raise max_images"
+        raise ValueError(f"{scenes} scenes cannot be shared by {world_size} processes: {fits}.")
     each = scenes // world_size
     return slice(rank * each, (rank + 1) * each)
 
@@ -99,9 +97,8 @@ def assemble(
     if config.augment:
         images = augment_colors(images, generator, config.augment)
     valid = depth > 0
-    return normalize_scene(
-        SceneBatch(images, depth, cam_from_world, intrinsics, point_map, valid, tracks, visibility)
-    )
+    truth = (depth, cam_from_world, intrinsics, point_map, valid, tracks, visibility)
+    return normalize_scene(SceneBatch(images, *truth))
 
 
 def image_sides(
@@ -207,17 +204,16 @@ class StepLoader:
 
     def batch_for_step(self, step: int) -> SceneBatch:
         if step != self.next_step:  # the first one asked for, or not the one after the last
-            self.batches = iter(
-                DataLoader(
-                    range(self.steps),
-                    batch_size=None,  # a step is a batch already
-                    sampler=range(step, self.steps),
-                    collate_fn=self.source.batch_for_step,
-                    generator=torch.Generator(),  # its own, or it would draw from the one that dropout uses
-                    num_workers=self.num_workers,
-                    pin_memory=self.pin_memory,
-                )
+            loader = DataLoader(
+                range(self.steps),
+                batch_size=None,  # a step is a batch already
+                sampler=range(step, self.steps),
+                collate_fn=self.source.batch_for_step,
+                generator=torch.Generator(),  # its own, or it would draw from the one that dropout uses
+                num_workers=self.num_workers,
+                pin_memory=self.pin_memory,
             )
+            self.batches = iter(loader)
         self.next_step = step + 1
         return next(self.batches)
 

@@ -123,8 +123,8 @@ def _fit(image: Image.Image, mode: str, size: int, patch_size: int, label: str) 
     new_width, new_height = scaled_size(width, height, mode, size, patch_size)
     if not new_width or not new_height:
         raise ValueError(
-            f"{label} is {width}×{height} pixels: scaled to {size}, its short side is less than half a "
-            f"patch of {patch_size}. Cut it into pieces at most {size // patch_size} times as long as wide."
+            f"{label} is {width}×{height} pixels: its short side would be less than half a patch. "
+            f"Cut it into pieces at most {size // patch_size} times as long as wide."
         )
     if new_height > MAX_CROPPED * size:
         kept = f"crop mode would keep only {size} of {new_height} rows"

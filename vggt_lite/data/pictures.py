@@ -182,9 +182,7 @@ def _upright_rgb(image: Image.Image, label: str) -> Image.Image:
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.convert("RGB")
     except Exception as error:  # truncated or damaged data: OSError, SyntaxError, struct.error, ...
-        raise ValueError(
-            f"{label} is damaged ({error}): copy it again, or save it as JPEG or PNG."
-        ) from error
+        raise ValueError(f"{label} is damaged ({error}): copy it again, or save it as PNG.") from error
     values = np.asarray(image)
     if values.dtype.kind == "i":  # mode "I" has 32 bits, but is how some versions open 16-bit PNGs
         if values.min() < 0 or values.max() > 65535:

@@ -56,10 +56,10 @@ class View:
                     "or only remove the tag if the cameras are for it as stored."
                 )
         if (picture.height, picture.width) != self.size:
-            raise ValueError(
-                f"{self.image} is {picture.width}×{picture.height} pixels, its camera is for "
-                f"{self.size[1]}×{self.size[0]}: give the pictures that the cameras were made from."
+            sizes = (
+                f"{picture.width}×{picture.height} pixels, its camera is for {self.size[1]}×{self.size[0]}"
             )
+            raise ValueError(f"{self.image} is {sizes}: give the pictures that cameras were made from.")
         return picture
 
     def depth_in(self, window: PixelMap | None = None) -> tuple[Tensor, Tensor]:

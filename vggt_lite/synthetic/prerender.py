@@ -70,9 +70,7 @@ def render_ahead(
     index = folder / "index.json"
     if index.exists():
         if differ := differences(json.loads(index.read_text(encoding="utf-8")), asked):
-            raise ValueError(
-                f"{folder} holds other scenes: {'; '.join(differ)}. Give another folder, or delete this one."
-            )
+            raise ValueError(f"{folder} holds other scenes: {'; '.join(differ)}. Give another folder.")
     else:
         with atomic_write(index) as path:
             path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
@@ -109,18 +107,14 @@ class ShardReader:
     def __init__(self, folder: Path | str) -> None:
         folder = Path(folder)
         if not (folder / "index.json").exists():
-            raise FileNotFoundError(
-                f"{folder} has no index.json: not a folder of rendered scenes. "
-                "Make one with render_ahead(folder, SceneConfig(), num_scenes=2000)."
-            )
+            make = "render_ahead(folder, SceneConfig(), num_scenes=2000)"
+            raise FileNotFoundError(f"{folder} has no index.json: make a folder of scenes with {make}.")
         self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.num_scenes, self.num_views = self.index["num_scenes"], self.index["num_views"]
         paths = shard_paths(folder, self.num_scenes, self.index["shard_scenes"])
         if missing := [path.name for path in paths if not path.exists()]:
-            raise FileNotFoundError(
-                f"{folder} lacks {len(missing)} of {len(paths)} shards ({missing[0]} …): rendering has "
-                "not finished. Call render_ahead again with the same arguments."
-            )
+            lacks = f"lacks {len(missing)} of {len(paths)} shards ({missing[0]} …)"
+            raise FileNotFoundError(f"{folder} {lacks}: rendering has not finished, call render_ahead again.")
         self.shards = [load_file(path) for path in paths]
 
     def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

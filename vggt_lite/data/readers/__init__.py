@@ -59,9 +59,7 @@ def find_scenes(path: str | Path) -> list[Path]:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise FileNotFoundError(
-            f"{path} is not a folder: give a scene (images/, cameras.npz) or a folder of them."
-        )
+        raise FileNotFoundError(f"{path} is not a folder: give a scene or a folder of scenes.")
     if _reader(path):
         return [path]
     inner = sorted((p for p in path.iterdir() if p.is_dir()), key=natural_order) if path.is_dir() else []

@@ -42,9 +42,7 @@ def read_vkitti2(path: str | Path) -> Views:
     folder = root / "frames" / "rgb" / f"Camera_{camera}"
     pictures = list_images(folder) if folder.is_dir() else []
     if not pictures:
-        raise ValueError(
-            f"{folder} holds no pictures: unpack rgb, depth and textgt into one SceneNN/VARIATION; give that."
-        )
+        raise ValueError(f"{folder} holds no pictures: unpack rgb, depth and textgt into one folder.")
     cameras, lenses = (_table(root / name, camera, count) for name, count in zip(FILES, (16, 4), strict=True))
     depths = root / "frames" / "depth" / f"Camera_{camera}"
     views = []
