@@ -8,10 +8,8 @@ another view has where it lands. `PointResiduals`: a point, and the pixel where 
     blocks               of the same shape: neighbouring samples, which err together, share a number
     tried                number of samples
     decisive             whether a wrong scale can be told from a wrong pose or wrong sightings
-    fewer()              the same with few samples, for a rough search
 """
 
-from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -22,7 +20,6 @@ from vggt_lite.geometry import invert_rigid, normalized_coordinates, project_poi
 
 MOST_PAIRS = 24  # of views
 SAMPLES = 400  # pixels tried per pair
-FEW = 150  # of them, or of the points, in a rough search
 LONGEST = 256  # pixels of a depth map's longer side; larger ones are thinned
 TILES = 4  # per side of a picture: its samples come in TILES² blocks
 NARROW = 200  # pixels
@@ -82,11 +79,6 @@ class DepthResiduals:
         pair = torch.arange(len(self.pixels))[:, None]
         return (pair * TILES + row) * TILES + column  # (P, n)
 
-    def fewer(self) -> "DepthResiduals":
-        few = copy(self)
-        few.first, few.second, few.pixels = self.first[::2], self.second[::2], self.pixels[::2, :FEW]
-        return few
-
     def residuals(self, geometry: Geometry) -> Tensor:
         """(P, n)."""
         cameras, intrinsics, depth = geometry
@@ -115,12 +107,6 @@ class PointResiduals:
             self.counted = self.counted & (self.counted.sum(0) > 1)
         self.tried = int(self.counted.sum())
         self.blocks = torch.arange(self.counted.shape[1]).expand(self.counted.shape)  # (S, N): the point
-
-    def fewer(self) -> "PointResiduals":
-        world, tracks, visibility, widths = self.seen
-        few = slice(None, None, max(1, tracks.shape[1] // FEW))
-        world = None if world is None else world[few]
-        return PointResiduals(self.geometry, SeenPoints(world, tracks[:, few], visibility[:, few], widths))
 
     def residuals(self, geometry: Geometry) -> Tensor:
         """(S, N)."""

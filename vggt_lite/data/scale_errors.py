@@ -123,12 +123,12 @@ ALONG_THE_RAY = Family(
 
 def find_scale_error(evidence: Evidence, families: tuple[Family, ...]) -> ScaleError | None:
     """The error that explains the residuals best, if there is one: a rough search, then a fine one."""
-    given, few = evidence.geometry, evidence.fewer()
-    rough, as_is, blocks = few.residuals(given), evidence.residuals(given), evidence.blocks
-    if not rough.isfinite().any():
+    given, blocks = evidence.geometry, evidence.blocks
+    as_is = evidence.residuals(given)
+    if not as_is.isfinite().any():
         return None
-    scale = _typical(rough)
-    amounts = {f: _search(few, f, (0.0,) * f.count, 0.1, 0.01, scale) for f in families}
+    scale = _typical(as_is)
+    amounts = {f: _search(evidence, f, (0.0,) * f.count, 0.1, 0.01, scale) for f in families}
     amounts = {family: amount for family, amount in amounts.items() if family.matters(amount, share=0.5)}
     left = [_typical(evidence.residuals(family.change(given, x))) for family, x in amounts.items()]
     scale = min(left, default=scale)  # of the noise that is left, once the error is out
