@@ -139,11 +139,6 @@ def read_scene_folder(folder: str | Path) -> Views:
     return Views("scene folder", views, path, None, info.units, info.source, info.license)
 
 
-def is_scene_folder(path: Path) -> bool:
-    """Whether images/ and cameras.npz are there."""
-    return (path / "images").is_dir() and (path / "cameras.npz").is_file()
-
-
 def read_info(folder: str | Path) -> SceneInfo:
     """scene.json, or the defaults without it; `images` are those it lists, else all in natural order.
 

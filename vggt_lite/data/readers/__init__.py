@@ -9,12 +9,15 @@ from pathlib import Path
 
 from vggt_lite.data.pictures import natural_order
 from vggt_lite.data.readers import co3d, colmap, nerfstudio, vkitti2
-from vggt_lite.data.scene_io import is_scene_folder, read_scene_folder, write_scene
+from vggt_lite.data.scene_io import read_scene_folder, write_scene
 from vggt_lite.data.views import Views, to_batch
 
-# Name → (is it this one?, its reader). A nerfstudio folder often holds a COLMAP model too, with pictures
-# that are not undistorted, so it is asked first.
+# Name → (is it this one?, its reader); the first that fits. A nerfstudio folder often holds a COLMAP model,
+# too, with pictures that are not undistorted.
 FORMATS: dict[str, tuple[Callable[[Path], object], Callable[[Path], Views]]] = {
+    "a scene folder (images/ and cameras.npz)": (
+        lambda path: (path / "images").is_dir() and (path / "cameras.npz").is_file(), read_scene_folder
+    ),
     "nerfstudio (transforms.json)": (
         lambda path: (path / nerfstudio.FILE).is_file() or path.suffix == ".json", nerfstudio.read_nerfstudio
     ),
@@ -27,7 +30,7 @@ FORMATS: dict[str, tuple[Callable[[Path], object], Callable[[Path], Views]]] = {
 
 
 def open_scene(path: str | Path) -> Views:
-    """The views of a scene folder, or of a scene in any of the formats above.
+    """The views of a scene in any of the formats above.
 
     Pictures and depth are read when they are needed.
 
@@ -43,12 +46,9 @@ def open_scene(path: str | Path) -> Views:
 
 
 def _reader(path: Path) -> Callable[[Path], Views] | None:
-    """What reads a path, if it is a scene."""
-    if is_scene_folder(path):
-        return read_scene_folder
-    foreign = next((read for fits, read in FORMATS.values() if fits(path)), None)
-    # A folder with images but without cameras is read as a scene folder, which says what it lacks
-    return foreign or (read_scene_folder if (path / "images").is_dir() else None)
+    """What reads a path, if it is a scene; one with images alone is a scene folder that lacks something."""
+    known = next((read for fits, read in FORMATS.values() if fits(path)), None)
+    return known or (read_scene_folder if (path / "images").is_dir() else None)
 
 
 def find_scenes(path: str | Path) -> list[Path]:
@@ -65,7 +65,7 @@ def find_scenes(path: str | Path) -> list[Path]:
     inner = sorted((p for p in path.iterdir() if p.is_dir()), key=natural_order) if path.is_dir() else []
     if found := list(filter(_reader, inner)):
         return found
-    raise ValueError(f"{path} holds no scene: images/ and cameras.npz, or {'; '.join(FORMATS)}.")
+    raise ValueError(f"{path} holds no scene: {'; '.join(FORMATS)}.")
 
 
 def import_scene(
