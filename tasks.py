@@ -29,8 +29,11 @@ STAMP = VENV / ".vggt_lite_stamp"
 EXTRAS = "dev,browser"
 LOCK_INPUTS = ("pyproject.toml", "constraints.in")
 FIRST_NOTEBOOK = "notebooks/00_quickstart.ipynb"
-# Notebooks under test draw few points, take few steps and print no progress bars.
+# Notebooks under test draw few points, take few steps and print no progress bars. A thread each: processes
+# run side by side, and threads that wait for a core which is taken are many times slower.
 SMALL = {"VGGT_LITE_FAST": "1", "VGGT_LITE_QUIET": "1", "VGGT_LITE_MAX_POINTS": "2000"}
+SMALL |= {"OMP_NUM_THREADS": "1"}
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")  # a file's tests share a process
 NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg")
 NBVAL += ("--ignore", "notebooks/student")  # the lessons once more, with nothing to compare
 
@@ -139,7 +142,7 @@ def test_full():
 def everything(*selection, **env):
     """Lint, then one pytest run over tests and notebooks: both report, and either can fail."""
     untidy = lint_code()
-    run(PYTHON, "-m", "pytest", *selection, "tests", "notebooks", *NBVAL, **env)
+    run(PYTHON, "-m", "pytest", *selection, "tests", "notebooks", *NBVAL, *SIDE_BY_SIDE, **env)
     if untidy:
         sys.exit("the tests passed, but lint did not: see the top of this output, or `make lint`")
 
