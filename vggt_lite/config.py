@@ -87,7 +87,7 @@ class ModelConfig(Config):
     track_virtual: int = 8  # learned tokens through which tracks exchange information
     track_iterations: int = 4
     track_flow_scale: float = 64.0  # displacements in feature pixels are shown divided by this
-    # False repeats a slip of the released tracker: its feature maps carry no position embedding.
+    # False repeats an error of the released tracker: its feature maps carry no position embedding.
     # The later checkpoint (VGGT_tracker_fixed) was trained with True.
     track_position_embedding: bool = True
     # Where the centre of pixel (0, 0) lies in query points and tracks. The package counts from the
@@ -291,7 +291,7 @@ class SceneConfig(Config):
     # "rich", "varied" (more kinds of patterns), "none" (one grey), "repetitive" (the same checks everywhere)
     texture: str = "rich"
     # "random": any hue anywhere. "landmark": each wall keeps its hue from scene to scene (east red, north
-    # green, west blue, south purple), so that a single picture betrays its compass direction.
+    # green, west blue, south purple), so that a single picture shows its compass direction.
     walls: str = "random"
     shapes: tuple[str, ...] = ("ellipsoid", "box", "cylinder")  # in turn; also "cone", "octahedron"
     num_objects: int = 9  # places on the table, 0 to 12; about one in ten stays empty

@@ -11,7 +11,7 @@ With e = |prediction − truth| at a valid pixel, c its predicted confidence, α
 | outliers     | the largest 2 % of each term are left out        | none                                    |
 
 The loss is the sum of the three. In "code" the error therefore acts twice, once regardless of confidence:
-the network cannot escape by declaring everything unsure.
+a low confidence everywhere does not make it small.
 """
 
 import torch

@@ -1,8 +1,8 @@
 """A loss that asks for matches: the patch of another view that shows the same place should look alike.
 
 This is our own addition; neither the paper nor the release has it. A small network first learns what a
-single view betrays (pitch, height) and takes very long to discover that views can be compared. This term
-says so directly: among all patches of view j, find the one that shows what patch p of view i shows.
+single view shows (pitch, height), and only after many steps to compare views. This term asks for the
+comparison directly: among all patches of view j, find the one that shows what patch p of view i shows.
 """
 
 import torch
@@ -27,7 +27,7 @@ def matching_loss(
         temperature: cosine similarities are divided by it; smaller asks for sharper matches.
 
     Returns:
-        loss: (), log P for a network that knows nothing; 0 if no patch is seen twice.
+        loss: (), log P where all patches look alike; 0 if no patch is seen twice.
         accuracy: () share of patches whose most similar patch in the other view is the right one.
 
     The similarities take B · S² · P² numbers: meant for small images or few views.

@@ -1,4 +1,4 @@
-"""An alarm that needs no truth: do the network's two answers to one question agree?"""
+"""A check without ground truth: do a network's point map and its depth agree?"""
 
 import torch
 from torch import Tensor

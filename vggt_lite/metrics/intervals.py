@@ -18,8 +18,8 @@ def group_mean(values: list[float], groups: list[str] | None = None) -> float:
 def bootstrap_interval(values: list[float], groups: list[str] | None = None) -> tuple[float, float]:
     """Where the mean over scenes would lie in 95 % of cases, had other scenes of the same kind been measured.
 
-    It tells two models apart only roughly: on the *same* scenes compare their differences, scene by scene.
-    It knows nothing of what is the same for all scenes: the seed of training, the protocol.
+    Two models on the *same* scenes: compare their differences, scene by scene, not their intervals. What is
+    the same for all scenes (the seed of training, the protocol) is not in the interval.
 
     Args:
         values: one figure per scene; NaN scenes are left out.

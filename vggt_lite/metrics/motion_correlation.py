@@ -1,8 +1,8 @@
-"""Which parts of a camera motion a model sees: one correlation per component.
+"""Which parts of a camera motion a model predicts: one correlation per component.
 
-A single view betrays some components (the pitch from the floor in sight, the height of the camera);
-others (yaw, a step sideways) can only come from matches between views. A model that correlates with the
-former and not with the latter has not begun to compare its views, however good its loss looks.
+A single view shows some components (the pitch from the floor in sight, the height of the camera); others
+(yaw, a step sideways) can only come from matches between views. A model that correlates with the former and
+not with the latter does not compare its views yet, whatever its loss is.
 """
 
 import torch

@@ -18,7 +18,7 @@ _DENSE = r"^(depth|point)_head\."
 _CROSS_OURS = r"(update\.(?:virtual_from_points|points_from_virtual)\.\d+)\.attn\."
 _CROSS_OFFICIAL = r"(update\.(?:virtual_from_points|points_from_virtual)\.\d+)\.cross_attn\."
 
-# Applied from top to bottom on the way out, from bottom to top on the way in.
+# `official_name` applies them from top to bottom, `our_name` from bottom to top.
 RULES: list[Rule] = [
     swap("aggregator.register_tokens", "aggregator.register_token"),
     swap("patch_embed.position_table", "patch_embed.pos_embed"),

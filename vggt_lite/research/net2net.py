@@ -46,8 +46,8 @@ def net2net_widen(
     for name in ("patch_embed", "vit_depth", "depth", "num_registers", "camera_depth"):
         checks[name] = (getattr(old, name), getattr(config, name))
     if wrong := {name: pair for name, pair in checks.items() if pair[0] != pair[1]}:
-        told = "; ".join(f"{name} should be {a}, is {b}" for name, (a, b) in wrong.items())
-        raise ValueError(f"config does not have twice the width of the smaller model: {told}.")
+        faults = "; ".join(f"{name} should be {a}, is {b}" for name, (a, b) in wrong.items())
+        raise ValueError(f"config does not have twice the width of the smaller model: {faults}.")
     seed_everything(seed)
     large = VGGT(config)
     known, weights = small.state_dict(), large.state_dict()

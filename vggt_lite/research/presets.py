@@ -44,7 +44,7 @@ class Preset:
 
 WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; final figures come from others
 
-# Walls that keep their colours, seen from one side: a picture tells by itself where its camera stands.
+# Walls that keep their colours, seen from one side: a single picture shows where its camera stands.
 LANDMARKS = SceneConfig(walls="landmark", start_deg=(-50.0, 50.0))
 
 _FAST = TrainConfig(
@@ -70,7 +70,7 @@ PRESETS = {
             )),
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
             # ask every patch for its match. The matching loss is turned down, for its gradient is
-            # 25 times that of the cameras and would drown them.
+            # 25 times that of the cameras and would outweigh it.
             "matches": TrainStage(SceneConfig(), 48, _FAST.with_(
                 steps=1_500, views=(2, 3), seed=1,
                 loss_weights={"camera": 5.0, "point": 1.0, "matching": 0.03},
@@ -162,8 +162,8 @@ def train_preset(
 def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
     """Scores to look at during a training, on 40 scenes of a kind that are kept out of it.
 
-    The loss falls long before the network relates its views. The correlation of yaw and of sideways motion
-    with the truth tells when it does.
+    The loss falls long before the network relates its views. The correlations of yaw and of sideways motion
+    with the truth rise when it does.
     """
     size, device = model.config.image_size, next(model.parameters()).device
     batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)

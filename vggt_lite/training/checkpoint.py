@@ -9,7 +9,7 @@ import torch
 
 from vggt_lite.utils.files import atomic_write
 
-KEEP = 2  # the last one, and the one before it in case a disk fills up or a run goes astray
+KEEP = 2  # the last one, and the one before it in case a disk fills up or a run diverges
 
 
 def save_checkpoint(folder: Path, step: int, state: dict) -> Path:

@@ -82,7 +82,7 @@ class TrainState:
         self.checkpoint = files.checkpoint_path(self.folder, self.step)
         if self.workers.rank == 0:
             files.save_checkpoint(self.folder, self.step, state)
-        self.workers.gather(None)  # nobody goes on, perhaps to read it, before it is written
+        self.workers.gather(None)  # no process goes on before it is written
 
     def load(self, path: Path) -> None:
         saved = files.load_checkpoint(path)

@@ -134,7 +134,7 @@ class _Reader:
     # --- modules ---------------------------------------------------------------------------------
 
     def read_module(self, module: ModuleType) -> None:
-        """The text of a module, and what stands in it in memory where the text says something else."""
+        """The text of a module, and what differs from it in memory."""
         text = Path(module.__file__).read_text(encoding="utf-8")
         self.write("module", module.__name__, canonical(text))
         codes = codes_in(text)

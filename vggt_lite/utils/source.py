@@ -59,7 +59,7 @@ def source_of(function: FunctionType) -> str:
     """The source of one function, without comments and docstrings.
 
     Raises:
-        ValueError: there is none, or it cannot be told from its neighbour's.
+        ValueError: there is none, or another lambda stands in the same line.
     """
     code, text = function.__code__, text_of(function)
     nodes = [
