@@ -26,7 +26,7 @@ class PairedDifference:
     mean: float  # variant − baseline
     spread: float  # standard deviation over seeds; 0 with one seed
     margin: float | None  # half-width of the 95 % interval of the mean; None with one seed
-    better: bool | None  # whether the mean lies on the better side; None: of a score whose better side is not known
+    better: bool | None  # whether the mean lies on the better side; None: that side is unknown
 
     @property
     def clear(self) -> bool:
