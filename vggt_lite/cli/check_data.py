@@ -6,7 +6,6 @@ from vggt_lite.cli.options import FORMATS
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     sub.add_argument("folder", metavar="FOLDER", help=f"a scene folder, a folder of scenes, or {FORMATS}")
     sub.add_argument("--out", metavar="PAGE", help="also draw the scenes, as a page such as check.html")
 

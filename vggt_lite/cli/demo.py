@@ -40,7 +40,6 @@ non-commercial licence, about 8 GB of memory) the same command becomes useful on
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     sub.add_argument("--out", default="outputs/demo", metavar="DIR", help="default: outputs/demo")
     add_weights(sub)
     add_device(sub)

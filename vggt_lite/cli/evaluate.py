@@ -25,7 +25,6 @@ NUM_VIEWS = 4  # of a generated scene
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add_weights(sub)
     what = sub.add_mutually_exclusive_group()

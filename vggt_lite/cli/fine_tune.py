@@ -7,7 +7,6 @@ from vggt_lite.cli.options import add_device, add_weights
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes")
     add("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")

@@ -6,7 +6,6 @@ from vggt_lite.cli.options import FORMATS
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("source", metavar="SOURCE", help=f"the folder of one scene of {FORMATS}, or a transforms.json")
     add("--out", required=True, metavar="FOLDER", help="folder for the scene")
@@ -16,7 +15,6 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read and write."""
     from vggt_lite.data.readers import import_scene
 
     out = import_scene(args.source, args.out, args.size, args.views, args.overwrite)

@@ -10,7 +10,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
     add("--out", required=True, metavar="DIR", help="folder for the result")

@@ -5,13 +5,11 @@ from pathlib import Path
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     sub.add_argument("reports", nargs="+", metavar="FILE", help="reports that `evaluate --out` wrote")
     sub.add_argument("--out", required=True, metavar="PAGE", help="the HTML page to write")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, draw and write."""
     from vggt_lite.evaluation.report import Report
     from vggt_lite.evaluation.report_page import write_report_page
 

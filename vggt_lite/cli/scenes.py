@@ -5,7 +5,6 @@ from pathlib import Path
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("what", choices=("sheet", "folders", "ahead"),
         help="sheet: one picture of all scenes; folders: a scene folder each; ahead: shards for "
@@ -21,7 +20,6 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Generate and write."""
     from vggt_lite.config import VARIED_SCENES, SceneConfig
     from vggt_lite.data import write_scene
     from vggt_lite.synthetic import generate_scenes

@@ -13,7 +13,6 @@ from vggt_lite.training.checkpoint import load_checkpoint
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("preset", nargs="?", default="nano", help='recipe, as in research/presets.py: "nano", "tiny"')
     add("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")

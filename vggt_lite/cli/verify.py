@@ -6,7 +6,6 @@ from vggt_lite.cli.options import WEIGHTS, add_device
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    """What the command takes."""
     add = sub.add_argument
     add("--full", action="store_true", help="also VGGT-1B itself: 7 GB of memory, minutes")
     add("--weights", help=f"{WEIGHTS}; default: VGGT-1B if it was downloaded before")

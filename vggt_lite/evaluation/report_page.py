@@ -34,15 +34,16 @@ def write_report_page(reports: Mapping[str, Report], path: str | Path, title: st
     """
     if not reports:
         raise ValueError("there is nothing to draw: give at least one report.")
+    heads, columns = ["", ""], []
+    for name, report in reports.items():
+        heads += [name, _constant(name, reports)]
+        columns += [(report, "model"), (report, "constant")]
     body = TEMPLATES.get_template("evaluation/report_page.html").render(
-        reports=reports,
+        reports=reports, drawn=figure_block, protocol_table=_protocol, scene_table=_scenes,
         different=len({report.protocol["text"] for report in reports.values()}) > 1,
-        table=_figures(reports),
+        table=html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns)),
         sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(reports)}.items(),
-        protocols={name: _protocol(report.protocol) for name, report in reports.items()},
-        scenes={name: _scenes(report) for name, report in reports.items()},
-        drawn=figure_block,
-    )
+    )  # fmt: skip
     return write_page(path, title, [body])
 
 
@@ -50,15 +51,6 @@ def accuracy(histogram: list[int]) -> np.ndarray:
     """(30,) per cent of pairs with an error below 1, 2, … 30 degrees, from a histogram of a `Report`."""
     counts = np.asarray(histogram, dtype=float)
     return 100 * counts.cumsum()[:MOST_DEGREES] / max(counts.sum(), 1)
-
-
-def _figures(reports: Mapping[str, Report]) -> Markup:
-    """All figures, a column for each report and one for its constant answer."""
-    heads, columns = ["", ""], []
-    for name, report in reports.items():
-        heads += [name, _constant(name, reports)]
-        columns += [(report, "model"), (report, "constant")]
-    return html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns))
 
 
 def _constant(name: str, reports: Mapping) -> str:

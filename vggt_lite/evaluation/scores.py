@@ -1,7 +1,7 @@
 """`Scores`: what one predictor makes of generated scenes, scene by scene, and summed up."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -67,7 +67,8 @@ class Scores:
         """Score one scene (B = 1)."""
         self.scenes.append({})
         if pred.patch_tokens is not None:
-            self.mean("matching_accuracy", 100 * matching_loss(pred.patch_tokens, truth, patch_size)[1])
+            _, accuracy = matching_loss(pred.patch_tokens, truth, patch_size)
+            self.means({"matching_accuracy": 100 * accuracy})
         if pred.cam_from_world is not None:
             cameras = (pred.cam_from_world[0], truth.cam_from_world[0])
             thresholds = (3, 5, 10, 15, 30)
@@ -95,7 +96,7 @@ class Scores:
         number = SURFACE_POINTS if self.thorough else 0
         points = (point_map[0], truth.point_map[0], truth.valid[0])
         found = point_metrics(*points, num_samples=number, icp_distance=self.icp_distance)
-        self.mean(key, found["mean_distance"])
+        self.means({key: found["mean_distance"]})
         if self.thorough:
             figures = surface_figures(found, kind)
             self.means({f"{kind}_{name}": figures[f"{kind}_{name}"] for name in SURFACE_KEYS})
@@ -111,14 +112,10 @@ class Scores:
         }  # fmt: skip
         self.means({key: 100 * share for key, share in found.items()})
 
-    def mean(self, key: str, value: float | Tensor) -> None:
-        """Add one scene's value; NaN says that the scene has nothing to measure, and is left out."""
-        if not math.isnan(value):
-            self.scenes[-1][key] = float(value)
-
-    def means(self, figures: dict[str, float]) -> None:
-        for key, value in figures.items():
-            self.mean(key, value)
+    def means(self, figures: Mapping[str, float | Tensor]) -> None:
+        """Add values of one scene; NaN says that the scene has nothing to measure, and is left out."""
+        known = {key: float(value) for key, value in figures.items()}
+        self.scenes[-1] |= {key: value for key, value in known.items() if not math.isnan(value)}
 
     def pool(self, key: str, values: Tensor) -> None:
         """Add values of which all scenes together give one figure."""

@@ -171,15 +171,14 @@ def maps_table(images, names: Sequence[str], rows: Sequence[Row]) -> Markup:
     return Markup('<div class="maps">{}</div>').format(html_table(heads, lines))
 
 
-def metrics_table(metrics: Mapping[str, object], caption: str = "") -> str:
+def metrics_table(metrics: Mapping[str, object]) -> str:
     """{what: value} or {what: {column: value}} as an HTML table; nothing for an empty mapping."""
     if not metrics:
         return ""
     rows = {what: value if isinstance(value, Mapping) else {"": value} for what, value in metrics.items()}
     columns = list(dict.fromkeys(column for values in rows.values() for column in values))
-
-    def cell(value) -> str:
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    cells = [[what, *(cell(values.get(column, "–")) for column in columns)] for what, values in rows.items()]
-    return html_table(["", *columns], cells, "l" + "r" * len(columns), caption)
+    cells = []
+    for what, values in rows.items():
+        shown = (values.get(column, "–") for column in columns)
+        cells.append([what, *(f"{value:.3g}" if isinstance(value, float) else value for value in shown)])
+    return html_table(["", *columns], cells, "l" + "r" * len(columns))
