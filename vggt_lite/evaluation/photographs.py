@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, look_up, show
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, look_up, reconstruction_of
 from vggt_lite.evaluation.examples import motorcycle_truth
 from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures
 from vggt_lite.evaluation.report import Report
@@ -109,7 +109,7 @@ def picture(folder: Path | str, name: str) -> Path:
 def score(model, sample: Sample, options: Options) -> Scored:
     """Motion and depth of one pair."""
     pair = sample.truth
-    scene = show(model, [pair.left, pair.right], options)
+    scene = reconstruction_of(model, [pair.left, pair.right], options)
     if scene.cam_from_world is None or scene.depth is None:
         raise ValueError("pairs of photographs are judged: the model needs its camera and depth heads.")
     first = torch.eye(3, 4)

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from vggt_lite.utils.files import atomic_write
-from vggt_lite.viz.style import TEXT, as_array, as_pictures, colorize
+from vggt_lite.viz.style import TEXT_COLOR, as_array, as_pictures, colorize
 
 
 def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) -> Path:
@@ -27,7 +27,7 @@ def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) 
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for row in range(count):
         top = row * (height + gap)
-        pen.text((4, top + 8), f"seed\n{first_seed + row}", fill=TEXT, font=font)
+        pen.text((4, top + 8), f"seed\n{first_seed + row}", fill=TEXT_COLOR, font=font)
         depth = as_array(batch.depth[row, 0])
         panels = [*as_pictures(batch.images[row]), colorize(depth, depth.min(), depth.max())]
         for column, panel in enumerate(panels):

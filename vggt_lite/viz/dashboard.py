@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from vggt_lite.viz.lines import curve, curve_trace
 from vggt_lite.viz.panels import picture_trace
 from vggt_lite.viz.show import display_bundle, live_widget, redraw, require_alt, widget_form
-from vggt_lite.viz.style import CLEAR, TEXT, WORLD_UNIT, as_array, as_pictures, color_axis, layout
+from vggt_lite.viz.style import CLEAR, TEXT_COLOR, WORLD_UNIT, as_array, as_pictures, color_axis, layout
 
 PANELS = ("held-out view", "true depth", "depth now")
 Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the log it draws
@@ -49,7 +49,7 @@ def draw_dashboard(
         fig.update_layout({f"legend{row}": {**place, "bgcolor": CLEAR}})
         ticks = {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}  # 1, 2, 5, 10, …
         fig.update_yaxes(ticks, row=row, col=1)
-    fig.update_xaxes(linecolor=TEXT, col=1).update_yaxes(linecolor=TEXT, col=1)
+    fig.update_xaxes(linecolor=TEXT_COLOR, col=1).update_yaxes(linecolor=TEXT_COLOR, col=1)
     fig.update_xaxes(title_text="step", row=len(charts) or 1, col=1)
     picture = as_pictures([image])[0]
     fig.add_trace(picture_trace(picture, picture.shape[:2]), 1, 2)

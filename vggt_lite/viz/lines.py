@@ -6,7 +6,7 @@ from itertools import groupby
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, LEGEND_ABOVE, TEXT, as_array, layout, line_of, marker_of
+from vggt_lite.viz.style import COLORS, GRID, LEGEND_ABOVE, TEXT_COLOR, as_array, layout, line_of, marker_of
 
 PARTS = {  # beginning of a stage's name → what readers call that part; an output belongs to its head
     "vit.": "ViT", "agg.": "frame, global", "cam.": "camera", "out.pose": "camera", "depth.": "depth",
@@ -46,9 +46,9 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
     fig = go.Figure(layout=layout(height=320, title_text=title, showlegend=True))
     for index, key in enumerate(keys):
         fig.add_trace(curve_trace(*curve(records, key, x, smooth), key, index))
-    fig.update_xaxes(title_text=x, linecolor=TEXT)
+    fig.update_xaxes(title_text=x, linecolor=TEXT_COLOR)
     scale = "log" if log else "linear"
-    fig.update_yaxes(title_text=ylabel, type=scale, tickformat="~g", linecolor=TEXT)
+    fig.update_yaxes(title_text=ylabel, type=scale, tickformat="~g", linecolor=TEXT_COLOR)
     return fig.update_layout(margin={"l": 60, "b": 45})
 
 
@@ -77,9 +77,9 @@ def draw_calibration(series: Mapping[str, tuple[Sequence, Sequence]], unit: str)
         look = {"marker": marker, "line": {"color": marker["color"], "width": 2}, "hovertemplate": hover}
         fig.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", name=name, **look))
     ends = [min(ends) / 1.3, max(ends) * 1.3]  # a little wider than the data
-    dashed = {"color": TEXT, "dash": "dash", "width": 1.5}
+    dashed = {"color": TEXT_COLOR, "dash": "dash", "width": 1.5}
     fig.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=dashed, name="as claimed"))
-    axis = {"type": "log", "range": np.log10(ends).tolist(), "linecolor": TEXT}
+    axis = {"type": "log", "range": np.log10(ends).tolist(), "linecolor": TEXT_COLOR}
     axis |= {"dtick": "D2", "tickformat": ".2~g"}  # 1, 2, 5, 10, …
     fig.update_xaxes(title_text=f"claimed error ({unit})", **axis)
     fig.update_yaxes(title_text=f"found error ({unit})", **axis)
@@ -120,7 +120,7 @@ def draw_layer_errors(
         x = np.arange(len(stages))
         fig.add_trace(go.Scatter(x=x, y=line, name=name, customdata=stages, mode="lines+markers", **look))
     if limit is not None:
-        fig.add_hline(limit, line={"color": TEXT, "dash": "dash", "width": 1.5})
+        fig.add_hline(limit, line={"color": TEXT_COLOR, "dash": "dash", "width": 1.5})
     runs = [list(run) for _, run in groupby(range(len(stages)), lambda index: _part_of(stages[index]))]
     for run in runs[1:]:
         fig.add_vline(run[0] - 0.5, line={"color": GRID, "width": 1})

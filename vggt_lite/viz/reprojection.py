@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vggt_lite.viz.panels import view_panels
-from vggt_lite.viz.style import COLORS, TEXT, WORLD_UNIT, as_array, layout, marker_of, with_gaps
+from vggt_lite.viz.style import COLORS, TEXT_COLOR, WORLD_UNIT, as_array, layout, marker_of, with_gaps
 
 LABELS = ("bottom center", "top center", "bottom center", "top center")  # two points may share a pixel
 
@@ -68,10 +68,10 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = WORLD
     titles = ["from above", f"the picture, {width} by {height} pixels"]
     fig = make_subplots(1, 2, column_titles=titles, horizontal_spacing=0.14)
     edges = (np.array([0, width]) - k[0, 2]) / k[0, 0]  # x / z of the picture's left and right edge
-    wedge = {"x": [edges[0] * far, 0, edges[1] * far], "y": [far, 0, far]}
-    fig.add_trace(go.Scatter(**wedge, mode="lines", line={"color": TEXT, "dash": "dot"}, name="edges"), 1, 1)
-    plane = go.Scatter(x=edges, y=[1, 1], mode="lines", line={"color": TEXT, "width": 4}, name="z = 1")
-    fig.add_trace(plane, 1, 1)
+    wedge = {"x": [edges[0] * far, 0, edges[1] * far], "y": [far, 0, far], "name": "edges"}
+    plane = {"x": edges, "y": [1, 1], "name": "z = 1"}
+    for line, look in ((wedge, {"dash": "dot"}), (plane, {"width": 4})):
+        fig.add_trace(go.Scatter(**line, mode="lines", line={"color": TEXT_COLOR, **look}), 1, 1)
     for number, ((x, _, z), (u, v)) in enumerate(zip(points, pixels, strict=True), start=1):
         marker = marker_of(number - 1, 20 - 4 * number)  # what coincides stays visible
         shared = {"name": f"point {number}", "hoverinfo": "name+x+y", "textposition": "top center"}
@@ -81,9 +81,9 @@ def draw_projection(points, intrinsics, size: tuple[int, int], unit: str = WORLD
         label = {"text": [f"<b>{number}</b> ({u:.0f}, {v:.0f})"], "textposition": LABELS[(number - 1) % 4]}
         spot = go.Scatter(x=[u], y=[v], mode="markers+text", marker=marker, name=shared["name"], **label)
         fig.add_trace(spot.update(hoverinfo="name+x+y", cliponaxis=False), 1, 2)
-    fig.update_xaxes(title_text=f"x, right ({unit})", linecolor=TEXT, row=1, col=1)
-    fig.update_yaxes(title_text=f"z, forward ({unit})", linecolor=TEXT, row=1, col=1, scaleanchor="x")
-    frame = {"linecolor": TEXT, "mirror": True, "row": 1, "col": 2, "constrain": "domain"}
+    fig.update_xaxes(title_text=f"x, right ({unit})", linecolor=TEXT_COLOR, row=1, col=1)
+    fig.update_yaxes(title_text=f"z, forward ({unit})", linecolor=TEXT_COLOR, row=1, col=1, scaleanchor="x")
+    frame = {"linecolor": TEXT_COLOR, "mirror": True, "row": 1, "col": 2, "constrain": "domain"}
     fig.update_xaxes(title_text="pixels, right", range=[0, width], **frame)
     fig.update_yaxes(title_text="pixels, down", range=[height, 0], scaleanchor="x2", **frame)
     fig.update_layout(layout(height=360, width=820), showlegend=False, margin={"l": 60, "b": 45, "t": 40})

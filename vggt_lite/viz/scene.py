@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.style import COLORS, LEGEND_ABOVE, TEXT, WORLD_UNIT, layout, max_points, with_gaps
+from vggt_lite.viz.style import COLORS, LEGEND_ABOVE, TEXT_COLOR, WORLD_UNIT, layout, max_points, with_gaps
 
 GRID_LINE = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
 # OpenCV's y points down, so "up" on the screen is −y. The eye sits behind the first camera, to its
@@ -72,7 +72,7 @@ def scene_layout(low: np.ndarray, high: np.ndarray) -> dict:
     """Equal scale on the three axes, fixed ranges (a slider must not make the scene jump)."""
     span = (high - low) / np.cbrt(np.prod(high - low))
     axis = {
-        "showbackground": False, "gridcolor": GRID_LINE, "zerolinecolor": GRID_LINE, "color": TEXT,
+        "showbackground": False, "gridcolor": GRID_LINE, "zerolinecolor": GRID_LINE, "color": TEXT_COLOR,
         "showspikes": False, "nticks": 6, "gridwidth": 1, "tickfont": {"size": 10},
     }  # fmt: skip
     titles = ("x, right", "y, down", "z, forward")

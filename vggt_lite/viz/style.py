@@ -14,7 +14,7 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-TEXT = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
+TEXT_COLOR = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
 GRID = "rgba(117,117,117,0.35)"
 CLEAR = "rgba(0,0,0,0)"
 SEQUENTIAL = "Cividis"
@@ -40,7 +40,7 @@ def layout(**changes) -> go.Layout:
         template=HOUSE,
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
-        font={"color": TEXT, "size": 13},
+        font={"color": TEXT_COLOR, "size": 13},
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         uirevision="keep",  # an update keeps the reader's viewpoint
     )

@@ -4,7 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.panels import map_trace, view_panels
-from vggt_lite.viz.style import COLORS, TEXT, as_array, as_pictures, color_axis, with_gaps
+from vggt_lite.viz.style import COLORS, TEXT_COLOR, as_array, as_pictures, color_axis, with_gaps
 
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 WIDTH = 200  # pixels of a view in a live figure with truth
@@ -103,7 +103,7 @@ def _with_truth(images, tracks, truth, visible, truly_visible, rows: int) -> go.
         for row in range(1, rows + 1):
             fig.add_traces([lines, places, marks], rows=[row] * 3, cols=[view + 1] * 3)
     for name, symbol in LEGEND.items():
-        marker = {"symbol": symbol, "size": 9, "color": TEXT}
+        marker = {"symbol": symbol, "size": 9, "color": TEXT_COLOR}
         fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=name), 1, 1)
     legend = {"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0}
     return fig.update_layout(showlegend=True, legend=legend)

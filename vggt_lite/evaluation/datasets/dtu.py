@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.io import loadmat
+from scipy.linalg import rq
 from torch import Tensor
 
 from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines
@@ -77,10 +78,7 @@ def read_views(root: Path, folder: Path) -> Views:
 
 def decompose(projection: Tensor) -> tuple[Tensor, Tensor]:
     """K (3, 3) and cam_from_world (3, 4) of a projection matrix (3, 4), whose scale is free."""
-    flip = projection.new_tensor([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
-    # P's left part is K R; RQ decomposition is QR of the rows in reverse order
-    q, r = torch.linalg.qr((flip @ projection[:, :3]).mT)
-    k, rotation = flip @ r.mT @ flip, flip @ q.mT
+    k, rotation = map(torch.from_numpy, rq(projection[:, :3].numpy()))  # P's left part is K R
     signs = torch.diag(k.diagonal().sign())  # focal lengths are positive
     k, rotation = k @ signs, signs @ rotation
     if torch.det(rotation) < 0:  # −P is the same camera

@@ -92,15 +92,15 @@ def score(model, sample: Sample, options: Options) -> Scored:
     true_depth, depth, true_points, points = [], [], [], {source: [] for source in scene.sources}
     clouds = {source: point_maps(scene, source) for source in scene.sources}  # each (S, h, w, 3)
     for index, (view, truth) in enumerate(zip(views.views, sample.truth, strict=True)):
-        pixels = grid(view.size, MOST_COLUMNS)
-        z = depth_at(truth, normalized_coordinates(pixels.flatten(0, 1).double(), view.intrinsics))
-        seen = look_up(scene.depth[index], scene.pixel_maps[index], pixels).flatten()
+        pixels = grid(view.size, MOST_COLUMNS).flatten(0, 1)  # (N, 2)
+        z = depth_at(truth, normalized_coordinates(pixels.double(), view.intrinsics))
+        seen = look_up(scene.depth[index], scene.pixel_maps[index], pixels)
         keep = (z > 0) & seen.isfinite() & (seen > 0)  # of the pixels that the network saw
         true_depth.append(z[keep])
         depth.append(seen[keep])
-        true_points.append(world_points(pixels.flatten(0, 1)[keep], z[keep], view))
+        true_points.append(world_points(pixels[keep], z[keep], view))
         for source, cloud in clouds.items():
-            points[source].append(look_up(cloud[index], scene.pixel_maps[index], pixels).flatten(0, 1)[keep])
+            points[source].append(look_up(cloud[index], scene.pixel_maps[index], pixels[keep]))
     true_points = torch.cat(true_points)
     # One row (1, N) for each view, as long as the longest; its rest has no truth and does not count
     true_depth, depth = (pad_sequence(x, batch_first=True)[:, None] for x in (true_depth, depth))  # (S, 1, N)

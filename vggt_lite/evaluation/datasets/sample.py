@@ -59,7 +59,7 @@ def random_frames(count: int, wanted: int, seed: int) -> list[int]:
     return np.random.RandomState(seed).choice(count, min(wanted, count), replace=False).tolist()
 
 
-def show(model, photographs: Sequence, options: Options, **arguments) -> Reconstruction:
+def reconstruction_of(model, photographs: Sequence, options: Options, **arguments) -> Reconstruction:
     """What a model makes of photographs."""
     return model.reconstruct(list(photographs), mode=options.mode, size=options.size, **arguments)
 
@@ -67,7 +67,7 @@ def show(model, photographs: Sequence, options: Options, **arguments) -> Reconst
 def score_poses(model, sample: Sample, options: Options) -> tuple[Reconstruction, Scored]:
     """What a model makes of a sample's photographs, and its poses by the keys of `metric_table.ROWS`."""
     views = sample.views
-    scene = show(model, [view.image for view in views.views], options)
+    scene = reconstruction_of(model, [view.image for view in views.views], options)
     if scene.cam_from_world is None:
         raise ValueError("poses are judged: the model needs its camera head.")
     rotation, translation = relative_pose_errors(scene.cam_from_world.double(), views.cam_from_world)

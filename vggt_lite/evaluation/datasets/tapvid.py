@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, show
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, reconstruction_of
 from vggt_lite.metrics.tracks import choose_queries, track_metrics
 
 FILE = "tapvid_davis.pkl"
@@ -77,7 +77,7 @@ def score(model, sample: Sample, options: Options) -> Scored:
         which = (asked == view).nonzero()[:, 0]
         for others in windows(len(clip.video), view, options):
             frames = [clip.video[index] for index in (view, *others)]
-            scene = show(model, frames, options, query_points=start[which])
+            scene = reconstruction_of(model, frames, options, query_points=start[which])
             if scene.tracks is None:
                 raise ValueError("tracks are judged: the model needs its tracking head.")
             for place, index in enumerate(others, start=1):
