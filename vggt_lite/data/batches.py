@@ -35,40 +35,43 @@ def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1)[0]))
 
 
-def choose_views(scenes: int, views: int, path: int, progress: float, generator: torch.Generator) -> Tensor:
-    """Which views of each scene to show, in random order: (scenes, views) indices along the path.
+def choose_views(
+    num_scenes: int, num_views: int, path_views: int, progress: float, generator: torch.Generator
+) -> Tensor:
+    """Which views of each scene to show, in random order: (num_scenes, num_views) indices along the path.
 
     All of them lie within a window of the path. At progress 0 it is as short as possible and the views
     are neighbours, from 1 on it is the whole path: small camera motions first, as pixels that move
     little are easy to match.
     """
-    if views > path:
-        raise ValueError(f"scenes have {path} views, {views} were asked for; set views=(…, {path}).")
-    window = views + round((path - views) * min(progress, 1.0))
-    start = torch.randint(path - window + 1, (scenes, 1), generator=generator)
-    return start + torch.rand(scenes, window, generator=generator).argsort(1)[:, :views]
+    if num_views > path_views:
+        asked = f"{num_views} were asked for; set views=(…, {path_views})"
+        raise ValueError(f"scenes have {path_views} views, {asked}.")
+    window = num_views + round((path_views - num_views) * min(progress, 1.0))
+    start = torch.randint(path_views - window + 1, (num_scenes, 1), generator=generator)
+    return start + torch.rand(num_scenes, window, generator=generator).argsort(1)[:, :num_views]
 
 
 def draw_batch_shape(config: TrainConfig, step: int) -> tuple[int, int, float, torch.Generator]:
-    """(scenes, views, progress of the curriculum, generator) of a step."""
+    """(num_scenes, num_views, progress of the curriculum, generator) of a step."""
     generator = step_generator(config.seed, step)
     fewest, most = config.views
-    views = int(torch.randint(fewest, most + 1, (), generator=generator))
+    num_views = int(torch.randint(fewest, most + 1, (), generator=generator))
     progress = step / (config.steps * config.curriculum) if config.curriculum else 1.0
-    return config.max_images // views, views, progress, generator
+    return config.max_images // num_views, num_views, progress, generator
 
 
-def shard_batch(scenes: int, worker: tuple[int, int]) -> slice:
+def shard_batch(num_scenes: int, worker: tuple[int, int]) -> slice:
     """The scenes of a batch that a process makes: equally many in each; a rest at the end is left out.
 
     Raises:
         ValueError: a process would have none.
     """
     rank, world_size = worker
-    if scenes < world_size:
-        fits = f"start at most {scenes}, or raise max_images"
-        raise ValueError(f"{scenes} scenes cannot be shared by {world_size} processes: {fits}.")
-    each = scenes // world_size
+    if num_scenes < world_size:
+        fits = f"start at most {num_scenes}, or raise max_images"
+        raise ValueError(f"{num_scenes} scenes cannot be shared by {world_size} processes: {fits}.")
+    each = num_scenes // world_size
     return slice(rank * each, (rank + 1) * each)
 
 
@@ -132,10 +135,10 @@ class RenderedScenes:
         shard_batch(config.max_images // config.views[1], worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
-        scenes, views, progress, generator = draw_batch_shape(self.config, step)
-        chosen = torch.randint(self.reader.num_scenes, (scenes,), generator=generator)
-        which = choose_views(scenes, views, self.reader.num_views, progress, generator)
-        mine = shard_batch(scenes, self.worker)
+        num_scenes, num_views, progress, generator = draw_batch_shape(self.config, step)
+        chosen = torch.randint(self.reader.num_scenes, (num_scenes,), generator=generator)
+        which = choose_views(num_scenes, num_views, self.reader.num_views, progress, generator)
+        mine = shard_batch(num_scenes, self.worker)
         images, *truth = self.reader.read(chosen[mine], which[mine])
         return assemble(images.float() / 255, *truth, self.config, own_generator(generator, self.worker))
 
@@ -160,12 +163,12 @@ class GeneratedScenes:
         shard_batch(self.config.max_images // self.config.views[1], self.worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
-        scenes, views, progress, generator = draw_batch_shape(self.config, step)
-        seed = int(torch.randint(FIRST_EVALUATION_SEED - scenes, (), generator=generator))
-        which = choose_views(scenes, views, self.path_views, progress, generator)
+        num_scenes, num_views, progress, generator = draw_batch_shape(self.config, step)
+        seed = int(torch.randint(FIRST_EVALUATION_SEED - num_scenes, (), generator=generator))
+        which = choose_views(num_scenes, num_views, self.path_views, progress, generator)
         height, width = image_sides(self.size, self.patch_size, self.config.aspects, generator)
         num_tracks = self.config.num_tracks if "track" in self.config.loss_weights else 0
-        mine = shard_batch(scenes, self.worker)
+        mine = shard_batch(num_scenes, self.worker)
         seen = generate_scenes(
             seed + mine.start, mine.stop - mine.start, self.path_views, height, width, self.device,
             num_tracks, self.scene_config, which[mine],

@@ -73,13 +73,13 @@ class SceneFolders:
         self.overlaps: dict[int, Tensor] = {}
 
     def batch_for_step(self, step: int) -> SceneBatch:
-        scenes, views, progress, generator = batches.draw_batch_shape(self.config, step)
+        num_scenes, num_views, progress, generator = batches.draw_batch_shape(self.config, step)
         size = batches.image_sides(self.size, self.patch_size, self.config.aspects, generator, released=True)
-        able = [number for number, scene in enumerate(self.scenes) if len(scene) >= views]
-        drawn = torch.randint(len(able), (scenes,), generator=generator)
-        mine = drawn[batches.shard_batch(scenes, self.worker)].tolist()
+        able = [number for number, scene in enumerate(self.scenes) if len(scene) >= num_views]
+        drawn = torch.randint(len(able), (num_scenes,), generator=generator)
+        mine = drawn[batches.shard_batch(num_scenes, self.worker)].tolist()
         own = batches.own_generator(generator, self.worker)
-        return SceneBatch.cat([self.scene(able[i], views, size, progress, own) for i in mine])
+        return SceneBatch.cat([self.scene(able[i], num_views, size, progress, own) for i in mine])
 
     def description(self) -> dict:
         """The scenes and how they are shown, for `run_identity`; where they lie does not matter."""
@@ -87,7 +87,7 @@ class SceneFolders:
         return {"scenes": scenes, "size": self.size, "patch_size": self.patch_size, "zooms": self.zooms}
 
     def scene(
-        self, number: int, views: int, size: tuple[int, int], progress: float, generator: torch.Generator
+        self, number: int, num_views: int, size: tuple[int, int], progress: float, generator: torch.Generator
     ) -> SceneBatch:
         """Some views of scene `number`, cut to `size` (H, W), coloured and normalised (B = 1).
 
@@ -98,10 +98,10 @@ class SceneFolders:
             scene = self.scenes[number]
             if number not in self.overlaps:
                 self.overlaps[number] = view_overlap(scene, usual_depth(scene))
-            which = near_views(self.overlaps[number], references(scene), views, progress, generator)
+            which = near_views(self.overlaps[number], references(scene), num_views, progress, generator)
             chosen = scene.choose(which)
             low, high = self.zooms
-            kept = (low + (high - low) * torch.rand(views, generator=generator)).clamp(max=1.0)
+            kept = (low + (high - low) * torch.rand(num_views, generator=generator)).clamp(max=1.0)
             batch = to_batch(chosen, size, zooms=(1 / kept).tolist())
             sparse = not any(view.depth for view in chosen.views)
             depth = depth_of_points(chosen, batch) if sparse else batch.depth * batch.valid
@@ -186,7 +186,7 @@ def view_overlap(scene: Views, distance: float) -> Tensor:
 
 
 def near_views(
-    overlap: Tensor, first: list[int], views: int, progress: float, generator: torch.Generator
+    overlap: Tensor, first: list[int], num_views: int, progress: float, generator: torch.Generator
 ) -> list[int]:
     """Views of a scene that see much of the same: a reference, and others that overlap it, in random order.
 
@@ -196,16 +196,16 @@ def near_views(
     Args:
         overlap: (S, S), see `view_overlap`.
         first: Those that may be the reference.
-        views: How many in all.
+        num_views: How many in all.
         progress: Of the curriculum.
     """
     reference = first[int(torch.randint(len(first), (), generator=generator))]
     row = overlap[reference].clone()
     row[reference] = -1  # last of all
     order = row.argsort(descending=True, stable=True)
-    enough = max(int((row >= LEAST_OVERLAP).sum()), views - 1)
-    window = views - 1 + round((enough - views + 1) * min(progress, 1.0))
-    others = order[torch.randperm(window, generator=generator)[: views - 1]]
+    enough = max(int((row >= LEAST_OVERLAP).sum()), num_views - 1)
+    window = num_views - 1 + round((enough - num_views + 1) * min(progress, 1.0))
+    others = order[torch.randperm(window, generator=generator)[: num_views - 1]]
     return [reference, *others.tolist()]
 
 
