@@ -63,7 +63,7 @@ def points_of(scene: Geometry, noise: float, outliers: float) -> SeenPoints:
     pixels += noise * torch.randn(pixels.shape, generator=generator)
     wrong = torch.rand(seen.shape, generator=generator) < outliers
     pixels[wrong] = 112 * torch.rand(pixels[wrong].shape, generator=generator)
-    return SeenPoints(world, pixels, seen, scene.widths)
+    return SeenPoints(world, pixels, seen, scene.sizes[:, 0])
 
 
 MISTAKES = {

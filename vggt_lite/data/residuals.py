@@ -35,9 +35,9 @@ class Geometry(NamedTuple):
     depth: list[Tensor]  # S × (H, W), 0 = none; views may differ in size
 
     @property
-    def widths(self) -> Tensor:
-        """(S,) of the pictures, pixels."""
-        return torch.tensor([float(depth.shape[1]) for depth in self.depth])
+    def sizes(self) -> Tensor:
+        """(S, 2): width and height of each depth map, pixels."""
+        return torch.tensor([[depth.shape[1], depth.shape[0]] for depth in self.depth])
 
 
 class SeenPoints(NamedTuple):
@@ -71,13 +71,8 @@ class DepthResiduals:
             pixels.append(known[torch.randint(len(known), (SAMPLES,), generator=generator)].flip(-1))
         self.pixels = torch.stack(pixels)  # (P, n, 2) of the first view, (x, y)
         self.tried, self.decisive = len(pixels) * SAMPLES, len(self.first.unique()) > 2
-
-    @property
-    def blocks(self) -> Tensor:
-        size = _sizes(self.geometry)[self.first, None]  # (P, 1, 2)
-        column, row = (self.pixels * TILES // size).unbind(-1)
-        pair = torch.arange(len(self.pixels))[:, None]
-        return (pair * TILES + row) * TILES + column  # (P, n)
+        column, row = (self.pixels * TILES // self.geometry.sizes[self.first, None]).unbind(-1)  # (P, n)
+        self.blocks = (torch.arange(len(pixels))[:, None] * TILES + row) * TILES + column  # (P, n)
 
     def residuals(self, geometry: Geometry) -> Tensor:
         """(P, n)."""
@@ -87,7 +82,7 @@ class DepthResiduals:
         in_cam = torch.cat([ends * z[..., None], z[..., None]], dim=-1)  # (P, n, 3)
         world = transform_points(invert_rigid(cameras)[self.first, :3], in_cam)
         pixels, z = project_points(world, cameras[self.second], intrinsics[self.second])
-        size = _sizes(geometry)[self.second, None]  # (P, 1, 2)
+        size = geometry.sizes[self.second, None]  # (P, 1, 2)
         inside = (z > 0) & (pixels >= 0).all(-1) & (pixels < size).all(-1)
         there = _at(depth, self.second, torch.where(inside[..., None], pixels, 0.0).long())
         off = (z / there).log().abs().clamp(max=MOST_OFF)
@@ -184,11 +179,6 @@ def smoothed(given: Geometry) -> Geometry:
         intrinsics[view, :2] /= step
         intrinsics[view, :2, 2] += 0.5 - 0.5 / step  # pixel centres at +0.5, before and after
     return Geometry(given.cam_from_world, intrinsics, maps)
-
-
-def _sizes(geometry: Geometry) -> Tensor:
-    """(S, 2): width and height of each depth map."""
-    return torch.tensor([[depth.shape[1], depth.shape[0]] for depth in geometry.depth])
 
 
 def _at(depth: list[Tensor], views: Tensor, pixels: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def _translations(given: Geometry, amount: Amount) -> Geometry:
 
 def _principal_point(given: Geometry, amount: Amount) -> Geometry:
     k = given.intrinsics.clone()
-    k[:, :2, 2] += torch.tensor(amount) * given.widths[:, None]
+    k[:, :2, 2] += torch.tensor(amount) * given.sizes[:, :1]
     return given._replace(intrinsics=k)
 
 

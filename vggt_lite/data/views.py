@@ -56,10 +56,9 @@ class View:
                     "or only remove the tag if the cameras are for it as stored."
                 )
         if (picture.height, picture.width) != self.size:
-            sizes = (
-                f"{picture.width}×{picture.height} pixels, its camera is for {self.size[1]}×{self.size[0]}"
-            )
-            raise ValueError(f"{self.image} is {sizes}: give the pictures that cameras were made from.")
+            found, (height, width) = f"{picture.width}×{picture.height} pixels", self.size
+            told = f"its camera is for {width}×{height}: give the pictures that cameras were made from"
+            raise ValueError(f"{self.image} is {found}, {told}.")
         return picture
 
     def depth_in(self, window: PixelMap | None = None) -> tuple[Tensor, Tensor]:
