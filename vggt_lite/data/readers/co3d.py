@@ -46,8 +46,6 @@ class Viewpoint(msgspec.Struct):
 
 
 class Frame(msgspec.Struct):
-    """One entry of the file."""
-
     sequence_name: str
     frame_number: int
     image: Picture

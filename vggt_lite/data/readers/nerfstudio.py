@@ -38,8 +38,6 @@ Shared = msgspec.defstruct(  # what stands at the top of the file or with a fram
 
 
 class Frame(Shared, kw_only=True):
-    """One picture."""
-
     file_path: str
     transform_matrix: Matrix
     depth_file_path: str | None = None
@@ -47,8 +45,6 @@ class Frame(Shared, kw_only=True):
 
 
 class Transforms(Shared, kw_only=True):
-    """The whole file."""
-
     frames: Annotated[list[Frame], msgspec.Meta(min_length=1)]
     applied_transform: Matrix | None = None
 
