@@ -112,7 +112,7 @@ def test_of_several_scenes_one_must_be_chosen(tmp_path):
     two = SceneBatch.cat([room(), room()])
     with pytest.raises(ValueError, match="holds 2 scenes"):
         write_scene(tmp_path / "a", two)
-    assert len(read_scene(write_scene(tmp_path / "a", two, index=1))) == 1
+    assert len(read_scene(write_scene(tmp_path / "a", two.scene(1)))) == 1
 
 
 # name: (what happens to the folder, file named, cure)

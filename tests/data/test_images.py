@@ -160,7 +160,7 @@ def test_exif_rotation_is_applied_and_the_map_speaks_of_the_upright_picture(orie
     batch = nano(tmp_path / "phone.png")
     assert batch.pixel_maps[0].original_size == (32, 64)
     assert batch.images[0, :, 2:12, 2:12].mean() > 0.99 and batch.images[0, :, 20:, :].mean() < 0.01
-    assert torch.equal(batch.original(0), torch.from_numpy(upright))
+    assert np.array_equal(batch.photos[0].open(), upright)
 
 
 # --- the way back -------------------------------------------------------------------------------

@@ -48,10 +48,6 @@ class ImageBatch:
         """(S, H, W) bool: True where a pixel shows the photograph, False on padding."""
         return torch.stack([pixel_map.valid_mask() for pixel_map in self.pixel_maps])
 
-    def original(self, view: int) -> Tensor:
-        """(H, W, 3) uint8: the upright photograph at full size, read again from its source."""
-        return torch.from_numpy(np.array(self.photos[view].open()))
-
     def __len__(self) -> int:
         return len(self.images)
 

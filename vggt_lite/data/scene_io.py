@@ -45,7 +45,6 @@ class SceneInfo(msgspec.Struct):
 def write_scene(
     folder: str | Path,
     scene: SceneBatch,
-    index: int | None = None,
     names: list[str] | None = None,
     units: str = "scene units",
     source: str = "",
@@ -56,17 +55,16 @@ def write_scene(
 
     Args:
         folder: a new or empty folder, or with `overwrite` one that holds a scene already.
-        scene: the batch; with more than one scene, `index` says which.
-        index: which scene of the batch.
+        scene: a batch of one scene.
         names: one per view, without suffix; None counts 000, 001, …
         units, source, license: for scene.json: what 1.0 means ("metres"), where from, on what terms.
 
     Raises:
         FileExistsError: the folder holds something else. ValueError: the arguments do not fit.
     """
-    if index is None and len(scene) != 1:
-        raise ValueError(f"the batch holds {len(scene)} scenes: say which one, for example index=0.")
-    views = scene.apply(lambda x: x[index or 0].detach().cpu())
+    if len(scene) != 1:
+        raise ValueError(f"the batch holds {len(scene)} scenes: give one, for example scene.scene(0).")
+    views = scene.apply(lambda x: x[0].detach().cpu())
     count = len(views.images)
     names = names or [f"{view:03d}" for view in range(count)]
     if len(set(names)) != count or len(names) != count or any("/" in name or "\\" in name for name in names):
