@@ -79,10 +79,10 @@ def check_section(checked: Checked) -> str:
         versions = {"as it is": scene.geometry}
         if mistake is not None:
             versions["mended"] = mistake.mend(scene.geometry)
-        parts += [_world(raw, scene, which, versions, mistake), _pairs(scene, which, versions)]
-        maps = map_rows([depth.numpy() for depth in scene.geometry.depth]) if _has_depth(scene) else []
+        parts += [_world(scene, versions, mistake, len(raw.views)), _pairs(scene, versions)]
+        maps = map_rows([depth.numpy() for depth in scene.geometry.depth]) if scene.has_depth else []
         names = [raw.views.names[view] for view in which]
-        parts += [_sightings(scene, which, versions), maps_table(scene.pictures, names, maps)]
+        parts += [_sightings(scene, versions), maps_table(scene.pictures, names, maps)]
     else:
         parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
     return "\n".join(parts)
@@ -108,19 +108,13 @@ def _findings(checked: Checked) -> str:
     return f"<p><b>Wrong:</b></p><ul>{items}</ul>{said}"
 
 
-def _has_depth(scene: Thinned) -> bool:
-    return any((depth > 0).any() for depth in scene.geometry.depth)
-
-
-def _world(
-    raw: RawScene, scene: Thinned, which: list[int], versions: Versions, mistake: Mistake | None
-) -> str:
-    """Cloud and cameras of each version, in the frame of the first camera."""
+def _world(scene: Thinned, versions: Versions, mistake: Mistake | None, count: int) -> str:
+    """Cloud and cameras of each version, in the frame of the first camera; `count` views has the scene."""
     names = {"as it is": "As it is", "mended": f"If {mistake.text}"} if mistake else {"as it is": "The scene"}
-    figures, numbers = [], [view + 1 for view in which]
+    figures, numbers = [], scene.numbers
     for kind, geometry in versions.items():
         cameras = compose(geometry.cam_from_world, invert_rigid(geometry.cam_from_world[:1]))  # (V, 3, 4)
-        if _has_depth(scene):
+        if scene.has_depth:
             cloud = _depth_cloud(scene, geometry, cameras)
             what = "Depth of each view, unprojected by its camera"
         elif scene.seen is not None:
@@ -131,7 +125,7 @@ def _world(
             what = "There is no depth and there are no points: the dots are the cameras themselves"
         frusta = Cameras(cameras.numpy(), geometry.intrinsics.numpy(), scene.sizes, numbers)
         figure = draw_scene(cloud, frusta, unit="units of the cameras")
-        text = f"{what}, {len(numbers)} of {len(raw.views)} cameras, in the frame of view {numbers[0]}."
+        text = f"{what}, {len(numbers)} of {count} cameras, in the frame of view {numbers[0]}."
         figures.append(SceneFigure(names[kind], text, {"points": cloud}, figure))
     return figures_block(figures, numbers, trust=False)
 
@@ -165,16 +159,16 @@ def _plain_cloud(points: torch.Tensor, view: np.ndarray | None = None) -> Cloud:
     return Cloud(xyz, np.full((count, 3), GRAY, np.uint8), np.ones(count, np.float32), view)
 
 
-def _pairs(scene: Thinned, which: list[int], versions: Versions) -> str:
+def _pairs(scene: Thinned, versions: Versions) -> str:
     """A view, and what its neighbour sees of it: as it is, and without the mistake."""
-    if len(which) < 2 or not _has_depth(scene):
+    if len(scene.numbers) < 2 or not scene.has_depth:
         return ""
-    middle, tables = len(which) // 2, []
+    middle, tables = len(scene.numbers) // 2, []
     for target, source in dict.fromkeys([(1, 0), (middle, middle - 1)]):
-        images = {f"view {which[target] + 1}": scene.pictures[target]}
+        images = {f"view {scene.numbers[target]}": scene.pictures[target]}
         for kind, geometry in versions.items():
             painted, share = repainted(scene, geometry, source, target)
-            images[f"by view {which[source] + 1}, {kind}: {100 * share:.0f} % agree"] = painted
+            images[f"by view {scene.numbers[source]}, {kind}: {100 * share:.0f} % agree"] = painted
         tag = Markup('<img style="width:300px" alt="{}" src="{}">')
         cells = [tag.format(name, png_uri(image)) for name, image in images.items()]
         tables.append(html_table(images, [cells]))
@@ -182,7 +176,7 @@ def _pairs(scene: Thinned, which: list[int], versions: Versions) -> str:
     return f'{title}<div class="maps">{"".join(tables)}</div><p class="note">{PAIRS_NOTE}</p>'
 
 
-def _sightings(scene: Thinned, which: list[int], versions: Versions) -> str:
+def _sightings(scene: Thinned, versions: Versions) -> str:
     """Where views saw the points of a sparse model, or of tracks, and where their cameras put them."""
     if scene.seen is None:
         return ""
@@ -199,7 +193,7 @@ def _sightings(scene: Thinned, which: list[int], versions: Versions) -> str:
         world = places(geometry, scene.seen)[few]
         pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
         drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
-        fig = draw_residuals(*drawn, title=kind, numbers=[view + 1 for view in which[four]])
+        fig = draw_residuals(*drawn, title=kind, numbers=scene.numbers[four])
         parts.append(figure_block(fig, f"{what}, {kind}"))
     parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
     return "".join(parts)

@@ -25,7 +25,13 @@ class Thinned(NamedTuple):
     pictures: list[np.ndarray]  # S × (H, W, 3) uint8
     geometry: Geometry  # for these pixels; depth 0 where there is none
     sizes: list[tuple[int, int]]  # (H, W)
+    numbers: list[int]  # what the views are called, from 1
     seen: SeenPoints | None  # of a sparse model or tracks, in these pixels
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether any view has depth."""
+        return any((depth > 0).any() for depth in self.geometry.depth)
 
 
 def thinned(raw: RawScene, which: list[int]) -> Thinned:
@@ -49,7 +55,7 @@ def thinned(raw: RawScene, which: list[int]) -> Thinned:
     if seen is not None:
         widths = torch.tensor(sizes)[:, 1]
         seen = SeenPoints(seen.world, torch.stack(tracks), seen.visibility[which], widths)
-    return Thinned(pictures, geometry, sizes, seen)
+    return Thinned(pictures, geometry, sizes, [view + 1 for view in which], seen)
 
 
 def repainted(scene: Thinned, geometry: Geometry, source: int, target: int) -> tuple[np.ndarray, float]:

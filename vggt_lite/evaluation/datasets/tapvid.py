@@ -101,7 +101,7 @@ def windows(count: int, query: int, options: Options) -> list[list[int]]:
 
 
 def track_figures(found: dict[str, float]) -> dict[str, float]:
-    """What `track_metrics` found, in per cent, by the keys of `rows.DATA_ROWS`."""
+    """What `track_metrics` found, in per cent, by the keys of `metric_table.ROWS`."""
     names = {
         "track_aj": "average_jaccard",
         "track_delta": "delta_avg",
