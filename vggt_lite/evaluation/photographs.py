@@ -113,15 +113,11 @@ def score(model, sample: Sample, options: Options) -> Scored:
     if scene.cam_from_world is None or scene.depth is None:
         raise ValueError("pairs of photographs are judged: the model needs its camera and depth heads.")
     first = torch.eye(3, 4)
-    true = torch.stack([first, pair.right_from_left])
-    answers = {"model": scene.cam_from_world, "constant": torch.stack([first, to_the_right(1.0)])}
-    scored = Scored([str(name) for name in scene.names], {})
-    for who, cameras in answers.items():
-        rotation, translation = relative_pose_errors(cameras.double(), true.double())
-        figures = {"rotation_deg": rotation.item(), "translation_deg": translation.item()}
-        getattr(scored, who).update(figures)
-        if who == "model":
-            scored.rotation, scored.translation = rotation, translation
+    true = torch.stack([first, pair.right_from_left]).double()
+    blind = relative_pose_errors(torch.stack([first, to_the_right(1.0)]).double(), true)
+    found = relative_pose_errors(scene.cam_from_world.double(), true)
+    poses = [{"rotation_deg": turn.item(), "translation_deg": way.item()} for turn, way in (found, blind)]
+    scored = Scored([str(name) for name in scene.names], *poses, *found)
     if pair.depth is not None:
         height, width = pair.depth.shape
         depth = look_up(scene.depth[0], scene.pixel_maps[0], grid((height, width), width))

@@ -141,11 +141,9 @@ def check_counts(num_scenes: int | None, num_views: int) -> None:
 
 def check_size(size: int, patch_size: int) -> None:
     """Raises: ValueError: pictures of `size` pixels do not consist of whole patches."""
+    fits = max(round(size / patch_size), 1) * patch_size
     if size % patch_size or size < patch_size:
-        fits = max(round(size / patch_size), 1) * patch_size
-        raise ValueError(
-            f"size={size} (--size) is no multiple of the patch of {patch_size} pixels; try {fits}."
-        )
+        raise ValueError(f"size={size} (--size) is not a multiple of patch_size={patch_size}; try {fits}.")
 
 
 def held_out_scenes(
