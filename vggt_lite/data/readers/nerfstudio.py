@@ -25,14 +25,14 @@ from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
 FILE = "transforms.json"
 PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
 DISTORTION = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
-LENS = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "depth_unit_scale_factor")
+FIELDS = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x", "camera_angle_y", "depth_unit_scale_factor")
 DEPTH_UNIT = 1e-3  # depth maps are taken to be millimetres of a metric scene
 
 Row = tuple[float, float, float, float]
 Matrix = Annotated[list[Row], msgspec.Meta(min_length=3, max_length=4)]
 Shared = msgspec.defstruct(  # what stands at the top of the file or with a frame
     "Shared",
-    [("camera_model", str | None, None), *((name, float | None, None) for name in LENS + DISTORTION)],
+    [("camera_model", str | None, None), *((name, float | None, None) for name in FIELDS + DISTORTION)],
     kw_only=True,
 )
 
