@@ -55,13 +55,8 @@ KNOWN = {
     Tracker: {"correlations": "8b79fc47"},
     TrackBlock: {"forward": "255cebb6"},
 }
-TORCH = {
-    kind: kind.forward
-    for kind in (
-        nn.LayerNorm, nn.Linear, nn.Identity, nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.Sequential,
-        nn.ModuleList,
-    )
-}  # fmt: skip
+LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.Identity, nn.ReLU)
+TORCH = {kind: kind.forward for kind in (*LAYERS, nn.Sequential, nn.ModuleList)}
 
 
 @contextmanager

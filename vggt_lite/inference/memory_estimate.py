@@ -205,14 +205,9 @@ def _one_of_each_kind(config: ModelConfig) -> ModelConfig:
     """As few blocks and rounds as show every kind of tensor: as many pairs of blocks as the heads read."""
     kept = sorted({*config.dense_layers, config.depth - 1})
     dense_layers = tuple(kept.index(layer) for layer in config.dense_layers)
-    once = {
-        "vit_depth": 1,
-        "camera_depth": 1,
-        "camera_iterations": 1,
-        "track_depth": 1,
-        "track_iterations": 1,
-    }
-    return config.with_(depth=len(kept), dense_layers=dense_layers, register_attention=(), **once)
+    single = ("vit_depth", "camera_depth", "camera_iterations", "track_depth", "track_iterations")
+    changes = dict.fromkeys(single, 1) | {"depth": len(kept), "dense_layers": dense_layers}
+    return config.with_(**changes, register_attention=())
 
 
 def fake_model(config: ModelConfig, stored: torch.dtype = torch.float32) -> VGGT:

@@ -63,9 +63,8 @@ def read_state_dict(
         reason = _where_cut_off(path) or str(error)
         if isinstance(error, pickle.UnpicklingError):
             reason = "it holds objects that could run code when opened, or is damaged"
-        raise UnreadableFile(
-            f"{path} cannot be read as weights ({reason}): download or write it again."
-        ) from error
+        said = f"{path} cannot be read as weights ({reason}): download or write it again."
+        raise UnreadableFile(said) from error
 
 
 def read_as(path: Path, types: Mapping[str, torch.dtype]) -> dict[str, Tensor]:
