@@ -217,5 +217,5 @@ def write_tapvid(root: Path, frames: int = 7) -> Follower:
     visible[0, :3] = False  # these are first seen later
     content = {"video": video, "points": (tracks / [64, 40]).transpose(1, 0, 2), "occluded": ~visible.T}
     with (root / "tapvid_davis.pkl").open("wb") as file:
-        pickle.dump({"walk": content}, file)
+        pickle.dump({"walk": content}, file, protocol=4)
     return Follower(video, tracks, visible)

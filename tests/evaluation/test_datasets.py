@@ -1,8 +1,5 @@
 """Published layouts: truth fed as a prediction scores perfectly, a known fault what it must."""
 
-import os
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -177,30 +174,6 @@ def test_tapvids_points_are_followed_from_every_query(tmp_path, mode):
 def test_long_videos_are_shown_in_windows_that_each_begin_with_the_query():
     assert tapvid.windows(6, 1, Options(num_views=3)) == [[2, 3], [4, 5]]
     assert tapvid.windows(6, 1, Options(query_mode="strided")) == [[0, 2, 3, 4, 5]]
-
-
-class Harm:
-    def __reduce__(self):
-        return os.system, ("echo harm",)
-
-
-def test_a_pickle_that_wants_to_run_something_is_not_read(tmp_path, capfd):
-    (tmp_path / tapvid.FILE).write_bytes(pickle.dumps({"walk": Harm()}))
-    with pytest.raises(ValueError, match=r"asks for \w+.system"):
-        list(tapvid.samples(tmp_path, PAD))
-    assert "harm" not in capfd.readouterr().out
-    (tmp_path / tapvid.FILE).write_bytes(pickle.dumps({"walk": {"video": np.zeros(3)}}, protocol=2)[:-9])
-    with pytest.raises(ValueError, match="download it again"):
-        list(tapvid.samples(tmp_path, PAD))
-
-
-def test_old_and_new_pickles_of_arrays_are_read(tmp_path):
-    write_tapvid(tmp_path)
-    content = tapvid.read_arrays(tmp_path / tapvid.FILE)
-    for protocol in (2, 4, 5):
-        (tmp_path / "again.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-        again = tapvid.read_arrays(tmp_path / "again.pkl")
-        np.testing.assert_array_equal(again["walk"]["video"], content["walk"]["video"])
 
 
 def test_wrong_requests_say_what_would_be_right(tmp_path):

@@ -75,6 +75,10 @@ def report_of(
             for who in ("model", "constant")
         }
         scene = {"name": sample.name, "group": sample.group, "frames": scored.frames} | figures
+        if not scene["model"]:
+            raise ValueError(
+                f"{data}: nothing of {sample.name} can be scored: leave it out, or mend its truth."
+            )
         found.append((scene, scored.rotation, scored.translation))
     in_turn = zip_longest(*workers.gather(found))
     found = [row for turn in in_turn for row in turn if row is not None]

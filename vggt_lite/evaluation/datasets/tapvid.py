@@ -3,21 +3,25 @@
     ROOT/tapvid_davis.pkl, or ROOT itself the file: {name: {"video": uint8 (T, H, W, 3),
     "points": (N, T, 2) (x, y) in 0 … 1, "occluded": (N, T) bool}}
 
-The file is a pickle, which could run any program: it is read by an unpickler that knows arrays and Python's
-plain containers and nothing else. VGGT follows points of its first view, so for each view in which a point is
-queried the views are put in another order, that one first, and shown again.
+The file is a pickle, which could run any program: `array_pickle` reads it and runs none. VGGT follows points
+of its first view, so for each view in which a point is queried the views are put in another order, that one
+first, and shown again.
 
 Source: Doersch et al. 2022 (arXiv:2211.03726); README of google-deepmind/tapnet.
 """
 
-import pickle
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
 
+from vggt_lite.data.pictures import MIN_SIDE
+from vggt_lite.evaluation.datasets.array_pickle import StoredArray, read_arrays
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, reconstruction_of
 from vggt_lite.metrics.tracks import choose_queries, track_metrics
 
@@ -29,40 +33,38 @@ TEXT = (
     "pixels; a point is called visible from probability 0.5. All points queried in one frame are followed "
     "together. Mean over videos."
 )
-ALLOWED = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),  # protocol 5
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),  # how Python 2's bytes are written
-}
+MARGIN = 0.1  # of the picture: further outside no point was set by hand
 
 
-def samples(root: Path, options: Options) -> Iterator[Sample]:
-    """The videos, by name.
+class Video(msgspec.Struct):
+    """One entry of the file."""
 
-    Raises:
-        ValueError: the file is missing, holds something other than arrays, or of other shapes.
-    """
-    file = root / FILE if root.is_dir() else root
-    videos = read_arrays(file)
-    if not isinstance(videos, dict) or not videos:
-        raise ValueError(f"{file} must hold a mapping from names to videos: download TAP-Vid-DAVIS again.")
-    for name in sorted(videos, key=str):
-        yield Sample(str(name), None, truth=_clip(videos[name], f"{file}: {name}"))
+    video: StoredArray
+    points: StoredArray
+    occluded: StoredArray
 
 
+@dataclass
 class Clip:
     """A video and the points followed in it."""
 
-    def __init__(self, video: np.ndarray, tracks: Tensor, visible: Tensor) -> None:
-        self.video = video  # (T, H, W, 3) uint8
-        self.tracks = tracks  # (T, N, 2) pixels of the video
-        self.visible = visible  # (T, N) bool
+    video: np.ndarray  # (T, H, W, 3) uint8
+    tracks: Tensor  # (T, N, 2) pixels of the video; 0 where a point is hidden
+    visible: Tensor  # (T, N) bool
+
+
+def samples(root: Path, options: Options) -> Iterator[Sample]:
+    """The videos, by name. All points are read and checked before the first video is.
+
+    Raises:
+        ValueError: the file is missing, holds something other than arrays, of other shapes, or a video has no
+            point to follow.
+    """
+    file = root / FILE if root.is_dir() else root
+    videos = read_arrays(file, Annotated[dict[str, Video], msgspec.Meta(min_length=1)])
+    checked = {name: _points(videos[name], file, name) for name in sorted(videos)}
+    for name, (tracks, visible) in checked.items():
+        yield Sample(name, None, truth=Clip(videos[name].video.read(file), tracks, visible))
 
 
 def score(model, sample: Sample, options: Options) -> Scored:
@@ -110,48 +112,26 @@ def track_figures(found: dict[str, float]) -> dict[str, float]:
     return {ours: 100 * found[theirs] for ours, theirs in names.items()}
 
 
-def read_arrays(file: Path) -> object:
-    """What a pickle of arrays holds.
-
-    Raises:
-        ValueError: it is missing, broken, or asks for anything but NumPy's arrays and plain containers.
-    """
-    try:
-        with file.open("rb") as stream:
-            return _Arrays(stream).load()
-    except FileNotFoundError as error:
-        raise ValueError(f"{file} is missing: download tapvid_davis.zip and unpack it there.") from error
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{file}: {error}") from error
-    except Exception as error:  # a broken pickle can raise almost anything
-        raise ValueError(f"{file} cannot be read ({error}): download it again.") from error
-
-
-class _Arrays(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(
-                f"this pickle asks for {module}.{name}, which no file of arrays needs: it is not read. "
-                "Download it again from its publisher."
-            )
-        return super().find_class(module, name)
-
-
-def _clip(content: object, where: str) -> Clip:
-    if not isinstance(content, dict) or not content.keys() >= set(_KEYS):
-        raise ValueError(f"{where} must hold {', '.join(_KEYS)}: download it again.")
-    video, points, occluded = (np.asarray(content[key]) for key in _KEYS)
-    frames, height, width = video.shape[:3] if video.ndim == 4 else (0, 0, 0)
-    good = video.dtype == np.uint8 and video.ndim == 4 and video.shape[-1] == 3
-    if not good or points.shape != (len(points), frames, 2) or occluded.shape != points.shape[:2]:
+def _points(entry: Video, file: Path, name: str) -> tuple[Tensor, Tensor]:
+    """Tracks (T, N, 2) in pixels of the video, and where they are visible (T, N)."""
+    where = f"{file}: {name}"
+    video, points, occluded = entry.video, entry.points, entry.occluded
+    frames, height, width, channels = video.shape if len(video.shape) == 4 else (0, 0, 0, 0)
+    kinds = video.dtype == np.uint8 and points.dtype in (np.float32, np.float64) and occluded.dtype == bool
+    shapes = points.shape[1:] == (frames, 2) and occluded.shape == points.shape[:2] and channels == 3
+    if not (kinds and shapes) or frames < 2 or min(height, width) < MIN_SIDE:
         raise ValueError(
-            f"{where} has video {video.dtype} {video.shape}, points {points.shape}, occluded "
-            f"{occluded.shape}: uint8 (T, H, W, 3), (N, T, 2) and (N, T) are expected."
+            f"{where} has video {video.dtype} {video.shape}, points {points.dtype} {points.shape}, occluded "
+            f"{occluded.dtype} {occluded.shape}: give uint8 (T ≥ 2, H, W, 3), float (N, T, 2), bool (N, T)."
         )
-    scale = torch.tensor([width, height], dtype=torch.float32)
-    tracks = torch.from_numpy(points.astype(np.float32)).clamp(0, 1) * scale  # (N, T, 2)
-    visible = torch.from_numpy(~occluded.astype(bool))
-    return Clip(video, tracks.transpose(0, 1).contiguous(), visible.T.contiguous())
-
-
-_KEYS = ("video", "points", "occluded")
+    places = torch.from_numpy(points.read(file)).double()  # (N, T, 2)
+    visible = torch.from_numpy(~occluded.read(file))  # (N, T)
+    if not visible[:, :-1].any():
+        raise ValueError(f"{where} has no visible point that could be followed: leave this video out.")
+    if not ((places[visible] >= -MARGIN) & (places[visible] <= 1 + MARGIN)).all():  # NaN is not either
+        raise ValueError(
+            f"{where} has visible points that are not in the picture (0 … 1): download it again."
+        )
+    size = torch.tensor([width, height])
+    places = torch.where(visible[..., None], places.clamp(0, 1) * size, 0.0).float()
+    return places.transpose(0, 1).contiguous(), visible.T.contiguous()
