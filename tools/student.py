@@ -4,9 +4,13 @@
     python tools/student.py verify                   exit code 1 if a copy is out of step
     python tools/student.py write --code-only DIR    headings and code without prose, to recall a lesson
 
-Cells tagged `solution` are dropped, everything else is kept. The bytes depend on the notebook alone.
+Cells tagged `solution` are dropped, everything else is kept. The bytes depend on the notebook alone. The id
+of a copy's first cell is a digest of the rest: what somebody changed since, or put beside it, is kept and
+named, with exit code 1. `write --overwrite` replaces changed copies, and nothing else.
 """
 
+import argparse
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -17,10 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tools import nb  # noqa: E402
+from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 Notebook = Cell = nbformat.NotebookNode
 SOLUTION = "solution"
 KEPT_TAGS = ("exercise", "raises-exception")  # outputs are gone: nothing is left to compare
+UNSIGNED = "student-000"  # id of the first cell, until the rest is known
+SIGNED = re.compile(r'"id": "student-([0-9a-f]{40})"')
 RELATIVE_LINK = re.compile(r"\]\((?!https?:|mailto:|#|attachment:)([^)\s]+)\)")
 
 
@@ -82,51 +89,87 @@ def headings(source: str) -> str:
 
 
 def copies(code_only: bool = False) -> dict[str, str]:
-    """File name → text of every student copy."""
+    """File name → text of every student copy, signed."""
     lessons = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     return {
-        path.name: nb.as_text(student_copy(nbformat.read(path, as_version=4), path.name, code_only))
+        path.name: signed(nb.as_text(student_copy(nbformat.read(path, as_version=4), path.name, code_only)))
         for path in lessons
     }
+
+
+def signed(text: str) -> str:
+    """The text of a copy, with a digest of it as the id of its first cell. JupyterLab keeps ids."""
+    return text.replace(UNSIGNED, f"student-{hashlib.sha256(text.encode()).hexdigest()[:40]}", 1)
+
+
+def is_untouched(name: str, text: str) -> bool:
+    """Whether a notebook is, to the byte, a copy that this tool wrote under this name."""
+    unsigned, found = SIGNED.subn(f'"id": "{UNSIGNED}"', text, count=1)
+    return bool(found) and f"[{name}](../{name})" in text and text == signed(unsigned)
 
 
 def problems(folder: Path) -> list[str]:
     """What is out of step in a folder of student copies."""
     wanted = copies()
-    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.ipynb")}
+    found = {path.name: content(path) for path in folder.glob("*.ipynb")}
     missing = [f"{name}: no student copy" for name in wanted if name not in found]
     orphans = [f"{name}: there is no such lesson" for name in sorted(found) if name not in wanted]
     both = sorted(wanted.keys() & found.keys())
     return missing + orphans + [f"{name}: differs" for name in both if wanted[name] != found[name]]
 
 
-def write(folder: Path, code_only: bool = False) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in copies(code_only).items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+def write(folder: Path, code_only: bool = False, overwrite: bool = False) -> list[str]:
+    """Write the copies, and delete those whose lesson is gone.
+
+    Args:
+        folder: where to.
+        code_only: as for `student_copy`.
+        overwrite: replace copies that somebody changed, too.
+
+    Returns:
+        Names of the notebooks that were kept, since they are not as this tool left them.
+    """
+    wanted = copies(code_only)
+    there = {path.name: content(path) for path in folder.glob("*.ipynb")}
+    kept = {name for name, text in there.items() if not is_untouched(name, text)}
+    for name in there.keys() - wanted.keys() - kept:
+        (folder / name).unlink()
+    if overwrite:
+        kept -= wanted.keys()
+    for name in wanted.keys() - kept:
+        with atomic_write(folder / name) as temporary:
+            temporary.write_text(wanted[name], encoding="utf-8", newline="\n")
+    return sorted(kept)
+
+
+def content(path: Path) -> str:
+    """A notebook's text; of what is no text, something that no copy is."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def main(arguments: list[str]) -> int:
-    folder = ROOT / "notebooks" / "student"
-    if arguments == ["write"]:
-        write(folder)
-        for name in set(path.name for path in folder.glob("*.ipynb")) - copies().keys():
-            (folder / name).unlink()
-    elif arguments == ["verify"]:
-        found = problems(folder)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("action", choices=("write", "verify"))
+    parser.add_argument("--code-only", type=Path, metavar="DIR")
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args(arguments)
+    student = ROOT / "notebooks" / "student"
+    folder = args.code_only or student
+    if args.action == "verify":
+        found = problems(student)
         print("\n".join(found or ["the student copies are in step"]))
         if found:
             print("run: python tools/student.py write")
         return int(bool(found))
-    elif arguments[:2] == ["write", "--code-only"] and len(arguments) == 3:
-        if Path(arguments[2]).resolve() in (folder, folder.parent):
-            print(f"{arguments[2]} holds the lessons; name another folder, for example outputs/recall")
-            return 2
-        write(Path(arguments[2]), code_only=True)
-    else:
-        print(__doc__)
+    if args.code_only and folder.resolve() in (student, student.parent):
+        print(f"{folder} holds the lessons; name another folder, for example outputs/recall")
         return 2
-    return 0
+    kept = write(folder, bool(args.code_only), args.overwrite)
+    for name in kept:
+        print(f"{folder / name}: kept as it is: changed, or not written by this tool")
+    if kept:
+        print("copy your own work elsewhere; `write --overwrite` then replaces changed copies of lessons")
+    return int(bool(kept))
 
 
 if __name__ == "__main__":

@@ -71,18 +71,102 @@ def test_for_recall_only_headings_tasks_and_code_remain(notebook):
     assert "Prose" not in text
 
 
-def test_what_is_out_of_step_is_named(tmp_path, monkeypatch, notebook):
+@pytest.fixture
+def lesson(tmp_path, monkeypatch, notebook):
+    """A lesson beside whose folder the copies go."""
     monkeypatch.setattr(student, "ROOT", tmp_path)
-    (tmp_path / "notebooks").mkdir()
-    lesson, copy = tmp_path / "notebooks/01_title.ipynb", tmp_path / "notebooks/student/01_title.ipynb"
-    nbformat.write(notebook, lesson)
+    path = tmp_path / "notebooks" / "01_title.ipynb"
+    path.parent.mkdir()
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def copy(lesson):
+    return lesson.parent / "student" / lesson.name
+
+
+def test_what_is_out_of_step_is_named(lesson, copy, notebook):
     assert student.main(["verify"]) == 1
     assert student.main(["write"]) == 0 and student.main(["verify"]) == 0
     assert not nb.problems(copy)
-    copy.write_text(copy.read_text(encoding="utf-8").replace("Do it.", "Do it!"), encoding="utf-8")
+    notebook.cells[2].source += " Now."
+    nbformat.write(notebook, lesson)
     assert student.problems(copy.parent) == ["01_title.ipynb: differs"]
+    assert student.main(["write"]) == 0 and "Now." in copy.read_text(encoding="utf-8")
     lesson.unlink()
     assert student.main(["write"]) == 0 and not copy.exists()
+
+
+def answered(path):
+    """As JupyterLab saves a notebook in which somebody wrote."""
+    mine = nbformat.read(path, as_version=4)
+    mine.cells[-1].source = "def f():\n    return 42  # mine"
+    mine.metadata["language_info"] = {"name": "python", "version": "3.12.1"}
+    nbformat.write(mine, path)
+
+
+def one_byte(path):
+    path.write_bytes(path.read_bytes().replace(b"Do it.", b"Do it!"))
+
+
+def not_text(path):
+    path.write_bytes(b"\xff\xfe")
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("change", [answered, one_byte, not_text, a_folder])
+@pytest.mark.parametrize("lesson_is", ["as it was", "changed", "gone"])
+def test_what_a_learner_changed_or_added_is_kept_and_named(lesson, copy, notebook, capsys, change, lesson_is):
+    student.main(["write"])
+    change(copy)
+    own = copy.with_name("my_own.ipynb")
+    nbformat.write(notebook, own)
+    before = [path.read_bytes() if path.is_file() else None for path in (copy, own)]
+    if lesson_is == "changed":
+        notebook.cells[2].source += " Now."
+        nbformat.write(notebook, lesson)
+    elif lesson_is == "gone":
+        lesson.unlink()
+    assert student.main(["write"]) == 1
+    said = capsys.readouterr().out
+    assert f"{copy}: kept" in said and f"{own}: kept" in said
+    assert before == [path.read_bytes() if path.is_file() else None for path in (copy, own)]
+
+
+def test_changed_copies_are_replaced_when_asked_for_and_nothing_else_is(lesson, copy, notebook, capsys):
+    student.main(["write"])
+    fresh = copy.read_bytes()
+    answered(copy)
+    own = copy.with_name("my_own.ipynb")
+    nbformat.write(notebook, own)
+    assert student.main(["write", "--overwrite"]) == 1 and own.exists()
+    assert copy.read_bytes() == fresh and str(copy) not in capsys.readouterr().out
+
+
+def test_a_copy_with_the_line_ends_of_windows_is_untouched(lesson, copy):
+    student.main(["write"])
+    copy.write_bytes(copy.read_bytes().replace(b"\n", b"\r\n"))
+    assert student.main(["write"]) == 0 and b"\r" not in copy.read_bytes()
+
+
+def test_an_unchanged_copy_under_another_name_is_kept(lesson, copy):
+    student.main(["write"])
+    backup = copy.with_name("01_before.ipynb")
+    backup.write_bytes(copy.read_bytes())
+    assert student.main(["write"]) == 1 and backup.exists()
+
+
+def test_recall_copies_keep_what_is_there_too(lesson, tmp_path):
+    folder = tmp_path / "recall"
+    assert student.main(["write", "--code-only", str(folder)]) == 0
+    answered(folder / lesson.name)
+    assert student.main(["write", "--code-only", str(folder)]) == 1
+    assert "mine" in (folder / lesson.name).read_text(encoding="utf-8")
 
 
 def test_recall_copies_never_overwrite_the_lessons():
