@@ -33,6 +33,8 @@ FIRST_NOTEBOOK = "notebooks/00_quickstart.ipynb"
 # run side by side, and threads that wait for a core which is taken are many times slower.
 SMALL = {"VGGT_LITE_FAST": "1", "VGGT_LITE_QUIET": "1", "VGGT_LITE_MAX_POINTS": "2000"}
 SMALL |= {"OMP_NUM_THREADS": "1"}
+# Threads that wait sleep: where others use the cores, too, those that spin make all 25 times slower and more.
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")  # a file's tests share a process
 NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg")
 NBVAL += ("--ignore", "notebooks/student")  # the lessons once more, with nothing to compare
@@ -42,7 +44,7 @@ def attempt(*command, **env):
     """Run a command in the checkout; its exit code."""
     print("+", *command, flush=True)
     command = [str(part) for part in command]
-    return subprocess.call(command, cwd=str(ROOT), env={**os.environ, **jupyter_env(), **env})
+    return subprocess.call(command, cwd=str(ROOT), env={**PATIENT, **os.environ, **jupyter_env(), **env})
 
 
 def run(*command, **env):

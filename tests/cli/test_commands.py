@@ -142,6 +142,24 @@ def test_demo_writes_a_page_and_its_figures(weights, tmp_path, capsys):
     assert "Motorcycle photographs" in capsys.readouterr().out
 
 
+STARTED = """import subprocess, tasks
+subprocess.call = lambda command, cwd, env: print(env["OMP_WAIT_POLICY"])
+tasks.attempt("lab")
+"""  # what `python tasks.py` gives to the programs it starts
+
+
+def test_threads_that_wait_leave_their_core_to_others(monkeypatch):
+    code = "import os, sys; from vggt_lite.cli.main import main\nassert 'torch' not in sys.modules\n"
+    code += "try: main(['--version'])\nexcept SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+    for given, said in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        for command in ([sys.executable, "-c", code], [sys.executable, "-c", STARTED]):
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert done.stdout.split()[-1] == said, command
+
+
 def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])

@@ -1,6 +1,7 @@
 """`vggt-lite COMMAND …`: finds the command, and turns an error into one line and an exit code."""
 
 import argparse
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # where there is no "→" or "×" print "?", do not stop
             stream.reconfigure(errors="replace")
+    # Read when torch is imported, by the next line. Threads that spin while they wait are 25 times slower and
+    # more where others use the cores, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     args = parser(arguments).parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
