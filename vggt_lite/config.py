@@ -276,7 +276,8 @@ class TrainConfig(Config):
 
 
 SHAPES = ("ellipsoid", "box", "cylinder", "cone", "octahedron")
-PATHS = ("orbit", "walk", "forward")
+PATHS = ("orbit", "walk", "forward", "parallel")
+PLACES = ("table", "floating", "ground", "interior")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +288,7 @@ class SceneConfig(Config):
     metres, angles degrees (these are what people read); pairs are (lowest, highest).
     """
 
+    places: tuple[str, ...] = ("table",)  # each scene draws one; also "floating", "ground", "interior"
     # Surfaces
     # "rich", "varied" (more kinds of patterns), "none" (one grey), "repetitive" (the same checks everywhere)
     texture: str = "rich"
@@ -298,7 +300,7 @@ class SceneConfig(Config):
     heightfield: bool = False  # put a small landscape of hills among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
-    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of these; also "forward"
+    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of these; also "forward", "parallel"
     start_deg: tuple[float, float] = (-180.0, 180.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
     fov_deg: tuple[float, float] = (55.0, 65.0)  # field of view of the image's longer side
@@ -315,7 +317,11 @@ class SceneConfig(Config):
     def __post_init__(self) -> None:
         check_choice("texture", self.texture, ("rich", "varied", "none", "repetitive"))
         check_choice("walls", self.walls, ("landmark", "random"))
-        for name, given, choices in (("paths", self.paths, PATHS), ("shapes", self.shapes, SHAPES)):
+        for name, given, choices in (
+            ("places", self.places, PLACES),
+            ("paths", self.paths, PATHS),
+            ("shapes", self.shapes, SHAPES),
+        ):
             if not given:
                 raise ValueError(f"{name}=() leaves nothing to draw; name one, such as {choices[:1]}.")
             for choice in given:
@@ -348,7 +354,7 @@ class SceneConfig(Config):
 # Lenses from tele to wide, every path, more shapes and patterns, hills, something that flies past, all of
 # it photographed: what TINY learns from.
 VARIED_SCENES = SceneConfig(
-    texture="varied", shapes=SHAPES, heightfield=True, moving_objects=1, paths=PATHS, turn_deg=(5.0, 25.0),
+    texture="varied", shapes=SHAPES, heightfield=True, moving_objects=1, paths=PATHS, places=PLACES, turn_deg=(4.0, 18.0),
     fov_deg=(40.0, 80.0), camera_height=(0.9, 2.0), zoom=1.2, gaze_jitter=0.3, roll_deg=15.0,
     photographic=True,
 )  # fmt: skip

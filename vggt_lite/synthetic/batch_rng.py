@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 class BatchRNG:
-    """Hands out uniform random numbers, one block per scene drawn in advance.
+    """Hands out uniform random numbers, a block per scene at a time.
 
     Scene i of a batch owns a generator seeded with `seed + i` and never sees its neighbours, so it
-    does not depend on how many scenes are made together. Drawing one block per scene and doing all
+    does not depend on how many scenes are made together. Drawing blocks and doing all
     arithmetic on the batch keeps this as fast as a single generator would be.
     """
 
@@ -16,14 +16,14 @@ class BatchRNG:
 
     def __init__(self, seed: int, num_scenes: int) -> None:
         self.generators = [torch.Generator().manual_seed(seed + i) for i in range(num_scenes)]
-        self.block = torch.stack([torch.rand(self.BLOCK, generator=g) for g in self.generators])
+        self.block = self.per_scene(self.BLOCK)
         self.used = 0
 
     def uniform(self, low: float | Tensor, high: float | Tensor, *shape: int) -> Tensor:
         """(B, *shape) numbers between `low` and `high`."""
         count = torch.Size(shape).numel()
-        if self.used + count > self.BLOCK:
-            raise RuntimeError(f"a scene needs more than {self.BLOCK} numbers; enlarge BatchRNG.BLOCK.")
+        if self.used + count > self.block.shape[1]:
+            self.block = torch.cat([self.block, self.per_scene(self.BLOCK)], dim=1)
         numbers = self.block[:, self.used : self.used + count].reshape(-1, *shape)
         self.used += count
         return low + (high - low) * numbers
@@ -38,5 +38,5 @@ class BatchRNG:
         return self.uniform(0, 1, count).argsort(dim=1)
 
     def per_scene(self, *shape: int) -> Tensor:
-        """(B, *shape) uniform numbers of any count, from the scenes' generators after their blocks."""
+        """(B, *shape) uniform numbers straight from the scenes' generators, after the blocks drawn so far."""
         return torch.stack([torch.rand(*shape, generator=g) for g in self.generators])

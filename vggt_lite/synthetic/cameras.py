@@ -1,4 +1,4 @@
-"""Camera paths round the table: orbit, walk, forward.
+"""Camera paths: orbit, walk, forward, parallel; in a ring round something, or through a corridor.
 
 The world is the room: x points east, y north, z up, the floor's middle is the origin, metres. Cameras
 are OpenCV's (x right, y down, z forward). A path is a function of the view's number alone, so the first
@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import PATHS, SceneConfig
 from vggt_lite.synthetic.batch_rng import BatchRNG
-
-PATHS = ("orbit", "walk", "forward")
+from vggt_lite.synthetic.places import Stage
 
 
 def look_at(position: Tensor, target: Tensor, roll: Tensor) -> Tensor:
@@ -43,45 +42,103 @@ def wave(rng: BatchRNG, step: Tensor, slowest: float, fastest: float) -> Tensor:
     return torch.sin(rng.uniform(0, 2 * math.pi, 1) + rng.uniform(slowest, fastest, 1) * step)
 
 
+def bounce(way: Tensor, length: Tensor) -> Tensor:
+    """Go from 0 to `length` and back again, for ever: where one is after `way`. Steps keep their size."""
+    return length - (way % (2 * length) - length).abs()
+
+
 def sample_cameras(
-    rng: BatchRNG, num_views: int, center: Tensor, config: SceneConfig
-) -> tuple[Tensor, Tensor]:
+    rng: BatchRNG, num_views: int, stage: Stage, config: SceneConfig
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw one path per scene.
 
     Args:
-        center: (B, 3) middle of the table's objects, world.
+        stage: Where cameras may be, and what they look at.
 
     Returns:
-        cam_from_world (B, S, 3, 4), and the field of view of the longer side (B,) in radians.
+        cam_from_world (B, S, 3, 4), the field of view of the longer side (B,) in radians, and the path (B,),
+        numbers of config.PATHS.
     """
     step = torch.arange(num_views, dtype=torch.float32)
-    kind = rng.choice([PATHS.index(name) for name in config.paths], 1)  # (B, 1)
-    is_walk, is_forward = (kind == PATHS.index("walk")).float(), kind == PATHS.index("forward")
+    path = rng.choice([PATHS.index(name) for name in config.paths], 1)  # (B, 1)
+    position, target = ring_path(rng, step, path, stage, config)
+    roll = math.radians(config.roll_deg) * (0.7 * rng.uniform(-1, 1, 1) + 0.3 * wave(rng, step, 0.3, 1.0))
+    fov_rad = rng.uniform(*(math.radians(a) for a in config.fov_deg))
+    if "interior" in config.places:
+        inside = (stage.aisle[:, 1] > 0)[:, None, None]
+        others = aisle_path(rng, step, path, stage)
+        position, target = (
+            torch.where(inside, b, a) for a, b in zip((position, target), others, strict=True)
+        )
+    return look_at(position, target, roll), fov_rad, path[:, 0]
+
+
+def ring_path(
+    rng: BatchRNG, step: Tensor, path: Tensor, stage: Stage, config: SceneConfig
+) -> tuple[Tensor, Tensor]:
+    """Positions and targets (B, S, 3) in a ring round what is looked at.
+
+    Orbit and walk circle it. Forward comes nearer, and goes back when it is near. Parallel moves to the side
+    without turning.
+    """
+    is_walk = (path == PATHS.index("walk")).float()
+    is_forward, is_parallel = path == PATHS.index("forward"), path == PATHS.index("parallel")
 
     turn = rng.uniform(*(math.radians(a) for a in config.turn_deg), 1) * rng.choice([-1, 1], 1)
     start = rng.uniform(*(math.radians(a - 90) for a in config.start_deg), 1)  # from the south
     uneven = is_walk * 0.3 * wave(rng, step, 1.0, 2.0)  # a walker's steps differ in length
-    azimuth = start + turn * torch.where(is_forward, 0.15 * step, step + uneven)  # (B, S)
+    way = torch.where(is_forward, 0.15 * step, step + uneven) * ~is_parallel
+    azimuth = start + turn * way  # (B, S)
 
-    low, high = config.camera_distance
-    swing = (0.15 + 0.35 * is_walk) * (high - low)
-    distance = rng.uniform(low, high, 1) + swing * wave(rng, step, 0.2, 0.6)
-    approach = low + (high - low) * torch.exp(-rng.uniform(0.1, 0.3, 1) * step)
-    distance = torch.where(is_forward, approach, distance).clamp(low, high)
+    low, high, span = stage.distance.split(1, dim=1)  # (B, 1) each
+    swing = (0.15 + 0.35 * is_walk) * span
+    distance = low + span * rng.uniform(0, 1, 1)
+    distance = torch.where(is_parallel, 0.9 * distance, distance + swing * wave(rng, step, 0.2, 0.6))
+    stride = rng.uniform(0.08, 0.16, 1) * (low + high) / 2  # of what moves straight: a share of the distance
+    distance = torch.where(is_forward, high - bounce(1.7 * stride * step, span), distance).clamp(low, high)
 
-    low, high = config.camera_height
-    height = rng.uniform(low, high, 1) + 0.15 * (high - low) * wave(rng, step, 0.2, 0.8)
+    low, high, span = stage.height.split(1, dim=1)
+    height = low + span * rng.uniform(0, 1, 1)
+    height = height + 0.15 * span * ~is_parallel * wave(rng, step, 0.2, 0.8)
     height = height.clamp(low, high)
 
     position = torch.stack([distance * azimuth.cos(), distance * azimuth.sin(), height], dim=-1)
-    position[..., :2] += center[:, None, :2]
+    position[..., :2] += stage.gaze[:, None, :2]
     wander = torch.stack([wave(rng, step, 0.3, 1.0) for _ in range(3)], dim=-1)  # (B, S, 3)
-    stray = 0.7 * rng.uniform(-1, 1, 1, 3) + 0.3 * wander
-    target = center[:, None] + config.gaze_jitter * stray
-    roll = math.radians(config.roll_deg) * (0.7 * rng.uniform(-1, 1, 1) + 0.3 * wave(rng, step, 0.3, 1.0))
+    stray = 0.7 * rng.uniform(-1, 1, 1, 3) + 0.3 * wander * ~is_parallel[..., None]
+    target = stage.gaze[:, None] + config.gaze_jitter * stray
 
-    fov_rad = rng.uniform(*(math.radians(a) for a in config.fov_deg))
-    return look_at(position, target, roll), fov_rad
+    reach = 0.35 * distance  # to either side
+    aside = is_parallel * (bounce(stride * step + reach, 2 * reach) - reach)  # (B, S)
+    sideways = torch.stack([-azimuth.sin(), azimuth.cos(), torch.zeros_like(azimuth)], dim=-1)
+    shift = aside[..., None] * sideways
+    return position + shift, target + shift
+
+
+def aisle_path(rng: BatchRNG, step: Tensor, path: Tensor, stage: Stage) -> tuple[Tensor, Tensor]:
+    """Positions and targets (B, S, 3) along the free middle of a room or corridor.
+
+    Walk looks round while going on, forward looks ahead, parallel to the side, and orbit at one fixed point.
+    """
+    is_walk, is_orbit, is_parallel = (path == PATHS.index(name) for name in ("walk", "orbit", "parallel"))
+    width, length = stage.aisle[:, :1], stage.aisle[:, 1:]
+    start = rng.uniform(0, 0.6, 1) * length
+    along = bounce(start + rng.uniform(0.25, 0.5, 1) * step, 2 * length) - length  # (B, S) in the heading
+    across = width * (0.6 * rng.uniform(-1, 1, 1) + 0.4 * wave(rng, step, 0.2, 0.6))
+    heading, side = rng.choice([-1, 1], 1), rng.choice([-1, 1], 1)
+    height = rng.uniform(0, 1, 1) + 0.1 * wave(rng, step, 0.2, 0.8)
+    height = stage.height[:, :1] + stage.height[:, 2:] * height.clamp(0, 1)
+    position = torch.stack([across, along, height], dim=-1)
+
+    azimuth = 0.6 * is_walk * wave(rng, step, 0.2, 0.5) + is_parallel * side * rng.uniform(0.9, 1.5, 1)
+    ahead = torch.stack([azimuth.sin(), azimuth.cos(), torch.zeros_like(azimuth)], dim=-1)
+    target = position + 3 * ahead
+    fixed = start - length + rng.uniform(1.5, 3.5, 1)
+    fixed = torch.stack([(width + 0.6) * side, fixed, stage.gaze[:, 2:]], dim=-1)  # (B, 1, 3)
+    target = torch.where(is_orbit[..., None], fixed, target)
+    target[..., 2] += rng.uniform(-0.5, 0.2, 1)
+    turned = torch.stack([heading, heading, torch.ones_like(heading)], dim=-1)  # by half a turn, or not
+    return position * turned, target * turned
 
 
 def square_pixel_intrinsics(fov_rad: Tensor, height: int, width: int) -> Tensor:

@@ -15,7 +15,6 @@ from vggt_lite.synthetic.render import raycast_tracks, render
 
 FIRST_EVALUATION_SEED = 1_000_000
 MOST_VIEWS = 16  # of a path
-ABOVE_TABLE = 0.15  # cameras look this far above the table-top's middle, metres
 
 
 def generate_scenes(
@@ -59,8 +58,7 @@ def generate_scenes(
     rng = BatchRNG(seed, num_scenes)
     layout = sample_layout(rng, num_views, config)
     materials = sample_materials(rng, layout, config)
-    gaze = layout.table_center + torch.tensor([0.0, 0.0, ABOVE_TABLE])
-    cam_from_world, fov_rad = sample_cameras(rng, num_views, gaze, config)
+    cam_from_world, fov_rad, _ = sample_cameras(rng, num_views, layout.stage, config)
     # Last of all draws, one view after the other: the first views do not depend on how many follow.
     per_view = rng.uniform(0, 1, num_views, 1 + PER_VIEW)
     intrinsics = square_pixel_intrinsics(fov_rad, height, width)[:, None].repeat(1, num_views, 1, 1)
