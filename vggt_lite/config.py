@@ -276,7 +276,7 @@ class TrainConfig(Config):
 
 
 SHAPES = ("ellipsoid", "box", "cylinder", "cone", "octahedron")
-PATHS = ("orbit", "walk", "forward", "parallel")
+PATHS = ("orbit", "walk", "forward", "parallel", "dolly")
 PLACES = ("table", "floating", "ground", "interior")
 
 
@@ -300,7 +300,7 @@ class SceneConfig(Config):
     heightfield: bool = False  # put a small landscape of hills among them
     moving_objects: int = 0  # how many of them fly through the air from view to view
     # Camera
-    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of these; also "forward", "parallel"
+    paths: tuple[str, ...] = ("orbit", "walk")  # each scene draws one of these; see PATHS
     start_deg: tuple[float, float] = (-180.0, 180.0)  # where a path starts: 0 south of the table, 90 east
     turn_deg: tuple[float, float] = (8.0, 20.0)  # orbit and walk: turn about the table per view
     fov_deg: tuple[float, float] = (55.0, 65.0)  # field of view of the image's longer side
@@ -351,10 +351,15 @@ class SceneConfig(Config):
         check_range("roll_deg", (0.0, self.roll_deg), 0.0, 180.0)
 
 
-# Lenses from tele to wide, every path, more shapes and patterns, hills, something that flies past, all of
+# Lenses from tele to wide, more shapes and patterns, hills, something that flies past, all of
 # it photographed: what TINY learns from.
 VARIED_SCENES = SceneConfig(
-    texture="varied", shapes=SHAPES, heightfield=True, moving_objects=1, paths=PATHS, places=PLACES, turn_deg=(4.0, 18.0),
+    texture="varied", shapes=SHAPES, heightfield=True, moving_objects=1, paths=("orbit", "walk", "forward"),
+    turn_deg=(5.0, 25.0),
     fov_deg=(40.0, 80.0), camera_height=(0.9, 2.0), zoom=1.2, gaze_jitter=0.3, roll_deg=15.0,
     photographic=True,
 )  # fmt: skip
+# The same things in every kind of place, on paths whose steps show.
+WIDE_SCENES = VARIED_SCENES.with_(
+    places=PLACES, paths=("orbit", "walk", "parallel", "dolly"), turn_deg=(4.0, 18.0)
+)

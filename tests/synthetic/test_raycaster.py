@@ -29,7 +29,8 @@ def room_with(views: int = 1, **placed) -> World:
         room=torch.tensor([[3.0, 3.0, 3.0]]),
         light=torch.tensor([[0.0, 0.0, 2.9]]),
         waves=torch.zeros(1, 3),
-        table_center=torch.zeros(1, 3),
+        stage=None,
+        place=torch.zeros(1, dtype=torch.long),
     )
     materials = torch.full((1, len(used) + 6, COLUMNS), 0.5)
     materials[..., -1] = 0  # pattern

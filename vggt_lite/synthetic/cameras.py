@@ -1,4 +1,4 @@
-"""Camera paths: orbit, walk, forward, parallel; in a ring round something, or through a corridor.
+"""Camera paths: orbit, walk, forward, parallel, dolly; in a ring round something, or through a corridor.
 
 The world is the room: x points east, y north, z up, the floor's middle is the origin, metres. Cameras
 are OpenCV's (x right, y down, z forward). A path is a function of the view's number alone, so the first
@@ -78,24 +78,29 @@ def ring_path(
 ) -> tuple[Tensor, Tensor]:
     """Positions and targets (B, S, 3) in a ring round what is looked at.
 
-    Orbit and walk circle it. Forward comes nearer, and goes back when it is near. Parallel moves to the side
-    without turning.
+    Orbit and walk circle it. Forward comes nearer, ever more slowly. Dolly comes nearer by equal steps, and
+    goes back when it is near. Parallel moves to the side without turning.
     """
     is_walk = (path == PATHS.index("walk")).float()
-    is_forward, is_parallel = path == PATHS.index("forward"), path == PATHS.index("parallel")
+    is_forward, is_parallel, is_dolly = (
+        path == PATHS.index(name) for name in ("forward", "parallel", "dolly")
+    )
 
     turn = rng.uniform(*(math.radians(a) for a in config.turn_deg), 1) * rng.choice([-1, 1], 1)
     start = rng.uniform(*(math.radians(a - 90) for a in config.start_deg), 1)  # from the south
     uneven = is_walk * 0.3 * wave(rng, step, 1.0, 2.0)  # a walker's steps differ in length
-    way = torch.where(is_forward, 0.15 * step, step + uneven) * ~is_parallel
+    way = torch.where(is_forward | is_dolly, 0.15 * step, step + uneven) * ~is_parallel
     azimuth = start + turn * way  # (B, S)
 
     low, high, span = stage.distance.split(1, dim=1)  # (B, 1) each
     swing = (0.15 + 0.35 * is_walk) * span
     distance = low + span * rng.uniform(0, 1, 1)
     distance = torch.where(is_parallel, 0.9 * distance, distance + swing * wave(rng, step, 0.2, 0.6))
-    stride = rng.uniform(0.08, 0.16, 1) * (low + high) / 2  # of what moves straight: a share of the distance
-    distance = torch.where(is_forward, high - bounce(1.7 * stride * step, span), distance).clamp(low, high)
+    speed = rng.uniform(0.1, 0.3, 1)
+    approach = low + span * torch.exp(-speed * step)
+    stride = (0.3 * speed + 0.07) * (low + high) / 2  # metres, a tenth to a sixth of the distance
+    distance = torch.where(is_forward, approach, distance)
+    distance = torch.where(is_dolly, high - bounce(1.5 * stride * step, span), distance).clamp(low, high)
 
     low, high, span = stage.height.split(1, dim=1)
     height = low + span * rng.uniform(0, 1, 1)
@@ -118,7 +123,7 @@ def ring_path(
 def aisle_path(rng: BatchRNG, step: Tensor, path: Tensor, stage: Stage) -> tuple[Tensor, Tensor]:
     """Positions and targets (B, S, 3) along the free middle of a room or corridor.
 
-    Walk looks round while going on, forward looks ahead, parallel to the side, and orbit at one fixed point.
+    Walk looks round while going on, forward and dolly look ahead, parallel to the side, orbit at one point.
     """
     is_walk, is_orbit, is_parallel = (path == PATHS.index(name) for name in ("walk", "orbit", "parallel"))
     width, length = stage.aisle[:, :1], stage.aisle[:, 1:]

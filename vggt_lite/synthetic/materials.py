@@ -8,7 +8,7 @@ a box show a pattern and no face only stripes.
 import torch
 from torch import Tensor
 
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import PLACES, SceneConfig
 from vggt_lite.synthetic import textures
 from vggt_lite.synthetic.batch_rng import BatchRNG
 from vggt_lite.synthetic.layout import Layout
@@ -101,6 +101,10 @@ def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tens
     room_pattern = rng.choice(large, 6)
     pattern = torch.cat([pattern, room_pattern], dim=1)
     room_tile = rng.uniform(3.0, 4.5, 6)
+    far = layout.room[:, :2].amax(dim=1, keepdim=True) / 3.2  # patterns on far walls are larger
+    room_tile = torch.where(
+        layout.place[:, None] == PLACES.index("table"), room_tile, room_tile * far.clamp(1, 4)
+    )
     skew = rng.uniform(0.45, 0.75, num_shapes, 2)
 
     if config.texture == "none":

@@ -18,7 +18,6 @@ from vggt_lite.synthetic.furniture import (
     add_objects,
     add_room_furniture,
     add_table,
-    place,
     vector,
 )
 from vggt_lite.synthetic.shapes import HEIGHTFIELD, hill_height

@@ -1,0 +1,74 @@
+"""Places beside the furnished table: each is seen from within, and steps of the camera show."""
+
+import pytest
+import torch
+
+from vggt_lite.config import PLACES, WIDE_SCENES, SceneConfig
+from vggt_lite.geometry import project_points
+from vggt_lite.synthetic import generate_scenes
+
+LITTLE = 0.02  # of the picture's width
+SIZE = 40  # pixels
+
+
+def at(place: str, path: str, count: int = 12):
+    config = WIDE_SCENES.with_(places=(place,), paths=(path,), moving_objects=0)
+    return generate_scenes(1_000_000, count, 4, SIZE, SIZE, config=config)
+
+
+def median_parallax(batch) -> torch.Tensor:
+    """(B · (S − 1)) how far the median pixel moves between neighbours beyond what turning does, in widths."""
+    found = []
+    for scene in range(len(batch.depth)):
+        for view in range(batch.depth.shape[1] - 1):
+            points = batch.point_map[scene, view].flatten(0, 1)  # (H·W, 3)
+            here, there = batch.cam_from_world[scene, view : view + 2]
+            k = batch.intrinsics[scene, view + 1]
+            turned = torch.cat([there[:, :3], there[:, :3] @ here[:, :3].T @ here[:, 3:]], dim=1)
+            moved, z = project_points(points, there[None], k[None])
+            still, _ = project_points(points, turned[None], k[None])
+            seen = ((moved >= 0) & (moved < SIZE)).all(-1) & (z > 0)
+            found.append((moved - still).norm(dim=-1)[seen].median() / SIZE)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("path", WIDE_SCENES.paths)
+@pytest.mark.parametrize("place", PLACES)
+def test_steps_show_and_no_camera_is_inside_anything(place, path):
+    batch = at(place, path)
+    assert batch.depth.amin() > 0.15 and batch.depth.isfinite().all()
+    parallax = median_parallax(batch)
+    assert not parallax.isnan().any(), "neighbours share nothing"
+    assert (parallax < LITTLE).float().mean() < 0.3 and LITTLE < parallax.median() < 0.25
+
+
+def test_of_all_pairs_fewer_than_a_tenth_stand_nearly_still():
+    config = WIDE_SCENES.with_(moving_objects=0)
+    parallax = median_parallax(generate_scenes(1_000_000, 60, 4, SIZE, SIZE, config=config))
+    assert (parallax < LITTLE).float().mean() < 0.1
+
+
+def test_a_scene_does_not_depend_on_its_neighbours_or_on_how_many_views_follow():
+    batch = generate_scenes(7, 6, 5, 24, 24, config=WIDE_SCENES)
+    alone = generate_scenes(10, 1, 3, 24, 24, config=WIDE_SCENES)
+    assert torch.equal(alone.depth[0], batch.depth[3, :3])
+    assert torch.equal(alone.images[0], batch.images[3, :3])
+
+
+def test_places_differ_in_depth():
+    table, ground, interior = (at(place, "orbit").depth for place in ("table", "ground", "interior"))
+    assert ground.amax() > 2 * table.amax() and interior.amax() < 16
+
+
+def test_the_ground_has_relief():
+    flat = generate_scenes(0, 8, 1, 32, 32, config=SceneConfig(places=("ground",), num_objects=0))
+    hilly = generate_scenes(
+        0, 8, 1, 32, 32, config=SceneConfig(places=("ground",), num_objects=0, heightfield=True)
+    )
+    near = (flat.point_map[..., 2] < 0.01) & (flat.depth < 5)
+    assert near.float().mean() > 0.1 and hilly.point_map[..., 2][near].amax() > 0.1
+
+
+def test_an_unknown_place_is_refused():
+    with pytest.raises(ValueError, match="places.*'moon'.*'table'"):
+        SceneConfig(places=("moon",))
