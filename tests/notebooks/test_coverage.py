@@ -22,7 +22,7 @@ DERIVED = {
     "07": "model.track_head",
     "08": """losses.camera losses.dense losses.surface losses.track losses.matching losses.multitask
         losses.masked synthetic.corruptions metrics.consistency""",
-    "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.shapes
+    "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.furniture synthetic.shapes
         synthetic.materials synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
         data.tracks_from_depth losses.scene_batch data.normalize
         data.augment data.batches data.scene_io data.scene_check data.consistency_check
@@ -44,7 +44,12 @@ PENDING = {"12"}
 NOT_BUILT = {"model.predictions", "model.validation", "training.checkpoint", "training.log", "training.state"}
 NOT_BUILT |= {"training.identity", "training.workers", "geometry.precision"}
 FLOOR_1 = ("geometry.", "model.", "losses.", "metrics.", "training.", "synthetic.")
-RENDERING_AHEAD = {"synthetic.batch_rng", "synthetic.camera_effects", "synthetic.prerender"}
+RENDERING_AHEAD = {
+    "synthetic.batch_rng",
+    "synthetic.camera_effects",
+    "synthetic.prerender",
+    "synthetic.places",
+}
 
 MODULES = {
     info.name.removeprefix("vggt_lite."): info.ispkg
