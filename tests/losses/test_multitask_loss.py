@@ -8,7 +8,7 @@ from vggt_lite.geometry import pose_encoding_from_camera
 from vggt_lite.losses import LOSSES, Loss, camera_loss, depth_loss, heads_for, multitask_loss
 from vggt_lite.model import Predictions
 
-ALL = {name: loss.weight for name, loss in LOSSES.items()} | {"matching": 0.5}
+ALL = {name: loss.weight for name, loss in LOSSES.items()} | {"matching": 0.5, "direction": 0.5}
 
 
 def _batch():

@@ -42,7 +42,7 @@ DERIVED = {
 PENDING = {"12"}
 # Floor 1 is what a learner builds: each of its files belongs to a lesson, but for these.
 NOT_BUILT = {"model.predictions", "model.validation", "training.checkpoint", "training.log", "training.state"}
-NOT_BUILT |= {"training.identity", "training.workers", "geometry.precision"}
+NOT_BUILT |= {"training.identity", "training.workers", "geometry.precision", "losses.direction"}
 FLOOR_1 = ("geometry.", "model.", "losses.", "metrics.", "training.", "synthetic.")
 RENDERING_AHEAD = {
     "synthetic.batch_rng",

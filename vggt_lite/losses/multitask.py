@@ -7,6 +7,7 @@
 | point    | 1    | (1)     | 1     | the release's fine-tuning leaves the point head out |
 | track    | 0.05 | –       | 0.05  |                                                     |
 | matching | 0    | –       | –     | our addition, see `matching.py`                     |
+| direction| 0    | –       | –     | our addition, see `direction.py`                    |
 
 A loss of your own becomes one more line of `LOSSES`, also from a notebook:
 
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from vggt_lite.losses.camera import camera_loss
 from vggt_lite.losses.dense import depth_loss, point_loss
+from vggt_lite.losses.direction import direction_loss
 from vggt_lite.losses.matching import matching_loss
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.losses.track import track_loss
@@ -136,6 +138,10 @@ def _matching(pred: Predictions, batch: SceneBatch, patch_size: int, **_) -> Los
     return loss, {"accuracy": accuracy}
 
 
+def _direction(pred: Predictions, batch: SceneBatch, **_) -> LossAndParts | None:
+    return (direction_loss(pred.pose_encodings, batch.cam_from_world), {}) if pred.pose_encodings else None
+
+
 def _summed(parts: dict[str, Tensor]) -> LossAndParts:
     return torch.stack(list(parts.values())).sum(), parts
 
@@ -146,4 +152,5 @@ LOSSES = {
     "point": Loss(_point, weight=1.0, head="point"),
     "track": Loss(_track, weight=0.05, head="track"),
     "matching": Loss(_matching, weight=0.0),
+    "direction": Loss(_direction, weight=0.0, head="camera"),
 }

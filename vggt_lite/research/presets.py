@@ -8,7 +8,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vggt_lite.config import HEADS, NANO, TINY, VARIED_SCENES, ModelConfig, SceneConfig, TrainConfig
+from vggt_lite.config import (
+    HEADS,
+    NANO,
+    TINY,
+    VARIED_SCENES,
+    WIDE_SCENES,
+    ModelConfig,
+    SceneConfig,
+    TrainConfig,
+)
 from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.losses import heads_for
@@ -97,6 +106,17 @@ PRESETS = {
         },
     ),
 }  # fmt: skip
+
+# TINY once more, in a wider world: every kind of place, steps that show, and directions asked for by name.
+PRESETS["tiny-wide"] = Preset(
+    TINY, num_scenes=0, path_views=8, held_out=WIDE_SCENES, widened_from="tiny",
+    stages={
+        "wide": TrainStage(WIDE_SCENES, 112, _VARIED.with_(
+            steps=24_000, seed=20, views=(1, 8), ema_decay=0.999,
+            loss_weights=_ALL | {"matching": 0.05, "direction": 1.0},
+        )),
+    },
+)  # fmt: skip
 
 # The same for a GPU, longer and in larger batches (tools/train_slice.py). Not run yet: the bundled TINY is
 # the one above, trained on a CPU.
