@@ -48,7 +48,7 @@ class Preset:
     path_views: int  # views along the camera path of each scene
     stages: dict[str, TrainStage]
     held_out: SceneConfig = SceneConfig()  # on which it is scored while it trains
-    widened_from: str | None = None  # the bundled model whose knowledge it starts with
+    starts_from: str | None = None  # bundled weights, widened if they are of a narrower model
 
 
 WATCHED_SEED = 1_500_000  # of the held-out scenes to look at while training; final figures come from others
@@ -97,7 +97,7 @@ PRESETS = {
         num_scenes=0,
         path_views=6,
         held_out=VARIED_SCENES,
-        widened_from="nano",
+        starts_from="nano",
         stages={
             # Half of the patches at half of the price: other lenses, shapes, photographs, more views.
             "smaller": TrainStage(VARIED_SCENES, 84, _VARIED.with_(steps=1_300, seed=10)),
@@ -109,10 +109,10 @@ PRESETS = {
 
 # TINY once more, in a wider world: every kind of place, steps that show, and directions asked for by name.
 PRESETS["tiny-wide"] = Preset(
-    TINY, num_scenes=0, path_views=8, held_out=WIDE_SCENES, widened_from="tiny",
+    TINY, num_scenes=0, path_views=8, held_out=WIDE_SCENES, starts_from="tiny",
     stages={
         "wide": TrainStage(WIDE_SCENES, 112, _VARIED.with_(
-            steps=24_000, seed=20, views=(1, 8), ema_decay=0.999,
+            steps=1_500, seed=20, views=(1, 8),
             loss_weights=_ALL | {"matching": 0.05, "direction": 1.0},
         )),
     },
@@ -161,8 +161,10 @@ def train_preset(
     workers, out = workers or Alone(), Path(out)
     ahead = device.type == "cpu" and preset.num_scenes
     data = Path(data_folder) if data_folder else out if ahead else None
-    widened = preset.widened_from and net2net_widen(load_pretrained(preset.widened_from), preset.model)
-    weights = widened.state_dict() if widened else {}
+    start = preset.starts_from and load_pretrained(preset.starts_from)
+    if start and start.config.dim < preset.model.dim:
+        start = net2net_widen(start, preset.model)
+    weights = start.state_dict() if start else {}
     scores = None if eval_fn is None else lambda model: eval_fn(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
         source = batch_source(preset, stage, data, device, workers)
