@@ -77,9 +77,10 @@ def test_a_decay_of_zero_keeps_the_weights_themselves():
 
 
 def test_random_generators_continue_where_they_were(tmp_path):
-    files.save_checkpoint(tmp_path, 3, {"random": files.random_state()})
+    state = dict.fromkeys(("model", "average", "optimizer", "config"), {})
+    files.save_checkpoint(tmp_path, 3, state | {"ranks": [{"random": files.random_state()}]})
     first = (random.random(), np.random.rand(), torch.rand(1).item())
-    files.set_random_state(files.load_checkpoint(files.list_checkpoints(tmp_path)[0])["random"])
+    files.set_random_state(files.newest_checkpoint(tmp_path)[1]["ranks"][0]["random"])
     assert (random.random(), np.random.rand(), torch.rand(1).item()) == first
 
 

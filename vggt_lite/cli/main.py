@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     except WRONG_USE as error:
         print(f"vggt-lite {args.command}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped", file=sys.stderr)
         return 130
 
 

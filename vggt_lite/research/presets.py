@@ -25,6 +25,7 @@ from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
+from vggt_lite.training.folder import check_limit
 from vggt_lite.training.loop import BatchSource, TrainResult, train
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
@@ -157,6 +158,7 @@ def train_preset(
     """
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
+    check_limit(max_seconds)
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
     workers, out = workers or Alone(), Path(out)
     ahead = device.type == "cpu" and preset.num_scenes
@@ -169,7 +171,7 @@ def train_preset(
     for number, (part, stage) in enumerate(preset.stages.items()):
         source = batch_source(preset, stage, data, device, workers)
         model = stage_model(preset.model, stage.config, weights).to(device)
-        left = None if max_seconds is None else max_seconds - (time.monotonic() - started)
+        left = None if max_seconds is None else max(0.0, max_seconds - (time.monotonic() - started))
         folder = out / f"{number}_{part}"
         result = train(
             model, source, stage.config, folder, dtype=pick_dtype(device), eval_fn=scores, max_seconds=left,

@@ -1,27 +1,59 @@
-"""Checkpoints that are whole or absent, and that hold everything a run needs to go on as if unbroken."""
+"""Checkpoints that are whole or absent, and that hold everything a run needs to go on as if unbroken.
+
+The file is torch's: a zip archive, which carries a check sum (CRC-32) of everything in it.
+"""
 
 import os
 import random
+import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import torch
+from torch import Tensor
 
 from vggt_lite.utils.files import atomic_write
 
 KEEP = 2  # the last one, and the one before it in case a disk fills up or a run diverges
 
 
+class Contents(msgspec.Struct):
+    """What a checkpoint must hold to be one; `TrainState.save` writes it."""
+
+    step: int
+    model: dict[str, Tensor]
+    average: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    ranks: list[dict[str, Any]]  # one for each process that trained: random generators, half a line of log
+    config: dict[str, Any]
+    identity: dict[str, str] = {}
+
+
+class DamagedCheckpoint(ValueError):
+    """A file that is cut off or changed, or no checkpoint."""
+
+
 def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
     """Write `state` as the checkpoint after `step` steps, and delete all but the last two.
 
     The file gets its name only when it is complete, so a kill at any moment leaves a usable folder.
+
+    Raises:
+        OSError: it could not be written; the earlier ones are still there.
     """
     path = checkpoint_path(folder, step)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        torch.save({"step": step, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            torch.save({"step": step, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:
+        why = error if isinstance(error, OSError) else error.__context__ or error  # torch hides the disk's
+        said = "what was written before is kept. Make room, and the same call goes on from there"
+        raise OSError(f"{path} could not be written ({why}): {said}.") from error
     for old in list_checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path
@@ -32,13 +64,54 @@ def checkpoint_path(folder: Path | str, step: int) -> Path:
 
 
 def list_checkpoints(folder: Path | str) -> list[Path]:
-    """The complete checkpoints of a run, oldest first."""
-    return sorted(Path(folder).glob("checkpoint_*.pt"))
+    """The checkpoints of a run, oldest first."""
+    return sorted(p for p in Path(folder).glob(f"checkpoint_{'[0-9]' * 8}.pt") if p.is_file())
 
 
 def load_checkpoint(path: Path | str) -> dict:
-    """A checkpoint, on the CPU. `weights_only` means that the file can hold data but no code."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """A checkpoint, on the CPU. `weights_only` means that the file can hold data but no code.
+
+    Raises:
+        DamagedCheckpoint: a sum is wrong, or what `Contents` names is not in it.
+    """
+    with open(path, "rb") as file:
+        try:
+            if broken := zipfile.ZipFile(file).testzip():
+                raise ValueError(f"the sum of {broken} is wrong")
+            file.seek(0)
+            saved = torch.load(file, map_location="cpu", weights_only=True)
+            msgspec.convert(saved, Contents)
+        except MemoryError:
+            raise
+        except Exception as error:  # other bytes can raise almost anything
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise DamagedCheckpoint(f"{path} is damaged, or no checkpoint ({why})") from error
+    return saved
+
+
+def newest_checkpoint(folder: Path | str) -> tuple[Path, dict] | None:
+    """The last checkpoint of a run that is whole, and what it holds; None without any.
+
+    Damaged ones after it are renamed, with a warning.
+
+    Raises:
+        DamagedCheckpoint: there are some, and none is whole.
+    """
+    damaged = []
+    for path in reversed(list_checkpoints(folder)):
+        try:
+            saved = load_checkpoint(path)
+        except DamagedCheckpoint as error:
+            damaged.append((path, error))
+            continue
+        for other, error in damaged:
+            other.replace(aside := other.with_suffix(".damaged"))
+            warnings.warn(f"{error}: now {aside.name}; the run goes on from {path.name}.", stacklevel=2)
+        return path, saved
+    if damaged:
+        said = "No other is whole: copy one back, or delete them to begin anew"
+        raise DamagedCheckpoint(f"{damaged[0][1]}. {said}.")
+    return None
 
 
 def random_state() -> dict:

@@ -5,6 +5,7 @@ the line before, and what else the loop has to say. `read_log` returns the lines
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -48,8 +49,8 @@ def mean_of(lines: list[dict[str, float]]) -> dict[str, float]:
 class Log:
     """A JSON-lines file that is continued from a given step.
 
-    Lines after that step come from work that was lost when a run was killed; they are dropped, and so
-    is a last line cut in half.
+    Lines after that step come from work that was lost when a run was killed; they are dropped, and so are
+    lines that cannot be read, which is said where it is more than the last one, cut by that kill.
 
     Args:
         writes: False writes nothing: of several processes only the first does.
@@ -59,28 +60,46 @@ class Log:
         self.path, self.writes = Path(path), writes
         if not writes:
             return
-        kept = [line for line in read_log(self.path) if line["step"] <= step]
+        lines = _read_lines(self.path)
+        if broken := [str(n) for n, line in enumerate(lines[:-1], 1) if line is None]:
+            warnings.warn(f"{path}: line {', '.join(broken)} cannot be read and is left out.", stacklevel=3)
+        kept = [line for line in lines if line and line["step"] <= step]
         with atomic_write(self.path) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     def write(self, step: int, values: dict) -> None:
+        """Add a line.
+
+        Raises:
+            OSError: it could not be written.
+        """
         if not self.writes:
             return
         rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in values.items()}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **rounded}) + "\n")
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **rounded}) + "\n")
+        except OSError as error:
+            said = "Make room, and the same call goes on from the last checkpoint"
+            raise OSError(f"{self.path} could not be written ({error}). {said}.") from error
 
 
 def read_log(path: Path | str) -> list[dict]:
-    """All complete lines of a training log, oldest first; an empty list if there is none."""
-    lines = []
-    if Path(path).exists():
-        for line in Path(path).read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(line))
-            except json.JSONDecodeError:  # cut off by a kill; only the last line can be
-                break
-    return lines
+    """All lines of a training log that can be read, oldest first; an empty list if there is none."""
+    return [line for line in _read_lines(Path(path)) if line]
+
+
+def _read_lines(path: Path) -> list[dict | None]:
+    """The lines of a log, the last of them what follows the last line break; None: no object with a step."""
+    return [_parsed(line) for line in path.read_bytes().split(b"\n")] if path.exists() else []
+
+
+def _parsed(line: bytes) -> dict | None:
+    try:
+        values = json.loads(line)
+        return values if isinstance(values["step"], int) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
 
 
 def seconds_of(lines: list[dict]) -> float:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from vggt_lite.losses.multitask import multitask_loss
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.training.clipping import clip_by_part
+from vggt_lite.training.folder import check_limit, only_run_in, stop_signals
 from vggt_lite.training.grad_accumulation import Objective, loss_and_gradients
 from vggt_lite.training.identity import run_identity
 from vggt_lite.training.log import Log, mean_of
@@ -80,43 +82,51 @@ def train(
             makes its own scenes; what is lowered is the mean of their losses.
 
     Raises:
-        ValueError: The run in `folder` was started with something else, or `resume` is False.
-        FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite.
+        ValueError: The run in `folder` was started with something else, or `resume` is False, or another
+            process trains there.
+        FloatingPointError: Ten steps in a row gave a loss or gradient that is not finite, or weights are not.
+        OSError: A file could not be written; with room for it, the same call goes on.
+        KeyboardInterrupt: After a checkpoint, on Ctrl-C or SIGTERM; a second one does not wait for it.
     """
+    check_limit(max_seconds)
     started, workers = time.monotonic(), workers or Alone()
     identity = run_identity(model, data, objective or multitask_loss, **(identity or {}))
     objective = objective or default_objective(model, config)
     seed_everything(config.seed + workers.rank)  # before the state, which puts back a checkpoint's
-    state = TrainState(model, config, folder, resume, identity, workers)
-    log = Log(state.folder / "log.jsonl", state.step, writes=workers.rank == 0)
-    step, first = TrainStep(state, objective, dtype), state.step
-    if first == config.steps and workers.rank == 0:
-        print(f"{state.folder} holds this run, finished before: nothing was trained.")
-    bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
-    while state.step < config.steps:
-        skipped = step(data.batch_for_step(state.step))
-        state.step += 1
-        bar.update()
-        last = state.step == config.steps
-        seconds = time.monotonic() - started
-        out_of_time = max_seconds is not None and workers.any_rank(seconds > max_seconds)
-        if skipped:
-            report_skip(state, log, skipped)
-        if state.step % config.log_every == 0 or last:
-            line = mean_of(workers.gather(state.meter.read()))
-            log.write(state.step, {**line, "seconds": round(seconds, 1)})
-            bar.set_postfix({k: f"{v:.3f}" for k, v in line.items() if "/" not in k and k != "rate"})
-        if (state.step % config.checkpoint_every == 0 or last or out_of_time) and not state.skipped_in_row:
-            if eval_fn is not None:
-                log.write(state.step, {"eval": state.with_average(eval_fn)})
-            state.save()
-        if out_of_time:
-            break
-    bar.close()
-    if state.checkpoint is None:
-        state.save()
-    state.average.copy_to(model)
+    writes = workers.rank == 0  # of several processes only the first
+    with only_run_in(folder) if writes else nullcontext(), stop_signals() as stop:
+        state = TrainState(model, config, folder, resume, identity, workers)
+        log = Log(state.folder / "log.jsonl", state.step, writes)
+        step, first = TrainStep(state, objective, dtype), state.step
+        if first == config.steps and writes:
+            print(f"{state.folder} holds this run, finished before: nothing was trained.")
+        bar = progress(total=config.steps, initial=state.step, desc="train", unit="step")
+        while state.step < config.steps:
+            skipped = step(data.batch_for_step(state.step))
+            state.step += 1
+            bar.update()
+            last = state.step == config.steps
+            seconds = time.monotonic() - started
+            over = workers.any_rank(bool(stop) or (max_seconds is not None and seconds > max_seconds))
+            if skipped:
+                report_skip(state, log, skipped)
+            if state.step % config.log_every == 0 or last:
+                line = mean_of(workers.gather(state.meter.read()))
+                log.write(state.step, {**line, "seconds": round(seconds, 1)})
+                bar.set_postfix({k: f"{v:.3f}" for k, v in line.items() if "/" not in k and k != "rate"})
+            if (state.step % config.checkpoint_every == 0 and not state.skipped_in_row) or last or over:
+                if eval_fn is not None:
+                    log.write(state.step, {"eval": state.with_average(eval_fn)})
+                state.save()
+            if over:
+                break
+        bar.close()
     done = state.step == config.steps
+    if stop and not done:
+        raise KeyboardInterrupt(
+            f"stopped at step {state.step}; the same call goes on from {state.checkpoint}"
+        )
+    state.average.copy_to(model)
     return TrainResult(state.step, state.step - first, done, state.checkpoint, log.path)
 
 
@@ -177,9 +187,8 @@ def report_skip(state: TrainState, log: Log, names: list[str]) -> None:
     log.write(state.step, {"skipped": names})
     state.skipped_in_row += 1
     if state.skipped_in_row >= PATIENCE:
-        good = f"the last good checkpoint is {state.checkpoint}" if state.checkpoint else "none was written"
         raise FloatingPointError(
             f"{PATIENCE} steps in a row were skipped, the last one (step {state.step}) because of "
-            f"{', '.join(names)}: not finite. Stopped; {good}. Try a lower learning_rate than "
+            f"{', '.join(names)}: not finite. Stopped; {state.last_good()}. Try a lower learning_rate than "
             f"{state.config.learning_rate:g}, or look for NaN in the data."
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vggt_lite.config import TrainConfig
 from vggt_lite.training import checkpoint as files
@@ -13,6 +13,7 @@ from vggt_lite.training.ema import WeightEMA
 from vggt_lite.training.identity import differ_from
 from vggt_lite.training.log import Meter
 from vggt_lite.training.workers import Alone
+from vggt_lite.utils.fingerprint import differences
 
 
 class TrainState:
@@ -50,26 +51,34 @@ class TrainState:
         self.meter = Meter()
         self.step, self.skipped_in_row = 0, 0
         self.checkpoint: Path | None = None
+        if not resume and (found := files.list_checkpoints(self.folder)):
+            raise ValueError(
+                f"{self.folder} already holds a run ({found[-1].name}). Give another folder, or "
+                "resume=True to continue it."
+            )
         if newest := self.newest_checkpoint():
-            if not resume:
-                raise ValueError(
-                    f"{self.folder} already holds a run ({newest.name}). Give another folder, or "
-                    "resume=True to continue it."
-                )
-            self.load(newest)
+            self.load(*newest)
 
-    def newest_checkpoint(self) -> Path | None:
-        """The checkpoint from which all processes go on: the last one that process 0 sees."""
-        found = files.list_checkpoints(self.folder)
-        newest = self.workers.gather(found[-1].name if found else None)[0]
-        if newest and not (self.folder / newest).exists():
+    def newest_checkpoint(self) -> tuple[Path, dict] | None:
+        """The last whole checkpoint of process 0, from which all go on, and what it holds."""
+        found = files.newest_checkpoint(self.folder) if self.workers.rank == 0 else None
+        newest = self.workers.gather(found and found[0].name)[0]
+        if found or newest is None:
+            return found
+        if not (self.folder / newest).exists():
             raise FileNotFoundError(
                 f"process {self.workers.rank} does not see {self.folder / newest}, from which process 0 goes "
                 "on: the folder must lie on a disk that all machines share."
             )
-        return self.folder / newest if newest else None
+        return self.folder / newest, files.load_checkpoint(self.folder / newest)
 
     def save(self) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            FloatingPointError: a weight is not finite; nothing was written.
+            OSError: the disk is full, say.
+        """
         full_state = self.workers.full_state
         state = {
             "model": full_state(self.model.state_dict()),
@@ -79,19 +88,45 @@ class TrainState:
             "config": self.config.to_dict(),
             "identity": self.identity,
         }
-        self.checkpoint = files.checkpoint_path(self.folder, self.step)
+        self.refuse_spoilt(state["average"])
         if self.workers.rank == 0:
             files.save_checkpoint(self.folder, self.step, state)
+        self.checkpoint = files.checkpoint_path(self.folder, self.step)
         self.workers.gather(None)  # no process goes on before it is written
 
-    def load(self, path: Path) -> None:
-        saved = files.load_checkpoint(path)
-        if differ := differ_from(saved, self.config, self.identity):
+    def refuse_spoilt(self, average: dict[str, Tensor | None]) -> None:
+        """Weights overflow in silence; the average shows it, since it forgets nothing that is not finite."""
+        spoilt = [name for name, x in average.items() if x is not None and not torch.isfinite(x).all()]
+        if self.workers.any_rank(bool(spoilt)):
+            raise FloatingPointError(
+                f"step {self.step} left weights that are not finite ({', '.join(spoilt[:3])}). Nothing was "
+                f"written; {self.last_good()}. Try a lower learning_rate than {self.config.learning_rate:g}."
+            )
+
+    def last_good(self) -> str:
+        """Which checkpoint there is, in words."""
+        return (
+            f"the last good checkpoint is {self.checkpoint}" if self.checkpoint else "there is no checkpoint"
+        )
+
+    def load(self, path: Path, saved: dict) -> None:
+        """Take up what a checkpoint holds.
+
+        Raises:
+            ValueError: it belongs to another run, or to a model of other sizes.
+        """
+        here, shard_like = self.model.state_dict(), self.workers.shard_like
+        sizes = {"model": here, "average": self.average.weights}
+        differ = differ_from(saved, self.config, self.identity) or [
+            line
+            for part, now in sizes.items()
+            for line in differences(shapes(saved[part]), shapes(now), part)
+        ]
+        if differ:
             raise ValueError(
                 f"{path} belongs to another run: {'; '.join(differ)}. Give another folder, or what the run "
                 "was started with."
             )
-        here, shard_like = self.model.state_dict(), self.workers.shard_like
         self.model.load_state_dict({k: shard_like(x, here[k]) for k, x in saved["model"].items()})
         self.average.weights = {k: shard_like(x, here[k]) for k, x in saved["average"].items()}
         moments = saved["optimizer"]["state"]
@@ -117,3 +152,7 @@ class TrainState:
                 parameter.copy_(weights[name])
         files.set_random_state(random)
         return result
+
+
+def shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
