@@ -1,5 +1,7 @@
 """Point clouds in PLY files: what is written comes back, and no header is believed."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -67,9 +69,31 @@ XYZ = "property float x\nproperty float y\nproperty float z\n"
         ("ply\nformat ascii 1.0\nelement vertex 1\n", b"1 2 3", "cannot be read"),
         (f"ply\nformat binary_little_endian 1.0\nelement vertex {10**30}\n{XYZ}", bytes(24), "2 of 1000000"),
         (f"ply\nformat ascii 1.0\nelement vertex {2**40}\n{XYZ}", b"1 2 3\n4 5 6", "2 of 1099511627776"),
+        (f"ply\nformat ascii 1.0\nelement vertex 2\n{XYZ}", b"1 2\n3 4 5\n", "cannot be read"),
+        (f"ply\nformat ascii 1.0\nelement vertex 1\n{XYZ}", b"a b c\n", "cannot be read"),
+        (f"ply\nformat ascii 1.0\nelement vertex 1\n{XYZ}", b"1e300 0 0\n", "NaN or infinite"),
+        (f"ply\nformat ascii 1.0\nelement vertex 1\n{XYZ}{XYZ}", b"1 2 3 1 2 3\n", "cannot be read"),
+        (f"ply\nformat ascii 1.0\nelement vertex {'9' * 5000}\n{XYZ}", b"1 2 3\n", "cannot be read"),
+        ("ply\nformat\nelement vertex 1\n" + XYZ, b"1 2 3", "cannot be read"),
+        ("ply\nformat ascii 1.0\n", b"", "cannot be read"),
+        ("ply\nformat ascii 1.0\nelement vertex\n", b"", "cannot be read"),
+        ("ply\nformat ascii 1.0\nelement vertex 1\nproperty O x\n", b"1", "cannot be read"),
+        ("ply\n" + "comment\n" * 10_000, b"", "cannot be read"),
     ],
 )
 def test_a_file_that_is_not_what_it_says_is_refused_by_name(tmp_path, header, body, message):
     (tmp_path / "p.ply").write_bytes(header.encode() + b"end_header\n" + body)
     with pytest.raises(ValueError, match=f"p.ply .*{message}"):
         read_ply(tmp_path / "p.ply")
+
+
+@pytest.mark.parametrize("order", ["ascii", "binary_little_endian"])
+def test_a_sparse_file_of_a_terabyte_is_refused(tmp_path, order):
+    file = tmp_path / "p.ply"
+    file.write_bytes(f"ply\nformat {order} 1.0\nelement vertex {2**36}\n{XYZ}end_header\n".encode())
+    try:
+        os.truncate(file, 1 << 40)
+    except OSError:
+        pytest.skip("this file system has no sparse files of a terabyte")
+    with pytest.raises(ValueError, match="more than 1,073,741,824 bytes"):
+        read_ply(file)

@@ -1,5 +1,6 @@
 """Point clouds as PLY files, which MeshLab, CloudCompare, Blender and scanners write and open."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ TYPES = {
     "uint32": "u4", "float32": "f4", "float64": "f8",
 }  # fmt: skip
 ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
+LONGEST_HEADER = 1 << 16  # bytes
+LARGEST = 1 << 30  # bytes of points
 
 
 def write_ply(path: str | Path, points, colors=None) -> None:
@@ -53,24 +56,34 @@ def read_ply(path: str | Path) -> Tensor:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no PLY file of this kind, ends too early, or a point is not finite.
+        ValueError: it is no PLY file of this kind, ends too early, is larger than `LARGEST`, or a point is
+            not finite.
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: copy it, too.")
-    content = Path(path).read_bytes()
     try:
+        with path.open("rb") as file:
+            content = file.read(LONGEST_HEADER)
         end = content.index(b"end_header")
         start = content.index(b"\n", end) + 1
         order, count, columns = _header(content[:end].decode("ascii").splitlines())
         kind = np.dtype([(name, order + TYPES[type_]) for name, type_ in columns])
+        rest = path.stat().st_size - start
+        there_is = min(count, rest // kind.itemsize) if order else 0  # points; the header may say anything
+        if (there_is * kind.itemsize if order else rest) > LARGEST:
+            raise ValueError(f"it holds more than {LARGEST:,} bytes of points")
         if order:
-            there_is = (len(content) - start) // kind.itemsize  # points; the header may say anything
-            values = np.frombuffer(content, kind, min(count, there_is), start)
+            values = np.fromfile(path, kind, there_is, offset=start)
+            points = np.stack([values[axis] for axis in "xyz"], axis=-1).astype(np.float32)
         else:
-            lines = content[start:].decode("ascii").splitlines()[:count]
-            values = np.array([tuple(line.split()) for line in lines], kind)
-        points = np.stack([values[axis] for axis in "xyz"], axis=-1).astype(np.float32)
-    except (ValueError, KeyError, IndexError, ArithmeticError) as error:
+            with path.open("rb") as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # no points: said below
+                file.seek(start)
+                which = [kind.names.index(axis) for axis in "xyz"]
+                most = min(count, rest // (2 * len(kind)) + 1)  # a digit and what follows it
+                points = np.loadtxt(file, np.float32, usecols=which, max_rows=most, ndmin=2).reshape(-1, 3)
+    except Exception as error:  # a broken file can raise almost anything
         raise ValueError(f"{path} cannot be read as PLY points ({error}): download it again.") from error
     if len(points) != count:
         raise ValueError(f"{path} ends after {len(points)} of {count} points: download it again.")

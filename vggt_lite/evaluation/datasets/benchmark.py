@@ -46,7 +46,7 @@ def evaluate_data(
         model.to(pick_device(device))
     options = replace(options, num_views=options.num_views or getattr(module, "NUM_VIEWS", None))
     about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device_of(model)}
-    samples = islice(module.samples(root, options), num_scenes)
+    samples = list(islice(module.samples(root, options), num_scenes))  # all truth is checked before any work
     return report_of(
         samples, lambda sample: module.score(model, sample, options), options, **about, workers=workers
     )
@@ -69,7 +69,10 @@ def report_of(
     started, workers, found = time.monotonic(), workers or Alone(), []
     mine = islice(samples, workers.rank, None, workers.world_size)
     for sample in progress(mine, desc=data, unit="scene"):
-        scored = score(sample)
+        try:
+            scored = score(sample)
+        except ValueError as error:
+            raise ValueError(f"{data}, {sample.name}: {error}") from error
         figures = {
             who: {key: float(f"{value:.6g}") for key, value in getattr(scored, who).items() if value == value}
             for who in ("model", "constant")

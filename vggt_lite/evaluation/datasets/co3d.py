@@ -12,6 +12,7 @@ lists are missing (as in the single-sequence subset of 9 GB), all sequences of t
 Source: README of facebookresearch/co3d; PoseDiffusion (arXiv:2306.15667), section 4; VGGT, section 4.1.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,13 +52,19 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
     files = sorted(file for file in root.glob(f"*/{FILE}") if file.parent.name not in UNSEEN)
     if not files:
         raise ValueError(f"{root} has no CATEGORY/{FILE}: give the folder that holds CO3Dv2's categories.")
-    wanted = options.num_views or NUM_VIEWS
+    wanted, found = options.num_views or NUM_VIEWS, 0
     for file in files:
         for name, frames in _sequences(file).items():
             if len(frames) >= MIN_FRAMES:
                 views = views_of(frames, file)
                 chosen = views.choose(random_frames(len(views), wanted, options.seed))
                 yield Sample(name, chosen, group=file.parent.name)
+                found += 1
+    if not found:
+        raise ValueError(
+            f"{root} has no sequence that is in the list test, has camera quality above {MIN_QUALITY} and "
+            f"{MIN_FRAMES} frames with a camera: unpack more of CO3Dv2."
+        )
 
 
 def score(model, sample: Sample, options: Options) -> Scored:
@@ -69,7 +76,7 @@ def _sequences(file: Path) -> dict[str, list[Frame]]:
     """The usable frames of each sequence that counts, in the order of the sequences' names."""
     folder = file.parent
     listed, trusted = _test_frames(folder), _trusted(folder)
-    found = defaultdict(list)
+    found, lost = defaultdict(list), 0
     for frame in read_json(file, Frames):
         name, camera = frame.sequence_name, frame.viewpoint
         if camera is None or (trusted is not None and name not in trusted):
@@ -78,6 +85,10 @@ def _sequences(file: Path) -> dict[str, list[Frame]]:
             continue
         if abs(sum(camera.T)) < FAR:
             found[name].append(frame)
+        else:
+            lost += 1
+    if lost:
+        warnings.warn(f"{file}: {lost} frames are left out, their cameras were not found.", stacklevel=2)
     return dict(sorted(found.items()))
 
 
@@ -95,4 +106,6 @@ def _trusted(folder: Path) -> set[str] | None:
     if not file.is_file():
         return None
     sequences = read_json(file, list[Quality])
+    if len({one.sequence_name for one in sequences}) < len(sequences):
+        raise ValueError(f"{file} names a sequence twice: download it again.")
     return {one.sequence_name for one in sequences if (one.viewpoint_quality_score or 0) > MIN_QUALITY}

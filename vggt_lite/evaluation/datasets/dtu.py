@@ -12,9 +12,14 @@ predicted points thinned to 0.2 mm; accuracy over those in the observed volume; 
 scanner's points above the table; distances above 20 mm dropped.
 """
 
+import io
 import re
+import struct
+import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +27,7 @@ from scipy.io import loadmat
 from scipy.linalg import rq
 from torch import Tensor
 
-from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines
+from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines, reading
 from vggt_lite.data.views import View, Views
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses
 from vggt_lite.evaluation.metric_groups import surface_figures
@@ -34,6 +39,8 @@ SCANS = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77
 NUM_VIEWS = 49
 VOXEL, MOST, ICP_DISTANCE = 0.2, 20.0, 20.0  # mm
 ICP_POINTS = 50_000
+LARGEST = 1 << 27  # bytes of a mask, whose cells are bytes
+MATRIX, COMPRESSED = 14, 15  # MATLAB's numbers for what a file is made of
 UNIT = "mm"
 TEXT = (
     "DTU, {num_scenes} evaluation scans, {num_views} views each in the order of their numbers, light 3, "
@@ -60,7 +67,9 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
         )
     for scan in scans:
         views = read_views(root, there[scan])
-        yield Sample(f"scan{scan}", views.choose(min(options.num_views or NUM_VIEWS, len(views))), truth=root)
+        views = views.choose(min(options.num_views or NUM_VIEWS, len(views)))
+        Truth.read(root, scan)  # says what is wrong with it before any work
+        yield Sample(f"scan{scan}", views, truth=partial(Truth.read, root, scan))
 
 
 def read_views(root: Path, folder: Path) -> Views:
@@ -69,7 +78,10 @@ def read_views(root: Path, folder: Path) -> Views:
     for file in sorted(folder.glob("rect_*_3_r5000.png")):
         calibration = root / "Calibration" / "cal18" / f"pos_{file.name[5:8]}.txt"
         rows = [line.split() for line in read_lines(calibration) if line]
-        intrinsics, cam_from_world = decompose(numbers(rows, str(calibration), 3, 4))
+        projection = numbers(rows, str(calibration), 3, 4)
+        if not torch.det(projection[:, :3] / projection[:, :3].norm()).abs() > 1e-12:
+            raise ValueError(f"{calibration} is no camera, its matrix is singular: download it again.")
+        intrinsics, cam_from_world = decompose(projection)
         views.append(View(file, picture_size(file), cam_from_world, intrinsics))
     if not views:
         raise ValueError(f"{folder} has no rect_001_3_r5000.png: unpack DTU's Rectified.zip.")
@@ -90,15 +102,14 @@ def decompose(projection: Tensor) -> tuple[Tensor, Tensor]:
 
 def score(model, sample: Sample, options: Options) -> Scored:
     """Points from both roads, and poses, of one scan."""
-    root, scan = sample.truth, int(sample.name[4:])
     scene, scored = score_poses(model, sample, options)
-    truth = read_ply(root / "Points" / "stl" / f"stl{scan:03d}_total.ply").double()
+    truth, observed = sample.truth()
     over = umeyama(camera_center(scene.cam_from_world.double()), camera_center(sample.views.cam_from_world))
     for source in scene.sources:
         shown = scene.valid & point_maps(scene, source).isfinite().all(-1)
         cloud = over.apply(point_maps(scene, source)[shown].double())
         cloud = refined(cloud, voxel_downsample(truth, 5 * VOXEL), ICP_DISTANCE, ICP_POINTS)
-        found = judge(cloud, truth, Observed.read(root, scan))
+        found = judge(cloud, truth, observed)
         scored.model |= surface_figures(found, source)
     return scored
 
@@ -123,6 +134,64 @@ def judge(cloud: Tensor, truth: Tensor, observed: "Observed") -> dict[str, float
     return found | {"chamfer": (found["accuracy"] + found["completeness"]) / 2}
 
 
+class Truth(NamedTuple):
+    """What a prediction of one scan is compared with."""
+
+    points: Tensor  # (M, 3) float64 mm, the scanner's
+    observed: "Observed"
+
+    @classmethod
+    def read(cls, root: Path, scan: int) -> "Truth":
+        """From stlNNN_total.ply, ObsMaskN_10.mat and PlaneN.mat.
+
+        Raises:
+            ValueError, FileNotFoundError: a file is missing or broken, or they leave nothing to compare with.
+        """
+        cloud = root / "Points" / "stl" / f"stl{scan:03d}_total.ply"
+        volume, table = root / "ObsMask" / f"ObsMask{scan}_10.mat", root / "ObsMask" / f"Plane{scan}.mat"
+        mask, box, cell = read_mat(volume, "ObsMask", "BB", "Res")
+        corner = numbers(box, f"{volume}: BB", 2, 3)[0]
+        cell = numbers(cell.ravel(), f"{volume}: Res", 1).item()
+        if mask.ndim != 3 or not mask.size or not cell > 0:
+            raise ValueError(f"{volume}: ObsMask is {mask.shape}, Res {cell}: give (X, Y, Z) and mm.")
+        plane = numbers(read_mat(table, "P")[0].ravel(), f"{table}: P", 4)
+        points, observed = read_ply(cloud).double(), Observed(mask > 0, corner, cell, plane)
+        if not (observed.volume(points)[1].any() and observed.above(points).any()):
+            raise ValueError(f"{cloud} has no point in {volume.name} above {table.name}: copy all three.")
+        return cls(points, observed)
+
+
+def read_mat(file: Path, *names: str) -> list[np.ndarray]:
+    """Arrays of real numbers from a MATLAB file, each of which may unpack to at most `LARGEST` bytes.
+
+    Raises:
+        ValueError: the file is missing or broken, larger, or lacks one of the names.
+    """
+    with reading(file, f"a MATLAB file with {', '.join(names)}"):
+        if not file.is_file():
+            raise FileNotFoundError
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST)
+        if content[126:128] != b"IM":
+            raise ValueError("it is not of MATLAB 5")
+        at = 128  # behind the header; each variable: kind, length, content
+        while at < len(content):
+            kind, length = struct.unpack_from("<II", content, at)
+            if kind not in (MATRIX, COMPRESSED):
+                raise ValueError("it is damaged")
+            at += 8 + length
+            unpacking = zlib.decompressobj()
+            if kind == COMPRESSED:
+                unpacking.decompress(content[at - length : at], LARGEST)
+            if unpacking.unconsumed_tail:
+                raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
+        found = loadmat(io.BytesIO(content), variable_names=names)
+        arrays = [found[name] for name in names]
+        if any(array.dtype.kind not in "buif" for array in arrays):
+            raise ValueError("not all are real numbers")
+    return arrays
+
+
 class Observed:
     """Which part of space DTU's scanner could judge: a grid of yes and no, and a plane."""
 
@@ -132,23 +201,9 @@ class Observed:
         self.cell = float(cell)  # mm
         self.plane = torch.from_numpy(np.asarray(plane, dtype=np.float64).reshape(4))
 
-    @classmethod
-    def read(cls, root: Path, scan: int) -> "Observed":
-        """From ObsMaskN_10.mat and PlaneN.mat.
-
-        Raises:
-            ValueError: a file is missing or broken.
-        """
-        files = [root / "ObsMask" / name for name in (f"ObsMask{scan}_10.mat", f"Plane{scan}.mat")]
-        try:
-            volume, plane = (loadmat(file) for file in files)
-            return cls(volume["ObsMask"], volume["BB"][0], volume["Res"].item(), plane["P"])
-        except (OSError, ValueError, KeyError, NotImplementedError) as error:
-            raise ValueError(f"{files[0]} or {files[1].name} cannot be read ({error}): copy both.") from error
-
     def volume(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) bool each: inside the grid; and in a cell of it that was observed."""
-        index = ((points - self.corner) / self.cell).round().long()
+        index = ((points - self.corner) / self.cell).round().clamp(-1, max(self.mask.shape)).long()
         limit = torch.tensor(self.mask.shape)
         inside = ((index >= 0) & (index < limit)).all(-1)
         x, y, z = index.clamp_min(0).minimum(limit - 1).unbind(-1)

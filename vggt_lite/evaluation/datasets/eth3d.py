@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from vggt_lite.data.parse import reading
 from vggt_lite.data.readers.colmap import Camera, read_colmap, read_model
 from vggt_lite.data.views import View
 from vggt_lite.evaluation.datasets.sample import (
@@ -41,6 +42,7 @@ NUM_VIEWS = 10
 MOST_COLUMNS = 776  # every eighth pixel of the photographs, which are about 6,200 wide
 ICP_POINTS = 50_000  # that look for their partners, if --icp asks for it
 MOST_POINTS = 200_000  # of each cloud that look for their nearest neighbour, in all of the other
+FAR = 100_000.0  # m; what is not nearer is no depth: mostly infinity
 UNIT = "m"
 TEXT = (
     "ETH3D high-resolution multi-view, {num_scenes} training scenes, {num_views} random frames each (seed "
@@ -129,16 +131,11 @@ def depth_at(truth: TrueDepth, normalized: Tensor) -> Tensor:
     """z (N,) float32 along rays (x/z, y/z) (N, 2); 0 where there is none or they miss the photograph."""
     column, row = distort(normalized, truth.camera).floor().long().unbind(-1)
     height, width = truth.camera.size
-    values = np.fromfile(truth.file, "<f4")
-    if values.size != height * width:
-        raise ValueError(
-            f"{truth.file} holds {values.size:,} numbers, its camera {height}×{width}: give ETH3D's depth "
-            "file, which is no picture in spite of its name."
-        )
-    depth = torch.from_numpy(values.reshape(height, width))
+    with reading(truth.file, "depth"):
+        depth = torch.from_numpy(np.fromfile(truth.file, "<f4", height * width).reshape(height, width))
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     found = depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    return torch.where(inside & found.isfinite(), found, 0.0)
+    return torch.where(inside & (found < FAR), found, 0.0)
 
 
 def distort(normalized: Tensor, camera: Camera) -> Tensor:
@@ -147,11 +144,6 @@ def distort(normalized: Tensor, camera: Camera) -> Tensor:
     The model THIN_PRISM_FISHEYE: the angle to the axis takes the place of its tangent; then radial,
     tangential and thin-prism terms are added.
     """
-    if camera.model != "THIN_PRISM_FISHEYE":
-        raise ValueError(
-            f"dslr_calibration_jpg has a camera {camera.model}, not THIN_PRISM_FISHEYE: give the calibration "
-            "of ETH3D's original photographs."
-        )
     fx, fy, cx, cy, k1, k2, p1, p2, k3, k4, sx1, sy1 = camera.parameters.tolist()
     radius = normalized.norm(dim=-1, keepdim=True)
     bent = normalized * (radius.atan() / radius.clamp_min(1e-12))
@@ -170,8 +162,25 @@ def _true_depth(folder: Path) -> dict[str, TrueDepth]:
         raise ValueError(f"{folder} lacks dslr_calibration_jpg: unpack {folder.name}_dslr_jpg.7z, too.")
     model, found = read_model(calibration), {}
     for picture in model.pictures:
-        name = Path(picture.name).name
+        name, camera = Path(picture.name).name, model.cameras.get(picture.camera)
         file = folder / "ground_truth_depth" / "dslr_images" / name
-        if file.is_file():
-            found[name] = TrueDepth(file, model.cameras[picture.camera])
+        if not file.is_file():
+            continue
+        where = f"{model.pictures_file}: {picture.name}"
+        if name in found:
+            raise ValueError(f"{where} is there twice: unpack {folder.name}_dslr_jpg.7z again.")
+        if camera is None or camera.model != "THIN_PRISM_FISHEYE" or len(camera.parameters) != 12:
+            raise ValueError(
+                f"{where} has no camera THIN_PRISM_FISHEYE: give ETH3D's calibration of originals."
+            )
+        if not (camera.parameters[:2].min() > 0 and camera.parameters.float().isfinite().all()):
+            raise ValueError(
+                f"{where} has a camera without focal length: unpack {folder.name}_dslr_jpg.7z again."
+            )
+        if file.stat().st_size != 4 * camera.size[0] * camera.size[1]:
+            raise ValueError(
+                f"{file} has {file.stat().st_size:,} bytes, its camera {camera.size} pixels of 4 bytes: give "
+                "ETH3D's depth file, which is no picture in spite of its name."
+            )
+        found[name] = TrueDepth(file, camera)
     return found

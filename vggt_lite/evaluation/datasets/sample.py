@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import DEFAULT_MODE
+from vggt_lite.data.parse import picture_size
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.views import Views
 from vggt_lite.evaluation.metric_groups import path_figures
-from vggt_lite.geometry import unproject_depth
+from vggt_lite.geometry import camera_center, unproject_depth
 from vggt_lite.inference import Reconstruction
 from vggt_lite.metrics.poses import pose_scores, relative_pose_errors
 
@@ -30,12 +31,36 @@ class Options:
 
 @dataclass(frozen=True)
 class Sample:
-    """The frames of one scene, in the order in which the model gets them; the first is the reference."""
+    """The frames of one scene, in the order in which the model gets them; the first is the reference.
+
+    Raises:
+        ValueError: naming the scene and the picture, if `views` are nothing to compare with.
+    """
 
     name: str
     views: Views
     group: str = ""  # scenes of one group are averaged first
     truth: object = None  # what else the data set knows, for its own `score`
+
+    def __post_init__(self) -> None:
+        if self.views is None:
+            return
+        centers, where = camera_center(self.views.cam_from_world), f"{self.views.cameras_file}: {self.name}"
+        if len(self.views) < 2 or (centers - centers[0]).norm(dim=-1).max() <= 1e-9 * (1 + centers[0].norm()):
+            raise ValueError(f"{where} has only one camera, or all at one place: leave this scene out.")
+        if len({view.image for view in self.views.views}) < len(self.views):
+            raise ValueError(f"{where} names a picture twice: download it again.")
+        for view in self.views.views:
+            rotation, focal = view.cam_from_world[:, :3], view.intrinsics.diagonal()[:2]
+            turns = (rotation @ rotation.mT - torch.eye(3)).abs().max() < 1e-3 and rotation.det() > 0
+            numbers = torch.cat([view.cam_from_world[:, 3], view.intrinsics.flatten()]).float()
+            if not (turns and numbers.isfinite().all() and focal.min() > 0):
+                raise ValueError(
+                    f"{where}: the camera of {view.image.name} has no rotation, numbers that are not finite, "
+                    "or focal lengths that are not above 0: download it again."
+                )
+            if picture_size(view.image) != view.size:
+                raise ValueError(f"{view.image} is not of the size of its camera, {view.size} (H, W).")
 
 
 @dataclass

@@ -46,15 +46,16 @@ class Video(msgspec.Struct):
 
 @dataclass
 class Clip:
-    """A video and the points followed in it."""
+    """A video, still in its file, and the points followed in it."""
 
-    video: np.ndarray  # (T, H, W, 3) uint8
+    file: Path
+    video: StoredArray  # (T, H, W, 3) uint8
     tracks: Tensor  # (T, N, 2) pixels of the video; 0 where a point is hidden
     visible: Tensor  # (T, N) bool
 
 
 def samples(root: Path, options: Options) -> Iterator[Sample]:
-    """The videos, by name. All points are read and checked before the first video is.
+    """The videos, by name.
 
     Raises:
         ValueError: the file is missing, holds something other than arrays, of other shapes, or a video has no
@@ -62,14 +63,14 @@ def samples(root: Path, options: Options) -> Iterator[Sample]:
     """
     file = root / FILE if root.is_dir() else root
     videos = read_arrays(file, Annotated[dict[str, Video], msgspec.Meta(min_length=1)])
-    checked = {name: _points(videos[name], file, name) for name in sorted(videos)}
-    for name, (tracks, visible) in checked.items():
-        yield Sample(name, None, truth=Clip(videos[name].video.read(file), tracks, visible))
+    for name in sorted(videos):
+        yield Sample(name, None, truth=Clip(file, videos[name].video, *_points(videos[name], file, name)))
 
 
 def score(model, sample: Sample, options: Options) -> Scored:
     """Tracks of one video, beside points that stand still."""
     clip = sample.truth
+    video = clip.video.read(clip.file)
     track, asked = choose_queries(clip.visible, options.query_mode)
     true, visible = clip.tracks[:, track], clip.visible[:, track]  # (T, Q, 2), (T, Q)
     start = true[asked, torch.arange(len(track))]  # (Q, 2)
@@ -77,19 +78,19 @@ def score(model, sample: Sample, options: Options) -> Scored:
     seen = torch.zeros_like(visible)
     for view in asked.unique().tolist():
         which = (asked == view).nonzero()[:, 0]
-        for others in windows(len(clip.video), view, options):
-            frames = [clip.video[index] for index in (view, *others)]
+        for others in windows(len(video), view, options):
+            frames = [video[index] for index in (view, *others)]
             scene = reconstruction_of(model, frames, options, query_points=start[which])
             if scene.tracks is None:
                 raise ValueError("tracks are judged: the model needs its tracking head.")
             for place, index in enumerate(others, start=1):
                 found[index, which] = scene.tracks[place]
                 seen[index, which] = scene.track_visibility[place] > 0.5
-    size = clip.video.shape[1:3]
+    size = video.shape[1:3]
     judged = {"query_views": asked, "query_mode": options.query_mode}
     still = (start.expand_as(true), torch.ones_like(visible))
     return Scored(
-        [str(index) for index in range(len(clip.video))],
+        [str(index) for index in range(len(video))],
         track_figures(track_metrics(found, seen, true, visible, size, **judged)),
         track_figures(track_metrics(*still, true, visible, size, **judged)),
     )
