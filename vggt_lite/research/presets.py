@@ -25,9 +25,9 @@ from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
-from vggt_lite.training.folder import check_limit
 from vggt_lite.training.loop import BatchSource, TrainResult, train
 from vggt_lite.training.workers import Alone
+from vggt_lite.utils.guards import check_limit
 from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
 
 

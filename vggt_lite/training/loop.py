@@ -16,13 +16,13 @@ from vggt_lite.losses.multitask import multitask_loss
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.training.clipping import clip_by_part
-from vggt_lite.training.folder import check_limit, only_run_in, stop_signals
 from vggt_lite.training.grad_accumulation import Objective, loss_and_gradients
 from vggt_lite.training.identity import run_identity
 from vggt_lite.training.log import Log, mean_of
 from vggt_lite.training.schedule import learning_rate
 from vggt_lite.training.state import TrainState
 from vggt_lite.training.workers import Alone
+from vggt_lite.utils.guards import check_limit, only_run_in, stop_signals
 from vggt_lite.utils.runtime import progress, seed_everything
 
 PATIENCE = 10  # steps in a row that may be skipped before the run stops
