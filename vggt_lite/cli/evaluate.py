@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.cli.options import DISTANCE, PIXELS, SCENES, SEED, add_device, add_weights, whole
 from vggt_lite.config import DEFAULT_MODE, MODES
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
-from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_counts, check_size, eval_domain, evaluate
+from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_size, eval_domain, evaluate
 from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.report_page import write_report_page
 from vggt_lite.inference import VGGT
@@ -22,6 +22,16 @@ from vggt_lite.utils.files import file_sha256
 from vggt_lite.utils.runtime import pick_device
 
 NUM_VIEWS = 4  # of a generated scene
+# Which options have an effect on what is scored; another one would change nothing, so it is refused
+COUNTS = {
+    "generated scenes": {"kind", "scenes", "views", "size", "icp"},
+    "--photographs": {"size", "mode"},
+    OWN: {"scenes", "views", "size", "seed", "icp"},
+    "co3d": {"scenes", "views", "size", "seed", "mode"},
+    "dtu": {"scenes", "views", "size", "mode"},
+    "eth3d": {"scenes", "views", "size", "seed", "mode", "icp"},
+    "tapvid-davis": {"scenes", "views", "size", "mode", "queries"},
+}
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -36,13 +46,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
     add("--kind", choices=tuple(EVAL_DOMAINS),
         help="of generated scenes; default: nano's for models of at most 64 pixels, else tiny's")  # fmt: skip
-    add("--scenes", type=int, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all")
-    add("--views", type=int, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's")
-    add("--size", type=int, metavar="PIXELS", help="default: the size the model was made for")
-    add("--seed", type=int, default=0, help="for the choice of a data set's frames")
-    add("--mode", default=DEFAULT_MODE, choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}")
-    add("--queries", default="first", choices=QUERY_MODES, help="of TAP-Vid")
-    add("--icp", type=float, metavar="DISTANCE",
+    add("--scenes", type=SCENES, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all")
+    add("--views", type=whole(2, 1000), metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's")
+    add("--size", type=PIXELS, metavar="PIXELS", help="default: the size the model was made for")
+    add("--seed", type=SEED, help="for the choice of a data set's frames; default: 0")
+    add("--mode", choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}")
+    add("--queries", choices=QUERY_MODES, help="of TAP-Vid; default: first")
+    add("--icp", type=DISTANCE, metavar="DISTANCE",
         help="refine points by ICP first (eth3d: metres; own and generated scenes: "
         "share of their scale)")  # fmt: skip
     add("--out", metavar="FILE", help="also write the report as JSON")
@@ -55,23 +65,27 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         ValueError: options that do not go together.
+        OSError: the report cannot be written; it is printed, and kept elsewhere if it was made by then.
     """
     if not args.photographs and (args.data is None) != (args.root is None):
         raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
-    refuse_icp(args)
+    refuse_idle(args)
+    args.out = args.out and file_target(args.out)
+    args.page = args.page and file_target(args.page, ".html")
     views = NUM_VIEWS if args.views is None else args.views
-    check_counts(args.scenes, views)
     with distributed.init() as workers:
         report = scored(args, views, workers)
     if workers.rank:
         return
     report.protocol["weights"] = weights_used(args.weights)
-    written = []
-    if args.out:
-        written.append(report.save(args.out))
-    if args.page:
-        written.append(write_report_page({args.weights: report}, args.page))
-    print(report, *(f"written: {path}" for path in written), sep="\n")
+    try:
+        if args.out:
+            kept(report.save, args.out)
+        if args.page:
+            kept(lambda page: write_report_page({args.weights: report}, page), args.page)
+    finally:
+        print(report)
+    print(*(f"written: {path}" for path in (args.out, args.page) if path), sep="\n")
 
 
 def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
@@ -79,9 +93,11 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
     model, device = VGGT.from_pretrained(args.weights), pick_device(args.device)
     size = model.config.image_size if args.size is None else args.size
     check_size(size, model.config.patch_size)
-    options = Options(args.views, args.seed, args.mode, args.size, args.queries, args.icp)
+    chosen = {"seed": args.seed, "mode": args.mode, "query_mode": args.queries}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    options = Options(args.views, size=args.size, icp=args.icp, **chosen)
     if args.data == OWN:
-        own = (args.root, args.scenes, views, size, args.seed, device, args.icp)
+        own = (args.root, args.scenes, views, size, options.seed, device, args.icp)
         return evaluate_own(model, *own, workers)
     if args.data:
         return evaluate_data(model, args.data, args.root, options, args.scenes, device, workers)
@@ -95,17 +111,13 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
     )  # fmt: skip
 
 
-def refuse_icp(args: argparse.Namespace) -> None:
-    """Raises: ValueError: a distance that is none, or where nothing would be refined."""
-    if args.icp is None:
-        return
-    if not args.icp > 0:
-        raise ValueError(f"--icp {args.icp} must be a distance above 0.")
-    if args.photographs or args.data in ("co3d", "dtu", "tapvid-davis"):
-        raise ValueError(
-            "--icp is for points of eth3d, of your own and of generated scenes; dtu's protocol has an ICP "
-            "of its own, and the others compare no points."
-        )
+def refuse_idle(args: argparse.Namespace) -> None:
+    """Raises: ValueError: an option that would change nothing about what is scored."""
+    scored = "--photographs" if args.photographs else args.data or "generated scenes"
+    for option in sorted(set.union(*COUNTS.values()) - COUNTS[scored]):
+        if getattr(args, option) is not None:
+            where = ", ".join(name for name, options in COUNTS.items() if option in options)
+            raise ValueError(f"--{option} would change nothing for {scored}: leave it out. It is for {where}.")
 
 
 def weights_used(name: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import argparse
 import warnings
 
-from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.cli.options import MINUTES, PIXELS, SEED, STEPS, add_device, add_weights, number, whole
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -11,23 +11,23 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes")
     add("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
     add_weights(sub)
-    add("--adapters", type=int, default=0, metavar="RANK", help="8, say; the aggregator freezes")
+    add("--adapters", type=whole(0, 4096), default=0, metavar="RANK", help="8, say; the aggregator freezes")
     add("--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …")
     add("--heads", nargs="+", metavar="HEAD", help="build only these: camera depth point track")
     add("--rehearse", nargs="+", default=[], metavar="FOLDER", help="old scenes to mix in")
-    add("--rehearsal", type=float, default=1 / 3, metavar="SHARE", help="of the steps; default 1/3")
+    add("--rehearsal", type=number(0, 1), default=1 / 3, metavar="SHARE", help="of the steps; default 1/3")
     add("--held-out", nargs="+", default=[], metavar="FOLDER", help="scenes to score before and after")
-    add("--steps", type=int, default=600)
-    add("--learning-rate", type=float, metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
-    add("--views", type=int, nargs=2, default=(2, 4), metavar=("FEWEST", "MOST"))
-    add("--images", type=int, default=12, metavar="N", help="in a batch")
-    add("--size", type=int, metavar="PIXELS", help="longer side; default: what the model is for")
-    add("--aspects", type=float, nargs=2, default=(0.5, 1.0), metavar=("LOWEST", "HIGHEST"))
-    add("--accumulation", type=int, default=1, metavar="PARTS", help="of a batch, one at a time")
+    add("--steps", type=STEPS, default=600)
+    add("--learning-rate", type=number(1e-12, 1), metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
+    add("--views", type=whole(1, 1000), nargs=2, default=(2, 4), metavar=("FEWEST", "MOST"))
+    add("--images", type=whole(1, 10_000), default=12, metavar="N", help="in a batch")
+    add("--size", type=PIXELS, metavar="PIXELS", help="longer side; default: what the model is for")
+    add("--aspects", type=number(0.01, 100), nargs=2, default=(0.5, 1.0), metavar=("LOWEST", "HIGHEST"))
+    add("--accumulation", type=whole(1, 10_000), default=1, metavar="PARTS", help="of a batch, one at a time")
     add("--checkpointing", action="store_true", help="recompute blocks: less memory, a third slower")
     add("--half", action="store_true", help="hold the frozen aggregator's matrices in bfloat16")
-    add("--seed", type=int, default=0)
-    add("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    add("--seed", type=SEED, default=0)
+    add("--max-minutes", type=MINUTES, metavar="M", help="stop cleanly after so long")
     add_device(sub)
 
 

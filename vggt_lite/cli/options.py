@@ -1,6 +1,8 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the ranges within which their numbers make sense."""
 
 import argparse
+import math
+from collections.abc import Callable
 
 from vggt_lite.config import DEFAULT_WEIGHTS
 
@@ -16,3 +18,32 @@ def add_weights(sub: argparse.ArgumentParser) -> None:
 def add_device(sub: argparse.ArgumentParser) -> None:
     """`--device`, for `pick_device`."""
     sub.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: the best there is")
+
+
+def number(low: float, high: float, kind: type = float) -> Callable[[str], float]:
+    """For `type=` of an option: its text as a number from `low` to `high`, which NaN is not."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except (ValueError, OverflowError):
+            value = math.nan
+        if not low <= value <= high:
+            what = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {what} from {low:,} to {high:,}")
+        return value
+
+    return parse
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """For `type=` of an option: a whole number from `low` to `high`."""
+    return number(low, high, int)
+
+
+PIXELS = whole(1, 4096)  # of a picture's side
+SCENES = whole(1, 1_000_000)
+STEPS = whole(1, 1_000_000_000)
+SEED = whole(0, 2**31 - 1)
+MINUTES = number(0, 1_000_000)
+DISTANCE = number(1e-9, 1e9)

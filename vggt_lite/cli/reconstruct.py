@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.cli.options import PIXELS, add_device, add_weights, whole
 from vggt_lite.config import DEFAULT_MODE, MODES
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -18,13 +18,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--mode", default=DEFAULT_MODE, choices=MODES,
         help="how photographs are fitted to the network's size: crop cuts what is taller than wide, pad and "
         f"square fill up to a square with white or black; default: {DEFAULT_MODE}")  # fmt: skip
-    add("--size", type=int, metavar="PIXELS",
+    add("--size", type=PIXELS, metavar="PIXELS",
         help="width (crop) or longer side of the network's input; default: that "
         "of the weights")  # fmt: skip
     add("--query", type=point, nargs="+", metavar="X,Y", help="track these pixels of the first photograph")
     add("--points-from", choices=("depth", "point_map"),
         help="whose points points.ply holds and the page shows first; default: depth + cameras")  # fmt: skip
-    add("--confidence", type=percentage, default=0, metavar="PERCENT",
+    add("--confidence", type=whole(0, 95), default=0, metavar="PERCENT",
         help="leave this share of the points out of points.ply and hide it in the page, the least trusted "
         "first: 0 to 95; default: 0")  # fmt: skip
     add_device(sub)
@@ -57,10 +57,3 @@ def point(text: str) -> tuple[float, float]:
     """ "120,80" → (120.0, 80.0)."""
     x, y = text.split(",")
     return float(x), float(y)
-
-
-def percentage(text: str) -> int:
-    """A whole number from 0 to 95: where the page's slider ends."""
-    if int(text) not in range(96):
-        raise ValueError(text)
-    return int(text)

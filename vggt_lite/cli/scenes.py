@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from vggt_lite.cli.options import PIXELS, SCENES, SEED, whole
+
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
@@ -10,10 +12,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="sheet: one picture of all scenes; folders: a scene folder each; ahead: shards for "
         "training")  # fmt: skip
     add("--out", required=True, metavar="PATH", help="a .png (sheet) or a folder")
-    add("--seed", type=int, default=0, help="of the first scene; default: 0")
-    add("--count", type=int, default=4, metavar="N", help="number of scenes; default: 4")
-    add("--views", type=int, default=4, metavar="S", help="of a scene; default: 4")
-    add("--size", type=int, default=64, metavar="PIXELS", help="of a view's sides; default: 64")
+    add("--seed", type=SEED, default=0, help="of the first scene; default: 0")
+    add("--count", type=SCENES, default=4, metavar="N", help="number of scenes; default: 4")
+    add("--views", type=whole(1, 16), default=4, metavar="S", help="of a scene; default: 4")
+    add("--size", type=PIXELS, default=64, metavar="PIXELS", help="of a view's sides; default: 64")
     add("--varied", action="store_true",
         help="TINY's kind of scene, not NANO's: more lenses, paths and shapes; moving objects "
         "in sheets only")  # fmt: skip

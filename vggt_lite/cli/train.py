@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from vggt_lite.cli.options import MINUTES
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import TrainedOn, load_into, save_weights
 from vggt_lite.research import distributed
@@ -17,7 +18,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("preset", nargs="?", default="nano", help='recipe, as in research/presets.py: "nano", "tiny"')
     add("--out", metavar="DIR", help="checkpoints and logs; default runs/PRESET")
     add("--data", metavar="DIR", help="scenes rendered ahead; default: in --out")
-    add("--max-minutes", type=float, metavar="M", help="stop cleanly after so long")
+    add("--max-minutes", type=MINUTES, metavar="M", help="stop cleanly after so long")
     add("--weights-out", metavar="FILE", help="write the finished model to this .safetensors file")
     add("--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)")
 
