@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from markupsafe import Markup
 
 from tests.browser.lab_page import assert_no_upload
 from vggt_lite.data import normalize_scene
@@ -65,7 +66,7 @@ def test_a_report_draws_all_its_figures(page, tmp_path):
 def test_a_page_runs_no_script_but_its_own(page, tmp_path):
     script = "<script>document.title = 'acted'</script>"
     handler = "<img src='data:,' onerror='document.title = \"acted\"'>"
-    path = write_page(tmp_path / "page.html", "quiet", [script, handler, "<p id='end'>"])
+    path = write_page(tmp_path / "page.html", "quiet", map(Markup, [script, handler, "<p id='end'>"]))
     page.goto(path.as_uri(), timeout=PATIENCE)
     page.locator("#end").wait_for(state="attached")
     assert page.title() == "quiet"

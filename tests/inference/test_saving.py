@@ -28,6 +28,7 @@ def test_a_saved_reconstruction_comes_back_the_same(scene, page, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(back.images, scene.images, strict=True))
     assert repr(back) == repr(scene)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "SHA256SUMS",
         "arrays.npz",
         "images",
         "index.html",

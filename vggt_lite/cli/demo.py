@@ -5,38 +5,39 @@ outputs/demo/00_quickstart.ipynb    the notebook, run from top to bottom
 """
 
 import argparse
-import html
 import time
 from pathlib import Path
+
+from markupsafe import Markup
 
 from vggt_lite.cli.options import add_device, add_weights
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain
 from vggt_lite.inference import VGGT
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import atomic_write, file_target
 from vggt_lite.utils.runtime import pick_device
 from vggt_lite.viz import metrics_table, scene_section, write_page
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_quickstart.ipynb"  # of a checkout
 SEED = 1_000_003  # of the held-out scene, chosen for showing well how the camera moves
 
-HELD_OUT = """<h2>A scene that nobody trained on</h2>
+HELD_OUT = Markup("""<h2>A scene that nobody trained on</h2>
 <p>Four pictures of a generated room went through the network in one pass. It answered with cameras, depth and
 points; the truth stands beside. Drag to turn, scroll to come closer, move the slider to hide what the network
-trusts least.</p>"""
+trusts least.</p>""")
 
-MOTORCYCLE = """<h2>Two real photographs</h2>
+MOTORCYCLE = Markup("""<h2>Two real photographs</h2>
 <p>The <em>Motorcycle</em> pair of the Middlebury 2014 stereo data (D. Scharstein et al., GCPR 2014), as
 scikit-image carries it, with true depth of the left photograph measured by structured light. Predicted
-lengths are scaled by one number, so that the median depth is right.</p>"""
+lengths are scaled by one number, so that the median depth is right.</p>""")
 
-YOURS = """<h2>Your photographs</h2>
+YOURS = Markup("""<h2>Your photographs</h2>
 <p>Put two to eight photographs of one place into a folder and run</p>
 <pre>vggt-lite reconstruct FOLDER --out DIR</pre>
 <p>then open <code>DIR/index.html</code>. With the released VGGT-1B (5 GB, downloaded once,
 non-commercial licence, about 8 GB of memory) the same command becomes useful on real photographs:</p>
-<pre>vggt-lite reconstruct FOLDER --out DIR --weights facebook/VGGT-1B</pre>"""
+<pre>vggt-lite reconstruct FOLDER --out DIR --weights facebook/VGGT-1B</pre>""")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -49,26 +50,26 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page, and run the notebook where there is one."""
     started = time.monotonic()
-    out = Path(args.out).expanduser()
+    target = file_target(Path(args.out, "index.html"))
     model = VGGT.from_pretrained(args.weights).to(pick_device(args.device))
     kind, _ = EVAL_DOMAINS[eval_domain(model.config)]
     scene, photographs = held_out_scene(model, SEED, scenes=kind), motorcycle(model)
     average = usual(bundled_report(args.weights)) if args.weights in EVAL_DOMAINS else ""
     parts = [
-        HELD_OUT, section(scene), f"<p>{html.escape(average)}</p>",
-        MOTORCYCLE, section(photographs), f"<p><strong>{html.escape(verdict(photographs))}</strong></p>",
+        HELD_OUT, section(scene), Markup("<p>{}</p>").format(average),
+        MOTORCYCLE, section(photographs), Markup("<p><strong>{}</strong></p>").format(verdict(photographs)),
         YOURS,
     ]  # fmt: skip
-    page = write_page(out / "index.html", "vggt_lite: photographs in, a 3-D scene out", parts)
+    page = write_page(target, "vggt_lite: photographs in, a 3-D scene out", parts)
     print(f"\nheld-out scene\n{scene.table()}\n{average}")
     print(f"\nMotorcycle photographs\n{photographs.table()}\n{verdict(photographs)}")
     if NOTEBOOK.is_file() and not args.skip_notebook:
-        run_notebook(NOTEBOOK, out / NOTEBOOK.name)
+        run_notebook(NOTEBOOK, page.with_name(NOTEBOOK.name))
         print(f"\n{NOTEBOOK.name} ran from top to bottom")
     print(f"\nopen {page.resolve()} ({time.monotonic() - started:.0f} s)")
 
 
-def section(example: Example) -> str:
+def section(example: Example) -> Markup:
     """Figures, maps and figures of one example as HTML."""
     table = metrics_table(example.metrics)
     return table + scene_section(example.reconstruction, example.truth, example.unit)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.cli.options import DISTANCE, PIXELS, SCENES, SEED, add_device, add_weights, whole
+from vggt_lite.cli.options import DISTANCE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
 from vggt_lite.config import DEFAULT_MODE, MODES
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
@@ -18,7 +18,7 @@ from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
 from vggt_lite.research import distributed
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.files import file_sha256
+from vggt_lite.utils.files import file_sha256, file_target, kept
 from vggt_lite.utils.runtime import pick_device
 
 NUM_VIEWS = 4  # of a generated scene
@@ -47,7 +47,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--kind", choices=tuple(EVAL_DOMAINS),
         help="of generated scenes; default: nano's for models of at most 64 pixels, else tiny's")  # fmt: skip
     add("--scenes", type=SCENES, metavar="N", help="default: 200 generated ones, 500 of tiny's kind; or all")
-    add("--views", type=whole(2, 1000), metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's")
+    add("--views", type=VIEWS, metavar="S", help=f"of a scene; default: {NUM_VIEWS}, or the protocol's")
     add("--size", type=PIXELS, metavar="PIXELS", help="default: the size the model was made for")
     add("--seed", type=SEED, help="for the choice of a data set's frames; default: 0")
     add("--mode", choices=MODES, help=f"of photographs; default: {DEFAULT_MODE}")
@@ -117,7 +117,7 @@ def refuse_idle(args: argparse.Namespace) -> None:
     for option in sorted(set.union(*COUNTS.values()) - COUNTS[scored]):
         if getattr(args, option) is not None:
             where = ", ".join(name for name, options in COUNTS.items() if option in options)
-            raise ValueError(f"--{option} would change nothing for {scored}: leave it out. It is for {where}.")
+            raise ValueError(f"--{option} would change nothing for {scored}: it is for {where}.")
 
 
 def weights_used(name: str) -> dict[str, str]:

@@ -1,10 +1,14 @@
 """`vggt-lite COMMAND …`: finds the command, and turns an error into one line and an exit code."""
 
 import argparse
+import errno
 import os
 import sys
+import traceback
 import warnings
 from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
 
 from vggt_lite import __version__
 
@@ -20,8 +24,8 @@ COMMANDS = {  # name: (its file in this folder, what it does)
     "import": ("import_scene", "write a scene of another program as a scene folder"),
     "check-data": ("check_data", "say what is wrong with a scene, show it, and say how to mend it"),
 }
-# Each carries a sentence that says what to do.
-WRONG_USE = (ValueError, OSError, ImportError, MemoryError, FloatingPointError)
+# Each carries a sentence that says what to do; anything else is a fault of this package.
+WRONG_USE = (ValueError, OSError, ImportError, FloatingPointError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,23 +44,48 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser(arguments).parse_args(arguments)
     warnings.formatwarning = lambda message, *_: f"note: {message}\n"
     try:
-        return args.run(args) or 0
-    except WRONG_USE as error:
-        print(f"vggt-lite {args.command}: {error}", file=sys.stderr)
-        return 2
+        code = args.run(args) or 0
+        print(end="", flush=True)  # what cannot be printed is noticed here, not by the interpreter
+        return code
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped", file=sys.stderr)
         return 130
+    except Exception as error:
+        if os.environ.get("VGGT_LITE_TRACEBACK"):
+            raise
+        print(f"vggt-lite {args.command}: {said(error)}", file=sys.stderr)
+        if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC):  # of standard output
+            sys.stdout = None
+        return 2
 
 
-def parser(arguments: list[str]) -> argparse.ArgumentParser:
+def said(error: Exception) -> str:
+    """What went wrong in one line, never an empty one."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError) or "allocat" in text or "out of memory" in text:
+        return f"memory ran out ({text[:200]}): take smaller pictures, fewer views or fewer scenes at once."
+    if isinstance(error, WRONG_USE):
+        return text
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return f"{type(error).__name__}: {text[:500]} ({place}). VGGT_LITE_TRACEBACK=1 shows where it came from."
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with an option."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help lists what there is)\n")
+
+
+def parser(arguments: list[str]) -> Parser:
     """All commands, and the options of the one that `arguments` name.
 
     Only that command's file is imported, so that `--help` does not wait for torch. Each file has
     `add_options(parser)` and `run(args)`.
     """
     named = next((word for word in arguments if not word.startswith("-")), None)
-    top = argparse.ArgumentParser(prog="vggt-lite", description="Photographs in, a 3-D scene out.")
+    top = Parser(prog="vggt-lite", description="Photographs in, a 3-D scene out.")
     top.add_argument("--version", action="version", version=f"vggt-lite {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command, (file, text) in COMMANDS.items():

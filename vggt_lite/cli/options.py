@@ -42,6 +42,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 PIXELS = whole(1, 4096)  # of a picture's side
+VIEWS = whole(2, 1000)  # of which poses are judged in pairs
 SCENES = whole(1, 1_000_000)
 STEPS = whole(1, 1_000_000_000)
 SEED = whole(0, 2**31 - 1)

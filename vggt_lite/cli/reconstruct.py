@@ -1,7 +1,6 @@
 """`vggt-lite reconstruct`: photographs in; cameras, depth, a point cloud and a web page out."""
 
 import argparse
-from pathlib import Path
 
 from vggt_lite.cli.options import PIXELS, add_device, add_weights, whole
 from vggt_lite.config import DEFAULT_MODE, MODES
@@ -37,17 +36,17 @@ def run(args: argparse.Namespace) -> None:
 
     from vggt_lite.inference import VGGT
     from vggt_lite.inference.saving import KIND
-    from vggt_lite.utils.files import check_target
+    from vggt_lite.utils.files import folder_target, kept
     from vggt_lite.utils.runtime import pick_device
 
-    check_target(Path(args.out).expanduser(), KIND, args.overwrite)
+    out = folder_target(args.out, KIND, args.overwrite)
     device = pick_device(args.device)
     source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
     scene = VGGT.from_pretrained(args.weights).reconstruct(
         source, mode=args.mode, size=args.size, query_points=args.query, device=device,
         dtype=args.dtype and getattr(torch, args.dtype),
     )  # fmt: skip
-    out = scene.save(args.out, args.overwrite, args.points_from, args.confidence)
+    kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
     print(scene)
     page = out / "index.html"
     print(f"written: {f'{page} (open it in a browser)' if page.is_file() else f'{out}, no point to draw'}")

@@ -12,9 +12,11 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from vggt_lite.evaluation.report import Report
     from vggt_lite.evaluation.report_page import write_report_page
+    from vggt_lite.utils.files import file_target
 
+    page = file_target(args.out, ".html")
     reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
-    print(f"written: {write_report_page(reports, args.out)}")
+    print(f"written: {write_report_page(reports, page)}")
 
 
 def name_of(file: str, among: list[str]) -> str:

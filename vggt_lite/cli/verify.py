@@ -20,8 +20,11 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from vggt_lite.parity.verify import verify
+    from vggt_lite.utils.files import file_target, kept
 
+    out = args.out and file_target(args.out)
     done = verify(args.full, args.weights, args.images, args.device, getattr(torch, args.dtype))
-    if args.out:
-        print(f"written: {done.save(args.out)}")
+    if out:
+        kept(done.save, out)
+        print(f"written: {out}")
     return int(done.first_failure is not None)

@@ -80,7 +80,7 @@ class Report:
             text += f',\n "histograms": {{\n  {lines}\n }}'
         with atomic_write(path) as temporary:
             temporary.write_text(text + "\n}\n", encoding="utf-8")
-        return Path(path)
+        return Path(path).expanduser()
 
     @staticmethod
     def load(path: Path | str) -> "Report":

@@ -44,7 +44,7 @@ def write_report_page(reports: Mapping[str, Report], path: str | Path, title: st
         table=html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns)),
         sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(reports)}.items(),
     )  # fmt: skip
-    return write_page(path, title, [body])
+    return write_page(path, title, [Markup(body)])
 
 
 def accuracy(histogram: list[int]) -> np.ndarray:

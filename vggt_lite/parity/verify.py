@@ -123,11 +123,16 @@ def verify(
         FileNotFoundError: the golden files are not here, and no weights are given. And all that
             `VGGT.from_pretrained` and `load_images` raise.
         MemoryError: not enough of it for `full`.
+        ValueError: `images` would not be looked at.
     """
     started = time.monotonic()
     done = Verification(pick_device(device), say)
-    golden_tables(done, full, dtype, required=weights is None)
     name, model = weights or next(filter(find_cached, RELEASES), None), None
+    if images is not None and not Path(images).expanduser().exists():
+        raise FileNotFoundError(f"{images} (--images) does not exist: give a folder of photographs.")
+    if images is not None and name is None and official_class() is None:
+        raise ValueError(f"images={str(images)!r} (--images) changes nothing without weights: --weights.")
+    golden_tables(done, full, dtype, required=weights is None)
     if name is None:
         done.note(
             "Real weights: none given, and none in the hub's cache. --weights facebook/VGGT-1B fetches them "

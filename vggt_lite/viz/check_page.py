@@ -1,6 +1,5 @@
 """What `check-data` found, as a page: problems in words, and below them the scene that shows them."""
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from vggt_lite.data.consistency_check import CheckResult, Mistake
 from vggt_lite.data.residuals import Geometry, places
 from vggt_lite.data.scene_check import RawScene
 from vggt_lite.geometry import compose, invert_rigid, project_points, transform_points, unproject_depth
+from vggt_lite.utils.files import file_target
 from vggt_lite.utils.table import html_table
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.html import SceneFigure, figure_block, figures_block, maps_table, write_page
@@ -27,6 +27,7 @@ MOST_VIEWS = 8  # of a scene whose pictures and points are drawn
 MOST_SIGHTINGS = 60  # points of a sparse model or tracks drawn in a picture
 MOST_FAR = 20  # times the median distance: points beyond it would make all others a dot
 GRAY = 128
+NOTE = Markup('<p class="note">{}</p>')
 PAIRS_NOTE = (
     "Each surface takes the colour with which the other view sees it. Orange: the other view has another "
     "depth there (something hides it, or something is wrong). Clear: it does not look there."
@@ -54,24 +55,17 @@ def write_check_page(path: str | Path, checked: Sequence[Checked], count: int | 
     Raises:
         ValueError: the name does not end in .html.
     """
-    path, count = check_name(path), count or len(checked)
+    path, count = file_target(path, ".html"), count or len(checked)
     bad = sum(bool(one.result.problems) for one in checked)
     text = f"{count} checked, {bad or 'none'} of those drawn here with something wrong."
-    parts = [f"<p>{text}{f' {len(checked)} are drawn.' if len(checked) < count else ''}</p>"]
-    return write_page(path, "Scenes, checked", parts + [check_section(one) for one in checked])
+    text += f" {len(checked)} are drawn." if len(checked) < count else ""
+    parts = [Markup("<p>{}</p>").format(text), *map(check_section, checked)]
+    return write_page(path, "Scenes, checked", parts)
 
 
-def check_name(path: str | Path) -> Path:
-    """The path of a page, or a ValueError that names one."""
-    path = Path(path).expanduser()
-    if path.suffix.lower() != ".html":
-        raise ValueError(f"{path} is no name for a page: give one that ends in .html, such as check.html.")
-    return path
-
-
-def check_section(checked: Checked) -> str:
+def check_section(checked: Checked) -> Markup:
     """One scene: its name, its problems, and as much of it as can be drawn."""
-    parts = [f"<h2>{html.escape(str(checked.folder))}</h2>", _findings(checked)]
+    parts = [Markup("<h2>{}</h2>").format(checked.folder), _findings(checked)]
     raw, mistake = checked.raw, checked.result.mistake
     which = drawable_views(raw)
     if which:
@@ -84,8 +78,8 @@ def check_section(checked: Checked) -> str:
         names = [raw.views.names[view] for view in which]
         parts += [_sightings(scene, versions), maps_table(scene.pictures, names, maps)]
     else:
-        parts.append('<p class="note">Without a picture and a camera for it there is nothing to draw.</p>')
-    return "\n".join(parts)
+        parts.append(NOTE.format("Without a picture and a camera for it there is nothing to draw."))
+    return Markup("\n").join(parts)
 
 
 def drawable_views(raw: RawScene) -> list[int]:
@@ -98,17 +92,17 @@ def drawable_views(raw: RawScene) -> list[int]:
     return found[:MOST_VIEWS]
 
 
-def _findings(checked: Checked) -> str:
+def _findings(checked: Checked) -> Markup:
     problems, notes, measured, _ = checked.result
-    said = "".join(f'<p class="note">{html.escape(note)}</p>' for note in notes + measured)
+    said = Markup().join(map(NOTE.format, notes + measured))
     if not problems:
         how_far = ", as far as it could be told:" if notes else "."
-        return f"<p><b>Nothing wrong{how_far}</b></p>{said}"
-    items = "".join(f"<li>{html.escape(problem)}</li>" for problem in problems)
-    return f"<p><b>Wrong:</b></p><ul>{items}</ul>{said}"
+        return Markup("<p><b>Nothing wrong{}</b></p>{}").format(how_far, said)
+    items = Markup().join(map(Markup("<li>{}</li>").format, problems))
+    return Markup("<p><b>Wrong:</b></p><ul>{}</ul>{}").format(items, said)
 
 
-def _world(scene: Thinned, versions: Versions, mistake: Mistake | None, count: int) -> str:
+def _world(scene: Thinned, versions: Versions, mistake: Mistake | None, count: int) -> Markup:
     """Cloud and cameras of each version, in the frame of the first camera; `count` views has the scene."""
     names = {"as it is": "As it is", "mended": f"If {mistake.text}"} if mistake else {"as it is": "The scene"}
     figures, numbers = [], scene.numbers
@@ -159,10 +153,10 @@ def _plain_cloud(points: torch.Tensor, view: np.ndarray | None = None) -> Cloud:
     return Cloud(xyz, np.full((count, 3), GRAY, np.uint8), np.ones(count, np.float32), view)
 
 
-def _pairs(scene: Thinned, versions: Versions) -> str:
+def _pairs(scene: Thinned, versions: Versions) -> Markup:
     """A view, and what its neighbour sees of it: as it is, and without the mistake."""
     if len(scene.numbers) < 2 or not scene.has_depth:
-        return ""
+        return Markup()
     middle, tables = len(scene.numbers) // 2, []
     for target, source in dict.fromkeys([(1, 0), (middle, middle - 1)]):
         images = {f"view {scene.numbers[target]}": scene.pictures[target]}
@@ -172,28 +166,30 @@ def _pairs(scene: Thinned, versions: Versions) -> str:
         tag = Markup('<img style="width:300px" alt="{}" src="{}">')
         cells = [tag.format(name, png_uri(image)) for name, image in images.items()]
         tables.append(html_table(images, [cells]))
-    title = "<h3>One view painted with the colours of another</h3>"
-    return f'{title}<div class="maps">{"".join(tables)}</div><p class="note">{PAIRS_NOTE}</p>'
+    title = Markup("<h3>One view painted with the colours of another</h3>")
+    return (
+        title + Markup('<div class="maps">{}</div>').format(Markup().join(tables)) + NOTE.format(PAIRS_NOTE)
+    )
 
 
-def _sightings(scene: Thinned, versions: Versions) -> str:
+def _sightings(scene: Thinned, versions: Versions) -> Markup:
     """Where views saw the points of a sparse model, or of tracks, and where their cameras put them."""
     if scene.seen is None:
-        return ""
+        return Markup()
     times = scene.seen.visibility.sum(0)
     few = times.argsort(descending=True, stable=True)[:MOST_SIGHTINGS]
     few = few[times[few] > 1]
     four = slice(0, 4)
     seen = scene.seen.visibility[four, few]
     if not seen.any():
-        return ""
+        return Markup()
     what = "tracks" if scene.seen.world is None else "points of the sparse model"
-    parts = [f"<h3>Where {what} were seen, and where the cameras put them</h3>"]
+    parts = [Markup("<h3>Where {} were seen, and where the cameras put them</h3>").format(what)]
     for kind, geometry in versions.items():
         world = places(geometry, scene.seen)[few]
         pixels, _ = project_points(world, geometry.cam_from_world, geometry.intrinsics)
         drawn = (scene.pictures[four], scene.seen.tracks[four, few], pixels[four], seen)
         fig = draw_residuals(*drawn, title=kind, numbers=scene.numbers[four])
         parts.append(figure_block(fig, f"{what}, {kind}"))
-    parts.append('<p class="note">Ring: where a view saw a point. Line: from there to its projection.</p>')
-    return "".join(parts)
+    parts.append(NOTE.format("Ring: where a view saw a point. Line: from there to its projection."))
+    return Markup().join(parts)

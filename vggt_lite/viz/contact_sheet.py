@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import atomic_write, file_target
 from vggt_lite.viz.style import TEXT_COLOR, as_array, as_pictures, colorize
 
 
@@ -17,8 +17,7 @@ def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) 
         first_seed: Seed of the first scene, written beside the rows.
         width: Of one view, pixels; small images are enlarged without blending.
     """
-    if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"{path}: a contact sheet is a PNG; give a name that ends in .png.")
+    path = file_target(path, ".png")
     count, views = batch.images.shape[:2]
     height = round(width * batch.images.shape[-2] / batch.images.shape[-1])
     margin, gap = 90, 4
@@ -35,4 +34,4 @@ def write_sheet(batch, path: str | Path, first_seed: int = 0, width: int = 160) 
             sheet.paste(tile, (margin + column * (width + gap), top))
     with atomic_write(path) as temporary:
         sheet.save(temporary, "PNG")
-    return Path(path)
+    return path

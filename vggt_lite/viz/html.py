@@ -51,11 +51,11 @@ def write_html(
     return write_page(path, title, [scene, metrics_table(metrics or {})])
 
 
-def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
+def write_page(path: str | Path, title: str, parts: Iterable[Markup]) -> Path:
     """Write a page from HTML parts (`scene_section`, `metrics_table`, or your own); whole or not at all.
 
-    The page's policy lets the browser run the two scripts of this package and fetch nothing, so that what
-    slips into a part (a file name, a title) cannot act.
+    A part that is no `Markup` is text. The page's policy lets the browser run the two scripts of this package
+    and fetch nothing, so that what slips into a part (a file name, a title) cannot act.
     """
     plotly = get_plotlyjs()
     hashes = (base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in (plotly, SCRIPT))
@@ -63,15 +63,16 @@ def write_page(path: str | Path, title: str, parts: list[str]) -> Path:
     text = _render(
         "viz/page.html",
         title=title,
-        policy=f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:",
+        policy=f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'",
         style=Markup(STYLE),
         plotly=Markup(plotly),
         script=Markup(SCRIPT),
-        parts=map(Markup, parts),
+        parts=parts,
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return Path(path)
+    return Path(path).expanduser()
 
 
 def figure_block(figure, text: str) -> Markup:
@@ -171,10 +172,10 @@ def maps_table(images, names: Sequence[str], rows: Sequence[Row]) -> Markup:
     return Markup('<div class="maps">{}</div>').format(html_table(heads, lines))
 
 
-def metrics_table(metrics: Mapping[str, object]) -> str:
+def metrics_table(metrics: Mapping[str, object]) -> Markup:
     """{what: value} or {what: {column: value}} as an HTML table; nothing for an empty mapping."""
     if not metrics:
-        return ""
+        return Markup()
     rows = {what: value if isinstance(value, Mapping) else {"": value} for what, value in metrics.items()}
     columns = list(dict.fromkeys(column for values in rows.values() for column in values))
     cells = []

@@ -1,5 +1,6 @@
 """Put a figure into a notebook, with a caption. Still pictures are made later, by `tools/nb.py`."""
 
+import html
 import json
 import os
 from collections.abc import Callable
@@ -115,5 +116,6 @@ def display_bundle(bundle: dict, alt: str, handle=None):
         handle.update(bundle, raw=True)
         return handle
     handle = display(bundle, raw=True, display_id=True)
-    display(Markdown(f"*{alt}*"))
+    quoted = html.escape(alt, quote=False).replace("[", "&#91;")  # neither markup nor links
+    display(Markdown(f"*{quoted}*"))
     return handle
