@@ -15,6 +15,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from vggt_lite.data.parse import below, read_json, reading
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
 from vggt_lite.training.checkpoint import list_checkpoints
 from vggt_lite.utils.files import atomic_write
@@ -60,20 +61,23 @@ def unpack(pieces: Path, run: Path) -> None:
 
     Raises:
         FileNotFoundError: a piece, or the index, is missing.
-        ValueError: a piece was damaged on its way. Nothing is written then.
+        ValueError: a piece was damaged on its way, or would be written elsewhere. Nothing is written then.
     """
     if not (pieces / INDEX).exists():
         raise FileNotFoundError(f"{pieces} has no {INDEX}: not a folder of pieces that `pack` wrote.")
-    paths = [pieces / name for name in json.loads((pieces / INDEX).read_text(encoding="utf-8"))]
+    paths = [below(pieces, name, INDEX) for name in read_json(pieces / INDEX, list[str])]
     if missing := [path.name for path in paths if not path.exists()]:
         raise FileNotFoundError(f"{pieces} lacks {len(missing)} pieces ({missing[0]} …): copy them again.")
     data = [path.read_bytes() for path in paths]
     for path, piece in zip(paths, data, strict=True):
         if digest(piece) not in path.name:
             raise ValueError(f"{path} is damaged: copy the pieces again.")
-    with tarfile.open(fileobj=io.BytesIO(b"".join(data))) as tar:
-        for member in tar:
-            with atomic_write(run / member.name) as temporary:
+    with reading(pieces, "pieces"), tarfile.open(fileobj=io.BytesIO(b"".join(data)), mode="r:") as tar:
+        files = {below(run, member.name, INDEX): member for member in tar}
+        if others := [member.name for member in files.values() if not member.isfile()]:
+            raise ValueError(f"{others[0]} is no file")
+        for path, member in files.items():
+            with atomic_write(path) as temporary:
                 temporary.write_bytes(tar.extractfile(member).read())
 
 

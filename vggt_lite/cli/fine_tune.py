@@ -2,6 +2,7 @@
 
 import argparse
 import warnings
+from pathlib import Path
 
 from vggt_lite.cli.options import MINUTES, PIXELS, SEED, STEPS, add_device, add_weights, number, whole
 
@@ -35,7 +36,9 @@ def run(args: argparse.Namespace) -> None:
     """Fine-tune, or go on; scenes named by `--held-out` are scored before and after."""
     from vggt_lite.research import distributed
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions
+    from vggt_lite.utils.files import file_target
 
+    args.out = file_target(Path(args.out, "model.safetensors")).parent
     options = FineTuneOptions(
         adapters=args.adapters, freeze=tuple(args.freeze), rehearse=tuple(args.rehearse),
         rehearsal=args.rehearsal,

@@ -25,7 +25,7 @@ COMMANDS = {  # name: (its file in this folder, what it does)
     "check-data": ("check_data", "say what is wrong with a scene, show it, and say how to mend it"),
 }
 # Each carries a sentence that says what to do; anything else is a fault of this package.
-WRONG_USE = (ValueError, OSError, ImportError, FloatingPointError)
+WRONG_USE = (ValueError, OSError, ImportError, MemoryError, FloatingPointError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
 def said(error: Exception) -> str:
     """What went wrong in one line, never an empty one."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError) or "allocat" in text or "out of memory" in text:
+    if text == "MemoryError" or "allocat" in text or "out of memory" in text:
         return f"memory ran out ({text[:200]}): take smaller pictures, fewer views or fewer scenes at once."
     if isinstance(error, WRONG_USE):
         return text

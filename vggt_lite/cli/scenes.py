@@ -26,20 +26,22 @@ def run(args: argparse.Namespace) -> None:
     from vggt_lite.data import write_scene
     from vggt_lite.synthetic import generate_scenes
     from vggt_lite.synthetic.prerender import render_ahead
+    from vggt_lite.utils.files import file_target
     from vggt_lite.viz.contact_sheet import write_sheet
 
+    out = file_target(args.out, ".png") if args.what == "sheet" else file_target(Path(args.out, "_")).parent
     config = VARIED_SCENES if args.varied else SceneConfig()
     if args.what != "sheet":  # training makes the tracks of stored scenes from depth, as if nothing moved
         config = config.with_(moving_objects=0)
     if args.what == "ahead":
-        render_ahead(args.out, config, args.count, args.views, args.size, args.seed)
+        render_ahead(out, config, args.count, args.views, args.size, args.seed)
     elif args.what == "sheet":
         batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
-        write_sheet(batch, args.out, first_seed=args.seed)
+        write_sheet(batch, out, first_seed=args.seed)
     else:
         for seed in range(args.seed, args.seed + args.count):
             batch = generate_scenes(seed, 1, args.views, args.size, args.size, num_tracks=64, config=config)
             source = f"vggt_lite.synthetic.generate_scenes(seed={seed}, …)"
-            folder = Path(args.out) / f"scene_{seed:07d}"
+            folder = out / f"scene_{seed:07d}"
             write_scene(folder, batch, units="metres", source=source, license="CC0-1.0")
-    print(f"written: {args.out}")
+    print(f"written: {out}")

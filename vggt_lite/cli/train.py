@@ -11,6 +11,7 @@ from vggt_lite.pretrained.loading import TrainedOn, load_into, save_weights
 from vggt_lite.research import distributed
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
 from vggt_lite.training.checkpoint import load_checkpoint
+from vggt_lite.utils.files import file_target, kept
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -25,7 +26,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train or go on; of several processes the first says what happened."""
-    out = Path(args.out or f"runs/{args.preset}")
+    out = file_target(Path(args.out or f"runs/{args.preset}", "_")).parent
+    weights = args.weights_out and file_target(args.weights_out, ".safetensors")
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     with distributed.init(args.shard) as workers:
         result = train_preset(args.preset, out, args.data, seconds, eval_fn=held_out_scores, workers=workers)
@@ -35,11 +37,12 @@ def run(args: argparse.Namespace) -> None:
         print(f"stopped at step {result.step}; the same command goes on from {result.checkpoint}")
         return
     print(f"finished: {result.checkpoint}, log {result.log}")
-    if args.weights_out:
-        print(f"written: {export(result.checkpoint, args.preset, args.weights_out)}")
+    if weights:
+        kept(lambda path: export(result.checkpoint, args.preset, path), weights)
+        print(f"written: {weights}")
 
 
-def export(checkpoint: Path, preset: str, path: str) -> str:
+def export(checkpoint: Path, preset: str, path: Path) -> None:
     """Write the averaged weights of a finished preset as a half-size file for `VGGT.from_pretrained`."""
     state = load_checkpoint(checkpoint)
     model = VGGT(PRESETS[preset].model)
@@ -49,4 +52,3 @@ def export(checkpoint: Path, preset: str, path: str) -> str:
     model.trained_on = TrainedOn((min(sizes), max(sizes)), (min(views), max(views)))
     training = f"vggt-lite train {preset}, {state['step']} steps in the last stage"
     save_weights(model, path, torch.float16, training=training)
-    return path

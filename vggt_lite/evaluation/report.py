@@ -8,7 +8,9 @@ import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,6 +25,46 @@ from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.table import markdown_table
 
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Counts = Annotated[list[Count], msgspec.Meta(min_length=MOST_DEGREES + 1, max_length=MOST_DEGREES + 1)]
+
+
+class Scene(msgspec.Struct):
+    """What a report's file says of each scene, at least."""
+
+    name: str
+    group: str
+    model: dict[str, float]
+    constant: dict[str, float]
+    frames: list[str] = []
+
+
+class Protocol(msgspec.Struct):
+    """What it says of how it was measured, at least."""
+
+    text: str
+    hardware: str
+    seconds: float
+    unit: str = ""
+    precision: str = ""
+
+
+class Histograms(msgspec.Struct):
+    """How many pairs of views have which error."""
+
+    rotation: Counts
+    translation: Counts
+    larger: Counts
+
+
+class Stored(msgspec.Struct):
+    """A report's file."""
+
+    model: dict[str, float]
+    constant: dict[str, float]
+    protocol: Protocol
+    scenes: list[Scene] = []
+    histograms: Histograms | None = None
 
 
 @dataclass
@@ -92,8 +134,10 @@ class Report:
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path} is no file: make a report with vggt-lite evaluate --out FILE.")
         try:
-            return Report(**json.loads(Path(path).read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            msgspec.convert(content, Stored)
+            return Report(**content)
+        except (ValueError, TypeError, RecursionError, MemoryError) as error:
             raise ValueError(
                 f"{path} is no report ({error}): make one with vggt-lite evaluate --out FILE."
             ) from error

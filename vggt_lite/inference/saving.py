@@ -68,7 +68,6 @@ def save_reconstruction(
         raise ValueError(f"no points from source={source!r}; this reconstruction has {scene.sources}.")
     if not 0 <= confidence_percentile <= MOST_HIDDEN:
         raise ValueError(f"confidence_percentile={confidence_percentile} must lie in 0 … {MOST_HIDDEN}.")
-    folder = Path(folder).expanduser()
     with atomic_folder(folder, KIND, overwrite) as temporary:
         arrays = {name: getattr(scene, name) for name in SHAPES}
         arrays |= {f"{EXTRA}{name}": value for name, value in scene.extras.items()}
@@ -92,7 +91,7 @@ def save_reconstruction(
             write_ply(temporary / "points.ply", cloud.points[shown], cloud.colors[shown])
             page = temporary / "index.html"
             write_html(scene, page, source=source, confidence_percentile=confidence_percentile)
-    return folder
+    return Path(folder).expanduser()
 
 
 def load_parts(folder: str | Path) -> dict:

@@ -12,8 +12,10 @@ from vggt_lite.synthetic.layout import sample_layout
 from vggt_lite.synthetic.materials import sample_materials
 from vggt_lite.synthetic.raycaster import World
 from vggt_lite.synthetic.render import raycast_tracks, render
+from vggt_lite.utils.runtime import available_memory
 
 FIRST_EVALUATION_SEED = 1_000_000
+BYTES = 320  # of memory for each pixel while it is rendered, as measured
 MOST_VIEWS = 16  # of a path
 
 
@@ -48,13 +50,14 @@ def generate_scenes(
         the origin. Every pixel is valid. With `moving_objects`, depth and point maps are true for the
         moment of their own view, and tracks follow the object; cameras then agree only with what stands
         still.
+
+    Raises:
+        ValueError: a number is out of its range. MemoryError: so many pixels do not fit.
     """
     config = config or SceneConfig()
     device = torch.device(device)
-    check_least(1, num_scenes=num_scenes, height=height, width=width)
-    check_least(0, seed=seed, num_tracks=num_tracks)
-    if not 1 <= num_views <= MOST_VIEWS:
-        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")
+    check_least(0, num_tracks=num_tracks)
+    check_request(seed, num_scenes, num_views, height, width, device)
     rng = BatchRNG(seed, num_scenes)
     layout = sample_layout(rng, num_views, config)
     materials = sample_materials(rng, layout, config)
@@ -92,6 +95,22 @@ def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
     seeds = ((seed + torch.arange(len(views)))[:, None] * MOST_VIEWS + views).flatten().tolist()
     generators = [torch.Generator().manual_seed(s) for s in seeds]
     return torch.stack([torch.randn(3, height, width, generator=g) for g in generators])
+
+
+def check_request(
+    seed: int, num_scenes: int, num_views: int, height: int, width: int, device: torch.device | str = "cpu"
+) -> None:
+    """Raise what `generate_scenes` would raise, before the work begins."""
+    check_least(1, num_scenes=num_scenes, height=height, width=width)
+    check_least(0, seed=seed)
+    if not 1 <= num_views <= MOST_VIEWS:
+        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")
+    needed = BYTES * num_scenes * num_views * height * width
+    if needed > 2**30 and needed > (free := available_memory(device)):
+        raise MemoryError(
+            f"num_scenes={num_scenes} with {num_views} views of {height} × {width} pixels need about "
+            f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: take fewer or smaller ones."
+        )
 
 
 def check_least(least: int, **arguments: int) -> None:

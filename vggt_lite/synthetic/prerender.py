@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vggt_lite.config import SceneConfig
 from vggt_lite.losses.scene_batch import SceneBatch
-from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, check_request, generate_scenes
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.fingerprint import differences, fingerprint
 from vggt_lite.utils.runtime import progress
@@ -60,6 +60,7 @@ def render_ahead(
         )
     if config.moving_objects:
         raise ValueError(f"moving_objects={config.moving_objects}: stored scenes need moving_objects=0.")
+    check_request(first_seed, min(num_scenes, AT_ONCE), num_views, size, size)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     asked = {

@@ -185,15 +185,16 @@ def _named(path: str | Path) -> Path:
     text = os.fspath(path)
     if not text or "\0" in text:
         raise ValueError(f"{text!r} is no name of a file or folder: give one.")
+    if any(len(os.fsencode(part)) > LONGEST for part in Path(text).parts):
+        raise ValueError(f"{text[:100]!r} … has a part of more than {LONGEST} bytes: give a shorter name.")
     try:
         path = Path(text).expanduser()
         os.lstat(path.resolve())
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (OSError, RuntimeError) as error:  # a name or path too long, links in a circle, nobody's ~name
-        raise ValueError(f"{text[:100]!r} can be no file or folder ({error}): give another name.") from error
-    if any(len(os.fsencode(part)) > LONGEST for part in path.parts):
-        raise ValueError(f"{text[:100]!r} has a part of more than {LONGEST} bytes: give a shorter name.")
+    except (OSError, RuntimeError) as error:  # a path too long, links in a circle, nobody's ~name
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{text[:100]!r} can be no file or folder ({why}): give another name.") from error
     return path
 
 
