@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.cli.test_commands import fails_in_one_line
 from vggt_lite.cli.main import main
 from vggt_lite.data import write_scene
 from vggt_lite.evaluation import Report
@@ -44,8 +45,7 @@ def test_a_folder_of_scenes_gets_the_report_of_generated_ones(root, tmp_path, ca
 
 def test_wrong_requests_say_what_would_be_right(root, tmp_path, capsys):
     def said(*arguments: str) -> str:
-        assert main(["evaluate", "--weights", "nano", *arguments]) == 2
-        return capsys.readouterr().err
+        return fails_in_one_line(capsys, "evaluate", "--weights", "nano", *arguments)
 
     assert "holds no scene" in said("--data", "folder", "--root", str(tmp_path))
     assert "--views" in said("--views", "1")
