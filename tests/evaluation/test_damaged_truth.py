@@ -14,6 +14,7 @@ from scipy.io import loadmat, savemat
 
 from tests.evaluation.layouts import write_co3d_set, write_dtu, write_eth3d
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data
+from vggt_lite.evaluation.datasets.matlab import read_mat
 
 PAD = Options(mode="pad")
 DATA = {"co3d": (co3d, write_co3d_set), "dtu": (dtu, write_dtu), "eth3d": (eth3d, write_eth3d)}
@@ -267,3 +268,31 @@ def test_whole_data_sets_pass(whole, monkeypatch, data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert evaluate_data(whole[1][data], data, whole[0] / data, PAD)["auc_30"] == 100
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "?", "<i2", "<u4", "<f4", "<f8"])
+def test_arrays_of_matlab_come_back_as_they_were(tmp_path, packed, dtype):
+    arrays = {"a": np.arange(24).reshape(2, 3, 4).astype(dtype), "one": np.ones((1, 1), dtype)}
+    file = tmp_path / "x.mat"
+    savemat(file, arrays | {"text": "abc", "cells": np.array(["a", 1], object)}, do_compression=packed)
+    for array, again in zip(arrays.values(), read_mat(file, "a", "one"), strict=True):
+        np.testing.assert_array_equal(again, array)
+    for other in ("text", "cells", "nothing"):
+        with pytest.raises(ValueError, match=f"{other}: no array of real numbers"):
+            read_mat(file, other)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_matlab_file_with_changed_bytes_gives_arrays_or_a_message(tmp_path, packed):
+    random, file = np.random.default_rng(0), tmp_path / "x.mat"
+    savemat(file, {"a": np.ones((6, 7, 8), np.uint8), "b": np.zeros((2, 3)), "c": 5.0}, do_compression=packed)
+    whole = np.frombuffer(file.read_bytes(), np.uint8)
+    for _ in range(300):
+        damaged = whole.copy()
+        damaged[random.choice(len(whole), random.integers(1, 4))] = random.integers(0, 256)
+        file.write_bytes(damaged.tobytes()[: random.integers(1, len(whole) + 200)])
+        try:
+            assert all(array.dtype.kind in "uif" for array in read_mat(file, "a", "b", "c"))
+        except ValueError as error:
+            assert "x.mat" in str(error)

@@ -12,10 +12,7 @@ predicted points thinned to 0.2 mm; accuracy over those in the observed volume; 
 scanner's points above the table; distances above 20 mm dropped.
 """
 
-import io
 import re
-import struct
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,12 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.io import loadmat
 from scipy.linalg import rq
 from torch import Tensor
 
-from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines, reading
+from vggt_lite.data.parse import numbers, picture_size, pinhole, read_lines
 from vggt_lite.data.views import View, Views
+from vggt_lite.evaluation.datasets.matlab import read_mat
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, point_maps, score_poses
 from vggt_lite.evaluation.metric_groups import surface_figures
 from vggt_lite.export import read_ply
@@ -39,8 +36,6 @@ SCANS = (1, 4, 9, 10, 11, 12, 13, 15, 23, 24, 29, 32, 33, 34, 48, 49, 62, 75, 77
 NUM_VIEWS = 49
 VOXEL, MOST, ICP_DISTANCE = 0.2, 20.0, 20.0  # mm
 ICP_POINTS = 50_000
-LARGEST = 1 << 27  # bytes of a mask, whose cells are bytes
-MATRIX, COMPRESSED = 14, 15  # MATLAB's numbers for what a file is made of
 UNIT = "mm"
 TEXT = (
     "DTU, {num_scenes} evaluation scans, {num_views} views each in the order of their numbers, light 3, "
@@ -159,37 +154,6 @@ class Truth(NamedTuple):
         if not (observed.volume(points)[1].any() and observed.above(points).any()):
             raise ValueError(f"{cloud} has no point in {volume.name} above {table.name}: copy all three.")
         return cls(points, observed)
-
-
-def read_mat(file: Path, *names: str) -> list[np.ndarray]:
-    """Arrays of real numbers from a MATLAB file, each of which may unpack to at most `LARGEST` bytes.
-
-    Raises:
-        ValueError: the file is missing or broken, larger, or lacks one of the names.
-    """
-    with reading(file, f"a MATLAB file with {', '.join(names)}"):
-        if not file.is_file():
-            raise FileNotFoundError
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST)
-        if content[126:128] != b"IM":
-            raise ValueError("it is not of MATLAB 5")
-        at = 128  # behind the header; each variable: kind, length, content
-        while at < len(content):
-            kind, length = struct.unpack_from("<II", content, at)
-            if kind not in (MATRIX, COMPRESSED):
-                raise ValueError("it is damaged")
-            at += 8 + length
-            unpacking = zlib.decompressobj()
-            if kind == COMPRESSED:
-                unpacking.decompress(content[at - length : at], LARGEST)
-            if unpacking.unconsumed_tail:
-                raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
-        found = loadmat(io.BytesIO(content), variable_names=names)
-        arrays = [found[name] for name in names]
-        if any(array.dtype.kind not in "buif" for array in arrays):
-            raise ValueError("not all are real numbers")
-    return arrays
 
 
 class Observed:
