@@ -20,6 +20,7 @@ from vggt_lite.data.readers.colmap import Camera
 from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
 from vggt_lite.evaluation.datasets.sample import look_up, random_frames
+from vggt_lite.evaluation.report import pair_histograms
 from vggt_lite.metrics.neighbors import refined
 
 PAD = Options(mode="pad")
@@ -202,7 +203,7 @@ def test_means_are_over_groups_and_survive_json(tmp_path):
         )
     ]
     protocol = {"text": "t", "data": "co3d", "hardware": "h", "seconds": 1.0}
-    report = Report.of_scenes(scenes, protocol, {"larger": [1, 2]})
+    report = Report.of_scenes(scenes, protocol, pair_histograms(torch.ones(3), torch.ones(3)))
     assert report["auc_30"] == pytest.approx((15 + 60) / 2)
     again = Report.load(report.save(tmp_path / "r.json"))
     assert again == report and "| apple | 2 | 15.0 |" in again.to_markdown()
