@@ -68,7 +68,7 @@ def write_folders(folder: Path, config: SceneConfig, size: int) -> None:
         target = folder / f"scene_{number:03d}"
         if not target.exists():
             batch = generate_scenes(TRAINED_SEED + number, 1, PATH_VIEWS, size, size, config=config)
-            write_scene(target, batch, units="metres", source="vggt_lite.scenes.generate_scenes")
+            write_scene(target, batch, units="metres", source="vggt_lite.synthetic.generate_scenes")
 
 
 def run(weights: str, out: Path, steps: int, images: int, device: torch.device) -> dict:

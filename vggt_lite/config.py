@@ -13,6 +13,7 @@ from math import inf
 DEFAULT_WEIGHTS = "tiny"
 MODES = ("crop", "pad", "square")  # how photographs reach the network's size: data/images.py
 DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photographs
+MAX_SIDE = 4096  # pixels of a picture that a network is given or that is rendered; more is a mistake
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

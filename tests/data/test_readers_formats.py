@@ -318,7 +318,7 @@ LATER_MISTAKES = {
         "Virtual KITTI 2",
         "frames/depth/Camera_0/depth_00002.png",
         lambda path: path.unlink(),
-        "is missing",
+        "does not exist",
     ),
     "8 bits": (
         "nerfstudio",

@@ -20,9 +20,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.config import DEFAULT_MODE, MODES
+from vggt_lite.config import DEFAULT_MODE, MAX_SIDE, MODES
 from vggt_lite.data.pictures import Photo, find_photos
 from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.utils.runtime import check_memory
 
 DISPLAY_SIDE = 1024  # pixels; larger photographs are kept at this size for drawing
 MAX_CROPPED = 20  # crop mode refuses a picture of which it would keep less than 1/20
@@ -75,8 +76,9 @@ def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: i
     """
     if mode not in MODES:
         raise ValueError(f'mode={mode!r}: choose "crop", "pad" or "square".')
-    if size < 1 or patch_size < 1:
-        raise ValueError(f"size={size} and patch_size={patch_size} must be positive, for example 518 and 14.")
+    if not 1 <= size <= MAX_SIDE or patch_size < 1:
+        limits = f"must be positive, size at most {MAX_SIDE}, for example 518 and 14"
+        raise ValueError(f"size={size} and patch_size={patch_size} {limits}.")
     if mode != "square" and size % patch_size:
         below = size - size % patch_size
         raise ValueError(
@@ -84,6 +86,7 @@ def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: i
             f"{below or patch_size} and {below + patch_size}."
         )
     photos = find_photos(source)
+    check_memory(15 * len(photos) * size**2, f"{len(photos)} pictures of size={size}")  # 8 bits, then floats
     fits, pictures = [], []
     for photo in photos:  # opened once: a file that changes meanwhile cannot give two different pictures
         image = photo.open()

@@ -1,53 +1,24 @@
 """Reading files that others wrote: text, JSON, arrays and pictures, no pickles. What is wrong is named."""
 
-import gzip
-import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import BinaryIO
 
-import msgspec
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.pictures import natural_order, to_rgb
+from vggt_lite.data.pictures import natural_order, open_picture, to_rgb
+from vggt_lite.utils.reading import check_file, read_text, reading
 
-Schema = TypeVar("Schema")
-
-
-@contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
-    """Whatever goes wrong with a file inside the block is a ValueError that names it."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing: copy it, too.") from error
-    except Exception as error:  # a broken file can raise almost anything
-        raise ValueError(f"{path} cannot be read as {kind} ({error}): write or copy it again.") from error
-
-
-def read_json(path: Path, schema: type[Schema]) -> Schema:
-    """What a JSON file holds; one that ends in gz is unpacked first.
-
-    Raises:
-        ValueError: naming the file and the field that is missing or has not the type `schema` says.
-    """
-    with reading(path, "JSON"):
-        content = path.read_bytes()
-        if path.suffix in (".gz", ".jgz"):
-            content = gzip.decompress(content)
-        return msgspec.convert(json.loads(content), schema)  # json.loads: others write NaN
+MOST_ARRAY = 1 << 28  # bytes of an array, unpacked
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file, stripped, without comments (#)."""
-    with reading(path, "text"):
-        lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.strip() for line in lines if not line.lstrip().startswith("#")]
+    return [line.strip() for line in read_text(path).splitlines() if not line.lstrip().startswith("#")]
 
 
 def read_arrays(path: Path, sizes: dict[str, int], **shapes: str) -> list[np.ndarray]:
@@ -56,10 +27,14 @@ def read_arrays(path: Path, sizes: dict[str, int], **shapes: str) -> list[np.nda
     wanted += " (numpy.savez, numbers only, no objects)"
     if not path.exists():
         raise ValueError(f"{path} is missing: it must hold {wanted}.")
-    with reading(path, wanted), np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    if missing := [name for name in shapes if name not in arrays]:
-        raise ValueError(f"{path} lacks {missing}, it holds {sorted(arrays)}: write {wanted}.")
+    with reading(path, wanted):
+        check_file(path)
+        with zipfile.ZipFile(path) as archive:
+            held = [name.removesuffix(".npy") for name in archive.namelist()]
+            if not (missing := [name for name in shapes if name not in held]):
+                arrays = {name: _member(archive, f"{name}.npy") for name in shapes}
+    if missing:
+        raise ValueError(f"{path} lacks {missing}, it holds {sorted(held)[:9]}: write {wanted}.")
     known = {"2": 2, "3": 3, "4": 4, **sizes}
     for name, shape in shapes.items():
         array, letters = arrays[name], shape.split()
@@ -71,9 +46,32 @@ def read_arrays(path: Path, sizes: dict[str, int], **shapes: str) -> list[np.nda
     return [arrays[name] for name in shapes]
 
 
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as file:
+        return read_npy(file, archive.getinfo(name).file_size)
+
+
+def read_npy(file: BinaryIO, size: int) -> np.ndarray:
+    """The numbers of an opened .npy file of `size` bytes.
+
+    Raises:
+        ValueError: it holds something else, too many of them, or not as many as it says.
+    """
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = header(file)
+    if dtype.kind not in "fiub":
+        raise ValueError(f"it holds {dtype}, not numbers")
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize > min(size, MOST_ARRAY):
+        raise ValueError(f"it says {shape} of {dtype}, has {size:,} bytes, and may have {MOST_ARRAY:,}")
+    values = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+    return values.reshape(shape, order="F" if by_columns else "C").astype(dtype.newbyteorder("="))
+
+
 def read_wide_png(path: Path) -> np.ndarray:
     """(H, W) of a one-channel picture with 16 or 32 bits, as stored (uint16, int32 or float32)."""
-    with reading(path, "a depth map"), Image.open(path) as file:
+    with open_picture(path) as file, reading(path, "a depth map"):
         mode, array = file.mode, np.array(file)
     if not mode.startswith(("I", "F")) or array.ndim != 2:
         raise ValueError(f"{path} has mode {mode}, not one channel of 16 bits: give the original depth.")
@@ -87,19 +85,19 @@ def read_mask(path: Path, above: int = 0) -> np.ndarray:
 
 def picture_size(path: Path) -> tuple[int, int]:
     """(H, W) of a picture, from its first bytes."""
-    with reading(path, "a picture"), Image.open(path) as picture:
+    with open_picture(path) as picture:
         return picture.height, picture.width
 
 
 def numbers(values: object, where: str, *shape: int) -> Tensor:
-    """Finite numbers, or texts of numbers, as float64 of the given shape; () for a single one."""
+    """Numbers that float32 can hold, or texts of them, as float64 of the given shape; () for a single one."""
     try:
         array = np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{where} are no numbers ({error}): write the file again.") from error
     if array.size != math.prod(shape) or (array.ndim > 1 and array.shape != shape):
         raise ValueError(f"{where}: {array.shape} should be {math.prod(shape)} numbers: write it again.")
-    if not np.isfinite(array).all():
+    if not (np.abs(array) <= FLOAT32_MAX).all():
         raise ValueError(f"{where}: not all numbers are there and finite: leave this out, or write it again.")
     return torch.from_numpy(array.reshape(shape))
 
@@ -112,7 +110,7 @@ def pinhole(fx: float, fy: float, cx: float, cy: float) -> Tensor:
 def below(folder: Path, name: str, where: str) -> Path:
     """The file `name` of a folder. A file list from elsewhere must not reach beyond that folder."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or ".." in parts or parts[0].endswith((":", "/")):
+    if not parts or ".." in parts or parts[0].endswith((":", "/")) or "\0" in name:
         raise ValueError(f"{where}: {name!r} is not a file below {folder}: give paths relative to it.")
     return folder.joinpath(*parts)
 

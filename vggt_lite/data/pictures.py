@@ -9,7 +9,8 @@ import re
 import struct
 import warnings
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,10 +18,14 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # Pillow may start no other
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2"}
 FFMPEG = "ffmpeg -i VIDEO -vf fps=2 frames/%04d.png"  # two a second
 VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
 MIN_SIDE = 4  # pixels; anything smaller is a mistake, not a photograph
+MOST_FRAMES = 2000  # of an animation, or pages of a TIFF
+FILMS = {".gif", ".webp", ".tif", ".tiff", ".png"}  # may hold several pictures
+ALL_FRAMES = "for all of them give the file by itself, not in a list or a folder"
 SOURCES = "a path, a PIL image, an array (H, W, 3) or a tensor (3, H, W)"
 
 
@@ -41,9 +46,9 @@ def find_photos(source) -> list[Photo]:
     """One `Photo` per view. Nothing is decoded here.
 
     Args:
-        source: a folder (pictures in natural order: 2.jpg before 10.jpg), a file, an animated GIF (its
-            frames), a PIL image, an array or tensor (one picture, or a stack of them), or a list that
-            mixes any of these single pictures.
+        source: a folder (pictures in natural order: 2.jpg before 10.jpg), a file (all the
+            frames of an animation or pages of a TIFF), a PIL image, an array or tensor (one picture, or a
+            stack of them), or a list that mixes any of these single pictures.
 
     Raises:
         FileNotFoundError, ValueError: nothing there, or nothing usable; the message names it.
@@ -87,12 +92,17 @@ def _inside(path: Path) -> list[Path | Photo]:
         raise ValueError(f"the folder {path} holds no pictures.{_what_is_there(path)}")
     if path.suffix.lower() in VIDEO_SUFFIXES:
         raise ValueError(f"{path} is a video: extract frames ({FFMPEG}), and give the folder `frames`.")
-    frames = []
-    if path.suffix.lower() == ".gif" and path.is_file():
-        with suppress(Exception), Image.open(path) as film:  # opened again later, which says what is wrong
+    if not path.is_file() or path.suffix.lower() not in FILMS:
+        return [path]  # opened later, which says what is wrong
+    with open_picture(path) as film:
+        count, pixels = frame_count(film), film.width * film.height
+        if count > MOST_FRAMES or count * pixels > Image.MAX_IMAGE_PIXELS:
+            unpacked = f"{count} pictures of {film.width}×{film.height} pixels"
+            raise ValueError(f"{path} unpacks to {unpacked}: extract some as files, and give their folder.")
+        if count < 2:
+            return [path]
+        with _damage(str(path)):
             frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(film)]
-    if len(frames) < 2:
-        return [path]
     return [Photo(f"{path.stem}_{n:03d}", f"frame {n} of {path}", frame) for n, frame in enumerate(frames)]
 
 
@@ -134,7 +144,7 @@ def to_rgb(source, label: str) -> Image.Image:
         ValueError: it cannot be read as a picture.
     """
     if isinstance(source, (str, Path)):
-        with _open(Path(source).expanduser(), label) as image:
+        with open_picture(source, label) as image:
             return _upright_rgb(image, label)
     if isinstance(source, Tensor):
         source = _channels_last(source, label)
@@ -145,7 +155,14 @@ def to_rgb(source, label: str) -> Image.Image:
     raise ValueError(f"{label} is a {type(source).__name__}: give {SOURCES}.")
 
 
-def _open(path: Path, label: str) -> Image.Image:
+def open_picture(path: str | Path, label: str | None = None) -> Image.Image:
+    """A picture's file, opened: its size is known, its pixels are not yet unpacked.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it is no photograph, or unpacks to too much.
+    """
+    path, label = Path(path).expanduser(), label or str(path)
     if path.is_dir():
         raise ValueError(f"{label} is a folder: pass it by itself, not in a list, or list its pictures.")
     if not path.exists():
@@ -153,13 +170,16 @@ def _open(path: Path, label: str) -> Image.Image:
         close = difflib.get_close_matches(path.name, names, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         raise FileNotFoundError(f"{label} does not exist (looked in {path.parent.resolve()}).{hint}")
+    if not path.is_file():
+        raise ValueError(f"{label} is a pipe or a device: give a file.")
     if path.stat().st_size == 0:
         raise ValueError(f"{label} is empty (0 bytes): copy or download it again.")
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 million pixels; phones make 200. It still refuses twice its limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+            Image.init()  # FORMATS, too, are known only then
+            return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
         raise ValueError(f"{label} is not a picture Pillow can read: convert it to JPEG or PNG.") from error
     except Image.DecompressionBombError as error:
@@ -171,9 +191,30 @@ def _open(path: Path, label: str) -> Image.Image:
         raise ValueError(f"{label} cannot be opened ({error}): copy or export it again.") from error
 
 
+def frame_count(image: Image.Image) -> int:
+    """How many pictures a file holds; the second one of a phone's JPEG (MPO) is a preview, not counted."""
+    try:
+        return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # the file is damaged after its first picture
+        return 1
+
+
+@contextmanager
+def _damage(label: str) -> Iterator[None]:
+    """What goes wrong while pixels are unpacked is a ValueError that names the picture."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ValueError(f"{label} does not fit into memory: shrink it.") from error
+    except Exception as error:  # truncated or damaged data: OSError, SyntaxError, struct.error, ...
+        raise ValueError(f"{label} is damaged ({error}): copy it again, or save it as PNG.") from error
+
+
 def _upright_rgb(image: Image.Image, label: str) -> Image.Image:
     _check_size(image.width, image.height, label)
-    try:
+    if (count := frame_count(image)) > 1:
+        warnings.warn(f"{label} holds {count} pictures: only the first is taken; {ALL_FRAMES}.", stacklevel=3)
+    with _damage(label):
         image.load()
         image = _upright(image, label)
         if not image.mode.startswith(("I", "F")):
@@ -181,8 +222,6 @@ def _upright_rgb(image: Image.Image, label: str) -> Image.Image:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             return image.convert("RGB")
-    except Exception as error:  # truncated or damaged data: OSError, SyntaxError, struct.error, ...
-        raise ValueError(f"{label} is damaged ({error}): copy it again, or save it as PNG.") from error
     values = np.asarray(image)
     if values.dtype.kind == "i":  # mode "I" has 32 bits, but is how some versions open 16-bit PNGs
         if values.min() < 0 or values.max() > 65535:
@@ -205,6 +244,8 @@ def _from_array(array: np.ndarray, label: str) -> Image.Image:
         first = array.ndim == 3 and array.shape[0] in (1, 3, 4)
         hint = " It looks channels-first: use array.transpose(1, 2, 0)." if first else ""
         raise ValueError(f"{label} has shape {array.shape}: arrays are (H, W), (H, W, 1|3|4).{hint}")
+    if isinstance(array, np.ma.MaskedArray) and array.mask.any():
+        raise ValueError(f"{label} has masked values: fill them, with array.filled(0).")
     _check_size(array.shape[1], array.shape[0], label)
     if array.dtype.kind == "f":
         array = _float_to_8_bit(array, label)
@@ -230,8 +271,11 @@ def _channels_last(tensor: Tensor, label: str) -> np.ndarray:
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         hint = " Use tensor.permute(2, 0, 1)." if tensor.ndim == 3 and tensor.shape[-1] in (1, 3, 4) else ""
         raise ValueError(f"{label} has shape {tuple(tensor.shape)}: tensors are (3, H, W).{hint}")
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).permute(1, 2, 0).numpy()
+    try:
+        tensor = tensor.detach().cpu()
+        return (tensor.float() if tensor.is_floating_point() else tensor).permute(1, 2, 0).numpy(force=True)
+    except (RuntimeError, NotImplementedError, TypeError) as error:  # sparse, quantised, without data, …
+        raise ValueError(f"{label} is not a plain tensor ({error}): give one with numbers.") from error
 
 
 def _check_size(width: int, height: int, label: str) -> None:

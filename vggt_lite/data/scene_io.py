@@ -22,11 +22,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.data.parse import picture_size, read_arrays, read_json, read_mask
+from vggt_lite.data.parse import picture_size, read_arrays, read_mask
 from vggt_lite.data.pictures import list_images
 from vggt_lite.data.views import MapFile, View, Views, to_batch
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.utils.files import atomic_folder
+from vggt_lite.utils.reading import read_json
 
 KIND = "vggt_lite.scene"
 
@@ -124,7 +125,7 @@ def read_scene_folder(folder: str | Path) -> Views:
     images, depths, masks = (folder / name for name in ("images", "depths", "masks"))
     size = None
     for name in names:
-        with suppress(ValueError):  # that of the first that can be opened; the others must agree
+        with suppress(ValueError, FileNotFoundError):  # of the first that opens; the others must agree
             size = size or picture_size(images / name)
     if size is None:
         raise ValueError(f"{images}: none of its pictures can be opened: copy them again.")
@@ -161,6 +162,8 @@ def read_info(folder: str | Path) -> SceneInfo:
 def read_tracks(folder: str | Path, num_views: int) -> tuple[Tensor, Tensor] | None:
     """Tracks (S, N, 2) float32 and visibility (S, N) bool of a scene folder, or None.
 
+    Where nothing is seen, a position that is not finite becomes 0.
+
     Raises:
         ValueError: they cannot be read, or are those of another number of views.
     """
@@ -168,9 +171,13 @@ def read_tracks(folder: str | Path, num_views: int) -> tuple[Tensor, Tensor] | N
     if not path.exists():
         return None
     tracks, visibility = read_arrays(path, {"S": num_views}, tracks="S N 2", visibility="S N")
-    return torch.from_numpy(tracks.astype(np.float32)), torch.from_numpy(visibility.astype(bool))
+    with np.errstate(over="ignore"):
+        tracks = torch.from_numpy(tracks.astype(np.float32))
+    visibility = torch.from_numpy(visibility.astype(bool))
+    return torch.where(visibility[..., None] | tracks.isfinite(), tracks, 0.0), visibility
 
 
 def _read_depth(path: Path) -> np.ndarray:
     """(H, W) float32 z."""
-    return read_arrays(path, {}, depth="H W")[0].astype(np.float32)
+    with np.errstate(over="ignore"):
+        return read_arrays(path, {}, depth="H W")[0].astype(np.float32)

@@ -1,6 +1,8 @@
 """`Views`: one scene of any format, cameras ours, pictures and depth still on disk; `to_batch` reads them."""
 
+import math
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,13 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from vggt_lite.data.pictures import to_rgb
+from vggt_lite.config import MAX_SIDE
+from vggt_lite.data.pictures import open_picture, to_rgb
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.losses.scene_batch import SceneBatch
+from vggt_lite.utils.runtime import check_memory
 
 MAX_TRACKS = 2048  # of a sparse model's points, those that most views see
 
@@ -41,6 +46,18 @@ class View:
         if not all(0 < side < 1_000_000 for side in self.size):
             raise ValueError(f"{self.image}: its camera is for {self.size} pixels (H, W): write it again.")
 
+    def camera_fault(self) -> str | None:
+        """Why nothing can be computed with this camera in float32, if so."""
+        camera, k = self.cam_from_world.float(), self.intrinsics.float()
+        if not (camera.isfinite().all() and k.isfinite().all()):
+            return "has numbers that are not finite"
+        if k[0, 0] <= 0 or k[1, 1] <= 0:
+            return f"has focal lengths {k[0, 0]:g}, {k[1, 1]:g}, which must be positive pixels"
+        rows = F.normalize(camera[:, :3], dim=-1)
+        if torch.linalg.det(rows).abs() < 1e-4:
+            return "has a singular matrix for its rotation"
+        return None
+
     def open_image(self) -> Image.Image:
         """The picture, 8-bit RGB.
 
@@ -49,7 +66,7 @@ class View:
                 the size its camera is for.
         """
         picture = to_rgb(self.image, str(self.image))
-        with Image.open(self.image) as file:
+        with open_picture(self.image) as file:
             if file.getexif().get(ExifTags.Base.Orientation, 1) != 1:
                 raise ValueError(
                     f"{self.image}: carries an EXIF rotation, which most programs ignore: save it upright, "
@@ -77,7 +94,9 @@ class View:
     def _sampled(self, stored: MapFile, window: PixelMap) -> Tensor:
         values = torch.from_numpy(np.ascontiguousarray(stored.read(stored.file)))  # (h, w)
         (h, w), (height, width) = values.shape, self.size
-        if abs(w * height - h * width) > max(height, width):  # a pixel of rounding is no other shape
+        if min(w, h) < 1 or abs(w * height - h * width) > max(
+            height, width
+        ):  # a pixel of rounding is no other shape
             shapes = f"{w}×{h} pixels, which is not the shape of its picture, {width}×{height}"
             raise ValueError(f"{stored.file} is {shapes}: cut both alike.")
         return sample(values, window)
@@ -104,6 +123,17 @@ class Views:
     units: str = "scene units"
     source: str = ""
     license: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: a picture stands there twice, or a camera that nothing can be computed with."""
+        counts = Counter(view.image for view in self.views)
+        twice = next((image for image, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise ValueError(f"{self.cameras_file} names {twice} twice: leave one of the two out.")
+        for number, view in enumerate(self.views):
+            if fault := view.camera_fault():
+                where = f"view {number} ({view.image.stem})"
+                raise ValueError(f"{self.cameras_file}: {where} {fault}: leave the view out, or mend it.")
 
     def __len__(self) -> int:
         return len(self.views)
@@ -212,6 +242,8 @@ def to_batch(
     """
     if size is not None:
         size = (size, size) if isinstance(size, int) else tuple(size)
+        if not all(1 <= side <= MAX_SIDE for side in size):
+            raise ValueError(f"size={size} must be 1 to {MAX_SIDE} pixels a side, for example 224.")
         zooms = [1.0] * len(views) if zooms is None else zooms
         windows = [centered_window(*both, size) for both in zip(views.views, zooms, strict=True)]
     else:
@@ -219,6 +251,7 @@ def to_batch(
         if len(sizes := sorted({view.size for view in views.views})) > 1:
             found = ", ".join(f"{w}×{h}" for h, w in sizes)
             raise ValueError(f"the pictures differ in size ({found}): say a common one, as size=224.")
+    check_memory(sum(32 * math.prod(window.network_size) for window in windows), f"{len(views)} views")
     read, lenses, problems = [], [], []
     for view, window in zip(views.views, windows, strict=True):
         lenses.append(window.intrinsics_to_network(view.intrinsics))

@@ -9,6 +9,7 @@ import warnings
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,7 +107,11 @@ def _number_format(model, device: torch.device, dtype: torch.dtype | None):
 
 def _to_query(points, pixel_map: PixelMap) -> Tensor:
     """(N, 2) original pixels of the first view → network pixels, checked."""
-    points = torch.as_tensor(points, dtype=torch.float32)
+    try:
+        points = points if isinstance(points, Tensor) else np.array(points, dtype=np.float32)  # native bytes
+        points = torch.as_tensor(points, dtype=torch.float32, device="cpu")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"query_points are no numbers ({error}): give (N, 2), columns x and y.") from error
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"query_points has shape {tuple(points.shape)}: give (N, 2), columns x and y.")
     points = pixel_map.to_network(points)

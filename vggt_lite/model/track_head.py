@@ -248,7 +248,7 @@ def correlate_whole_map(level: Tensor, features: Tensor, centers: Tensor, radius
     window = torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).flatten(0, 1)  # (x, y)
     points = centers.flatten(0, 1)[:, None] + window  # (M · N, (2r + 1)², 2)
     values = sample_bilinear(volume.flatten(0, 1)[:, None], points, padding="zeros")
-    return values.reshape(images, tracks, -1)
+    return values.reshape(images, tracks, len(window))
 
 
 def correlate_window(level: Tensor, features: Tensor, centers: Tensor, radius: int) -> Tensor:

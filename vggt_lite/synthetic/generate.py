@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vggt_lite.config import SceneConfig
+from vggt_lite.config import MAX_SIDE, SceneConfig
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.batch_rng import BatchRNG
 from vggt_lite.synthetic.camera_effects import PER_VIEW, apply_camera_effects
@@ -12,10 +12,13 @@ from vggt_lite.synthetic.layout import sample_layout
 from vggt_lite.synthetic.materials import sample_materials
 from vggt_lite.synthetic.raycaster import World
 from vggt_lite.synthetic.render import raycast_tracks, render
-from vggt_lite.utils.runtime import available_memory
+from vggt_lite.utils.runtime import check_memory
 
 FIRST_EVALUATION_SEED = 1_000_000
+SCENE_BYTES = 20_000  # of memory for each scene
 BYTES = 320  # of memory for each pixel while it is rendered, as measured
+MOST_SEED = 2**48
+MOST_TRACKS = 100_000
 MOST_VIEWS = 16  # of a path
 
 
@@ -56,8 +59,7 @@ def generate_scenes(
     """
     config = config or SceneConfig()
     device = torch.device(device)
-    check_least(0, num_tracks=num_tracks)
-    check_request(seed, num_scenes, num_views, height, width, device)
+    check_request(seed, num_scenes, num_views, height, width, num_tracks, device)
     rng = BatchRNG(seed, num_scenes)
     layout = sample_layout(rng, num_views, config)
     materials = sample_materials(rng, layout, config)
@@ -98,23 +100,17 @@ def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
 
 
 def check_request(
-    seed: int, num_scenes: int, num_views: int, height: int, width: int, device: torch.device | str = "cpu"
-) -> None:
+    seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int = 0,
+    device: torch.device | str = "cpu",
+) -> None:  # fmt: skip
     """Raise what `generate_scenes` would raise, before the work begins."""
-    check_least(1, num_scenes=num_scenes, height=height, width=width)
-    check_least(0, seed=seed)
-    if not 1 <= num_views <= MOST_VIEWS:
-        raise ValueError(f"num_views={num_views}: a camera path has 1 to {MOST_VIEWS} views.")
-    needed = BYTES * num_scenes * num_views * height * width
-    if needed > 2**30 and needed > (free := available_memory(device)):
-        raise MemoryError(
-            f"num_scenes={num_scenes} with {num_views} views of {height} × {width} pixels need about "
-            f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: take fewer or smaller ones."
-        )
-
-
-def check_least(least: int, **arguments: int) -> None:
-    """Refuse arguments that are too small."""
-    for name, value in arguments.items():
-        if value < least:
-            raise ValueError(f"{name}={value} must be at least {least}.")
+    ranges = {
+        "seed": (seed, 0, MOST_SEED), "num_scenes": (num_scenes, 1, FIRST_EVALUATION_SEED),
+        "num_views": (num_views, 1, MOST_VIEWS), "height": (height, 1, MAX_SIDE),
+        "width": (width, 1, MAX_SIDE), "num_tracks": (num_tracks, 0, MOST_TRACKS),
+    }  # fmt: skip
+    for name, (value, least, most) in ranges.items():
+        if not least <= value <= most:
+            raise ValueError(f"{name}={value} must be {least} to {most:,}.")
+    what = f"num_scenes={num_scenes} with {num_views} views of {height} × {width} pixels"
+    check_memory(num_scenes * (SCENE_BYTES + BYTES * num_views * height * width), what, device)

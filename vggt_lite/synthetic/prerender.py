@@ -7,9 +7,11 @@ these and the cameras, so they are computed when a batch is made.
 
 import json
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
@@ -17,11 +19,25 @@ from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, check_request, generate_scenes
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.fingerprint import differences, fingerprint
+from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import progress
 
 AT_ONCE = 16  # scenes rendered in one call, to bound the memory
 COLUMNS = ("images", "depth", "cam_from_world", "intrinsics")  # of a shard
+Count = Annotated[int, msgspec.Meta(ge=1, le=FIRST_EVALUATION_SEED)]
 GENERATOR = ("vggt_lite.synthetic", "vggt_lite.geometry")  # the code that decides what a scene looks like
+
+
+class Index(msgspec.Struct):
+    """index.json; the arguments of `render_ahead`."""
+
+    num_scenes: Count
+    num_views: Count
+    size: Count
+    first_seed: Annotated[int, msgspec.Meta(ge=0)]
+    shard_scenes: Count
+    scene_config: dict
+    generator: str
 
 
 def render_ahead(
@@ -53,10 +69,13 @@ def render_ahead(
         ValueError: A seed is reserved for evaluation, objects move, or the folder holds other scenes; the
             message says what differs.
     """
-    if first_seed < 0 or first_seed + num_scenes > FIRST_EVALUATION_SEED:
+    check_request(first_seed, num_scenes, num_views, size, size)
+    if shard_scenes < 1:
+        raise ValueError(f"shard_scenes={shard_scenes} must be at least 1, for example 256.")
+    if first_seed + num_scenes > FIRST_EVALUATION_SEED:
         raise ValueError(
-            f"seeds {first_seed} … {first_seed + num_scenes - 1}: there are none below 0, and those from "
-            f"{FIRST_EVALUATION_SEED:,} on are for evaluation. Try first_seed=0."
+            f"seeds {first_seed} … {first_seed + num_scenes - 1}: those from {FIRST_EVALUATION_SEED:,} on "
+            "are for evaluation. Try first_seed=0."
         )
     if config.moving_objects:
         raise ValueError(f"moving_objects={config.moving_objects}: stored scenes need moving_objects=0.")
@@ -70,7 +89,7 @@ def render_ahead(
     }  # fmt: skip
     index = folder / "index.json"
     if index.exists():
-        if differ := differences(json.loads(index.read_text(encoding="utf-8")), asked):
+        if differ := differences(msgspec.to_builtins(read_json(index, Index)), asked):
             raise ValueError(f"{folder} holds other scenes: {'; '.join(differ)}. Give another folder.")
     else:
         with atomic_write(index) as path:
@@ -78,12 +97,17 @@ def render_ahead(
 
     paths = shard_paths(folder, num_scenes, shard_scenes)[worker[0] :: worker[1]]
     first_seeds = range(first_seed, first_seed + num_scenes, shard_scenes)[worker[0] :: worker[1]]
-    missing = [both for both in zip(paths, first_seeds, strict=True) if not both[0].exists()]
-    for shard, first in progress(missing, desc="render ahead", unit="shard"):
-        seeds = range(first, min(first + shard_scenes, first_seed + num_scenes))
-        tensors = render_shard(seeds, num_views, size, config)
+    seeds = [range(first, min(first + shard_scenes, first_seed + num_scenes)) for first in first_seeds]
+    missing = []
+    for shard, its in zip(paths, seeds, strict=True):
+        if shard.exists():
+            read_shard(shard, len(its), num_views, size)  # raises if it cannot be used
+        else:
+            missing.append((shard, its))
+    for shard, its in progress(missing, desc="render ahead", unit="shard"):
+        content = save(render_shard(its, num_views, size, config))
         with atomic_write(shard) as path:
-            save_file(tensors, path)
+            path.write_bytes(content)
     return folder
 
 
@@ -95,6 +119,27 @@ def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -
     images = (batch.images * 255).round().to(torch.uint8)
     tensors = (images, batch.depth.half(), batch.cam_from_world.float(), batch.intrinsics.float())
     return dict(zip(COLUMNS, tensors, strict=True))
+
+
+def read_shard(path: Path, num_scenes: int, num_views: int, size: int) -> dict[str, Tensor]:
+    """The tensors of a shard; the file stays on disk, mapped into memory.
+
+    Raises:
+        ValueError: it is damaged, or holds scenes of another number, of other views or of another size.
+    """
+    shapes = {
+        "images": (3, size, size),
+        "depth": (size, size),
+        "cam_from_world": (3, 4),
+        "intrinsics": (3, 3),
+    }
+    with reading(path, "a shard of scenes"):
+        tensors = load_file(path)
+        wrong = [name for name in COLUMNS if tensors[name].shape != (num_scenes, num_views, *shapes[name])]
+        if wrong:
+            name = wrong[0]
+            raise ValueError(f"{name} has the shape {tuple(tensors[name].shape)}: these are other scenes")
+    return tensors
 
 
 def shard_paths(folder: Path, num_scenes: int, shard_scenes: int) -> list[Path]:
@@ -110,13 +155,18 @@ class ShardReader:
         if not (folder / "index.json").exists():
             make = "render_ahead(folder, SceneConfig(), num_scenes=2000)"
             raise FileNotFoundError(f"{folder} has no index.json: make a folder of scenes with {make}.")
-        self.index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self.num_scenes, self.num_views = self.index["num_scenes"], self.index["num_views"]
-        paths = shard_paths(folder, self.num_scenes, self.index["shard_scenes"])
+        index = read_json(folder / "index.json", Index)
+        self.index = msgspec.to_builtins(index)
+        self.num_scenes, self.num_views = index.num_scenes, index.num_views
+        paths = shard_paths(folder, self.num_scenes, index.shard_scenes)
         if missing := [path.name for path in paths if not path.exists()]:
             lacks = f"lacks {len(missing)} of {len(paths)} shards ({missing[0]} …)"
             raise FileNotFoundError(f"{folder} {lacks}: rendering has not finished, call render_ahead again.")
-        self.shards = [load_file(path) for path in paths]
+        counts = [
+            min(index.shard_scenes, self.num_scenes - k * index.shard_scenes) for k in range(len(paths))
+        ]
+        shards = zip(paths, counts, strict=True)
+        self.shards = [read_shard(path, count, self.num_views, index.size) for path, count in shards]
 
     def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Chosen views (B, S) of chosen scenes (B): images uint8, depth, cam_from_world, intrinsics."""

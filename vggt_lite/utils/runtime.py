@@ -64,6 +64,17 @@ def available_memory(device: torch.device | str) -> int:
     return host
 
 
+def check_memory(needed: int, what: str, device: torch.device | str = "cpu") -> None:
+    """Refuse work before it begins that needs more bytes than are free on a device, if it is more than 1 GB.
+
+    Raises:
+        MemoryError: naming what was asked for.
+    """
+    if needed > 2**30 and needed > (free := available_memory(device)):
+        sizes = f"{needed / 1e9:.3g} GB of memory, {free / 1e9:.3g} GB are free"
+        raise MemoryError(f"{what} need about {sizes}: take fewer, or smaller ones.")
+
+
 def _available_on_host(root: Path = Path("/")) -> int:
     """Of the system's memory, and of every control group this process is in."""
     try:

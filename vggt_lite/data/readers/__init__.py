@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vggt_lite.data.pictures import natural_order
 from vggt_lite.data.readers import co3d, colmap, nerfstudio, vkitti2
-from vggt_lite.data.scene_io import read_scene_folder, write_scene
+from vggt_lite.data.scene_io import KIND, read_scene_folder, write_scene
 from vggt_lite.data.views import Views, to_batch
+from vggt_lite.utils.files import folder_target
 
 # Name → (is it this one?, its reader); the first that fits. A nerfstudio folder often holds a COLMAP model,
 # too, with pictures that are not undistorted.
@@ -86,6 +87,7 @@ def import_scene(
     Raises:
         FileExistsError, FileNotFoundError, ValueError: naming the file and what to do about it.
     """
+    folder_target(folder, KIND, overwrite)
     chosen = open_scene(source).choose(views)
     about = {"units": chosen.units, "source": chosen.source, "license": chosen.license}
     return write_scene(folder, to_batch(chosen, size), names=chosen.names, overwrite=overwrite, **about)

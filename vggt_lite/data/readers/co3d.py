@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggt_lite.data.parse import below, numbers, pinhole, read_json, read_mask, read_wide_png
+from vggt_lite.data.parse import below, numbers, pinhole, read_mask, read_wide_png
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import convert_cameras
+from vggt_lite.utils.reading import read_json
 
 FILE = "frame_annotations.jgz"
 Pair = tuple[float, float]

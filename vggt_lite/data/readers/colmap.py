@@ -18,6 +18,7 @@ from torch import Tensor
 from vggt_lite.data.parse import below, file_order, numbers, pinhole, read_lines
 from vggt_lite.data.views import SparsePoints, View, Views
 from vggt_lite.geometry import convert_cameras
+from vggt_lite.utils.reading import read_bytes, reading
 
 # Name → (parameters, how many of them are focal lengths); two more are the principal point, the rest
 # distortion. In the order of COLMAP's numbers for them. What has no focal lengths here is always distorted.
@@ -137,18 +138,28 @@ def read_model(folder: Path) -> Model:
     suffix = "bin" if _holds_model(folder, "bin") else "txt"
     read_cameras, read_pictures, read_points = READERS[suffix]
     files = [folder / f"{name}.{suffix}" for name in ("cameras", "images", "points3D")]
-    cameras, pictures = {}, []
+    cameras, pictures = {}, {}
     for identifier, model, size, parameters in read_cameras(files[0]):
         where = f"{files[0]}: camera {identifier}"
+        number = int(numbers(identifier, where))
+        if number in cameras:
+            raise ValueError(f"{where} stands there twice: leave one of the two out.")
         width, height = map(int, numbers(size, where, 2))
-        cameras[int(identifier)] = Camera(model, (height, width), numbers(parameters, where, len(parameters)))
+        cameras[number] = Camera(model, (height, width), numbers(parameters, where, len(parameters)))
     for name, camera, pose, seen in read_pictures(files[1]):
         where = f"{files[1]}: image {name}"
+        if name in pictures:
+            raise ValueError(f"{where} stands there twice: leave one of the two out.")
         camera, pose = int(numbers(camera, where)), numbers(pose, where, 7)
         seen = numbers(seen, where, len(seen), 3)
-        pictures.append(Picture(name, camera, pose[:4], pose[4:], seen[:, :2], seen[:, 2].long()))
-    points = list(read_points(files[2])) if files[2].is_file() else []
-    return Model(cameras, pictures, numbers(points, f"{files[2]}: the points", len(points), 4), files[1])
+        pictures[name] = Picture(name, camera, pose[:4], pose[4:], seen[:, :2], seen[:, 2].long())
+    points = {}
+    for point in read_points(files[2]) if files[2].is_file() else ():
+        if point[0] in points:
+            raise ValueError(f"{files[2]}: point {point[0]} stands there twice: export the model again.")
+        points[point[0]] = point
+    points = numbers(list(points.values()), f"{files[2]}: the points", len(points), 4)
+    return Model(cameras, list(pictures.values()), points, files[1])
 
 
 # Records of text and binary files: cameras (identifier, model, (width, height), parameters), pictures (name,
@@ -160,7 +171,7 @@ def _text_rows(path: Path, lines: Iterable[str], columns: int) -> Iterator[list[
     for line in lines:
         row = line.split(maxsplit=columns - 1)
         if len(row) < columns:
-            raise ValueError(f"{path}: {line!r} has {len(row)} columns, not {columns}: export it again.")
+            raise ValueError(f"{path}: {line[:80]!r} has {len(row)} columns, not {columns}: export it again.")
         yield row
 
 
@@ -185,7 +196,9 @@ class _Binary:
     """A binary file, read from front to back."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.content, self.at = path, path.read_bytes(), 0
+        self.path, self.at = path, 0
+        with reading(path, "a COLMAP model"):
+            self.content = read_bytes(path)
 
     def take(self, layout: np.dtype | str, count: int = 1) -> np.ndarray:
         """The next `count` records of a layout."""

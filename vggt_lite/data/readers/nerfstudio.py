@@ -21,6 +21,7 @@ from vggt_lite.data import parse
 from vggt_lite.data.parse import numbers
 from vggt_lite.data.views import MapFile, View, Views
 from vggt_lite.geometry import as_4x4, convert_cameras, invert_rigid
+from vggt_lite.utils.reading import check_file, read_json, reading
 
 FILE = "transforms.json"
 PERSPECTIVE = ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE")
@@ -62,7 +63,7 @@ def read_nerfstudio(path: str | Path) -> Views:
     """
     path = Path(path).expanduser()
     file = path / FILE if path.is_dir() else path
-    transforms = parse.read_json(file, Transforms)
+    transforms = read_json(file, Transforms)
     original_from_world = _original_from_world(transforms, file)
     views = []
     for frame in sorted(transforms.frames, key=lambda frame: parse.file_order(frame.file_path)):
@@ -97,6 +98,9 @@ def _lens(frame: Frame, image: Path, where: str) -> tuple[tuple[int, int], Tenso
     if w is None or h is None:
         h, w = parse.picture_size(image)
     fl_x, fl_y = frame.fl_x, frame.fl_y
+    for angle in (frame.camera_angle_x, frame.camera_angle_y):
+        if angle is not None and not 0 < angle < math.pi:
+            raise ValueError(f"{where}: camera_angle_x and _y are {angle}: give radians between 0 and π.")
     if fl_x is None and frame.camera_angle_x is not None:
         fl_x = w / 2 / math.tan(frame.camera_angle_x / 2)
     if fl_y is None and frame.camera_angle_y is not None:
@@ -127,8 +131,10 @@ def _read_depth(path: Path, unit: float) -> np.ndarray:
     """(H, W) float32 z in scene units, from a 16-bit picture or a .npy array."""
     if path.suffix != ".npy":
         return parse.read_wide_png(path).astype(np.float32) * np.float32(unit)
-    with parse.reading(path, "numbers of numpy.save"):
-        depth = np.load(path, allow_pickle=False)
-    if depth.squeeze().ndim != 2 or depth.dtype.kind not in "fiu":
+    with reading(path, "numbers of numpy.save"):
+        size = check_file(path)
+        with path.open("rb") as file:
+            depth = parse.read_npy(file, size)
+    if depth.squeeze().ndim != 2:
         raise ValueError(f"{path} holds {depth.dtype} of shape {depth.shape}: depth is (H, W) numbers.")
     return depth.squeeze().astype(np.float32) * np.float32(unit)

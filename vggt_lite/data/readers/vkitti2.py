@@ -74,6 +74,8 @@ def _table(path: Path, camera: int, count: int) -> dict[int, Tensor]:
         if line:
             values = numbers(line.split(), f"{path}, line {number}", 2 + count)
             if int(values[1]) == camera:
+                if int(values[0]) in table:
+                    raise ValueError(f"{path}, line {number}: frame {values[0]:g} a second time: remove one.")
                 table[int(values[0])] = values[2:]
     return table
 

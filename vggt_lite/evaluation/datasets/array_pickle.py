@@ -16,7 +16,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 
-from vggt_lite.data.parse import Schema, reading
+from vggt_lite.utils.reading import Schema, reading
 
 MOST_OPCODES = 100_000  # TAP-Vid-DAVIS needs about 3,000
 LONGEST_TEXT = 200  # bytes

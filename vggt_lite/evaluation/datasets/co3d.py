@@ -19,9 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from vggt_lite.data.parse import read_json
 from vggt_lite.data.readers.co3d import FILE, Frame, Frames, views_of
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, random_frames, score_poses
+from vggt_lite.utils.reading import read_json
 
 UNSEEN = frozenset(
     "ball book couch frisbee hotdog kite remote sandwich skateboard suitcase".split()
