@@ -5,13 +5,15 @@ Images are stored as bytes and depths as half floats (0.05 % of the depth); poin
 these and the cameras, so they are computed when a batch is made.
 """
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import torch
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
@@ -38,6 +40,40 @@ class Index(msgspec.Struct):
     shard_scenes: Count
     scene_config: dict
     generator: str
+
+    def shards(self, folder: Path) -> list["Shard"]:
+        """The files of a folder, whether they exist or not."""
+        seeds = range(self.first_seed, self.first_seed + self.num_scenes)
+        parts = [seeds[k : k + self.shard_scenes] for k in range(0, len(seeds), self.shard_scenes)]
+        return [Shard(folder / f"scenes_{k:05d}.safetensors", part) for k, part in enumerate(parts)]
+
+
+class Shard(NamedTuple):
+    """A file of scenes."""
+
+    path: Path
+    seeds: range
+
+    def metadata(self, index: Index) -> dict[str, str]:
+        """What the file says of itself: which scenes, of which index."""
+        said = msgspec.json.encode((index.scene_config, index.generator, self.seeds.start), order="sorted")
+        return {"scenes": hashlib.sha256(said).hexdigest()}
+
+    def read(self, index: Index) -> dict[str, Tensor]:
+        """Its tensors; they stay on disk, mapped into memory.
+
+        Raises:
+            ValueError: it is damaged, or holds other scenes than the index says.
+        """
+        size, scenes = index.size, (len(self.seeds), index.num_views)
+        shapes = [(3, size, size), (size, size), (3, 4), (3, 3)]
+        with reading(self.path, "a shard of scenes"), safe_open(self.path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in COLUMNS}
+            fits = [tensors[name].shape == (*scenes, *s) for name, s in zip(COLUMNS, shapes, strict=True)]
+            own = self.metadata(index)
+            if not all(fits) or (file.metadata() or own) != own:  # older ones say nothing
+                raise ValueError("it holds other scenes than index.json says")
+        return tensors
 
 
 def render_ahead(
@@ -82,32 +118,27 @@ def render_ahead(
     check_request(first_seed, min(num_scenes, AT_ONCE), num_views, size, size)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    asked = {
-        "num_scenes": num_scenes, "num_views": num_views, "size": size, "first_seed": first_seed,
-        "shard_scenes": shard_scenes, "scene_config": json.loads(json.dumps(config.to_dict())),
-        "generator": fingerprint(modules=GENERATOR),
-    }  # fmt: skip
-    index = folder / "index.json"
-    if index.exists():
-        if differ := differences(msgspec.to_builtins(read_json(index, Index)), asked):
+    asked = Index(
+        num_scenes, num_views, size, first_seed, shard_scenes, json.loads(json.dumps(config.to_dict())),
+        fingerprint(modules=GENERATOR),
+    )  # fmt: skip
+    path = folder / "index.json"
+    if path.exists():
+        if differ := differences(*map(msgspec.to_builtins, (read_json(path, Index), asked))):
             raise ValueError(f"{folder} holds other scenes: {'; '.join(differ)}. Give another folder.")
     else:
-        with atomic_write(index) as path:
-            path.write_text(json.dumps(asked, indent=1), encoding="utf-8")
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(asked), indent=1))
 
-    paths = shard_paths(folder, num_scenes, shard_scenes)[worker[0] :: worker[1]]
-    first_seeds = range(first_seed, first_seed + num_scenes, shard_scenes)[worker[0] :: worker[1]]
-    seeds = [range(first, min(first + shard_scenes, first_seed + num_scenes)) for first in first_seeds]
-    missing = []
-    for shard, its in zip(paths, seeds, strict=True):
-        if shard.exists():
-            read_shard(shard, len(its), num_views, size)  # raises if it cannot be used
-        else:
-            missing.append((shard, its))
-    for shard, its in progress(missing, desc="render ahead", unit="shard"):
-        content = save(render_shard(its, num_views, size, config))
-        with atomic_write(shard) as path:
-            path.write_bytes(content)
+    mine = asked.shards(folder)[worker[0] :: worker[1]]
+    for shard in mine:
+        if shard.path.exists():
+            shard.read(asked)  # raises if it cannot be used
+    missing = [shard for shard in mine if not shard.path.exists()]
+    for shard in progress(missing, desc="render ahead", unit="shard"):
+        content = save(render_shard(shard.seeds, num_views, size, config), shard.metadata(asked))
+        with atomic_write(shard.path) as temporary:
+            temporary.write_bytes(content)
     return folder
 
 
@@ -121,32 +152,6 @@ def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -
     return dict(zip(COLUMNS, tensors, strict=True))
 
 
-def read_shard(path: Path, num_scenes: int, num_views: int, size: int) -> dict[str, Tensor]:
-    """The tensors of a shard; the file stays on disk, mapped into memory.
-
-    Raises:
-        ValueError: it is damaged, or holds scenes of another number, of other views or of another size.
-    """
-    shapes = {
-        "images": (3, size, size),
-        "depth": (size, size),
-        "cam_from_world": (3, 4),
-        "intrinsics": (3, 3),
-    }
-    with reading(path, "a shard of scenes"):
-        tensors = load_file(path)
-        wrong = [name for name in COLUMNS if tensors[name].shape != (num_scenes, num_views, *shapes[name])]
-        if wrong:
-            name = wrong[0]
-            raise ValueError(f"{name} has the shape {tuple(tensors[name].shape)}: these are other scenes")
-    return tensors
-
-
-def shard_paths(folder: Path, num_scenes: int, shard_scenes: int) -> list[Path]:
-    """The files of a folder, whether they exist or not."""
-    return [folder / f"scenes_{k:05d}.safetensors" for k in range(-(-num_scenes // shard_scenes))]
-
-
 class ShardReader:
     """Random access to a folder of scenes. The files stay on disk, mapped into memory."""
 
@@ -158,15 +163,11 @@ class ShardReader:
         index = read_json(folder / "index.json", Index)
         self.index = msgspec.to_builtins(index)
         self.num_scenes, self.num_views = index.num_scenes, index.num_views
-        paths = shard_paths(folder, self.num_scenes, index.shard_scenes)
-        if missing := [path.name for path in paths if not path.exists()]:
-            lacks = f"lacks {len(missing)} of {len(paths)} shards ({missing[0]} …)"
+        shards = index.shards(folder)
+        if missing := [shard.path.name for shard in shards if not shard.path.exists()]:
+            lacks = f"lacks {len(missing)} of {len(shards)} shards ({missing[0]} …)"
             raise FileNotFoundError(f"{folder} {lacks}: rendering has not finished, call render_ahead again.")
-        counts = [
-            min(index.shard_scenes, self.num_scenes - k * index.shard_scenes) for k in range(len(paths))
-        ]
-        shards = zip(paths, counts, strict=True)
-        self.shards = [read_shard(path, count, self.num_views, index.size) for path, count in shards]
+        self.shards = [shard.read(index) for shard in shards]
 
     def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Chosen views (B, S) of chosen scenes (B): images uint8, depth, cam_from_world, intrinsics."""
