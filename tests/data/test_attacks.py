@@ -108,7 +108,7 @@ IMPOSSIBLE = {  # name: (writer, what is changed, what is said)
     "nerfstudio: a picture twice": (
         write_nerfstudio,
         change_frame(file_path="images/frame_00000.png"),
-        "frame_00000.png twice",
+        "twice, .*frame_00000.png",
     ),
     "nerfstudio: 1e300": (
         write_nerfstudio,
@@ -347,7 +347,7 @@ def test_sizes_beyond_reason_are_refused_before_work(tmp_path):
             load_images(np.zeros((8, 8, 3), np.uint8), size=size)
         with pytest.raises(ValueError, match="pixels a side"):
             import_scene(folder, tmp_path / "ours", size)
-    with pytest.raises(MemoryError, match="10000 pictures of size=4088 take at least .* GB"):
+    with pytest.raises(MemoryError, match="10000 pictures of size=4088 need about .* GB"):
         load_images([np.zeros((8, 8, 3), np.uint8)] * 10_000, size=4088)
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "thesis.txt").write_text("years")

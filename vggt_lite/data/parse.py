@@ -98,7 +98,9 @@ def numbers(values: object, where: str, *shape: int) -> Tensor:
     if array.size != math.prod(shape) or (array.ndim > 1 and array.shape != shape):
         raise ValueError(f"{where}: {array.shape} should be {math.prod(shape)} numbers: write it again.")
     if not (np.abs(array) <= FLOAT32_MAX).all():
-        raise ValueError(f"{where}: not all numbers are there and finite: leave this out, or write it again.")
+        raise ValueError(
+            f"{where}: numbers are missing, or not finite as float32: leave this out, or write it again."
+        )
     return torch.from_numpy(array.reshape(shape))
 
 

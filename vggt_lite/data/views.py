@@ -55,7 +55,7 @@ class View:
             return f"has focal lengths {k[0, 0]:g}, {k[1, 1]:g}, which must be positive pixels"
         rows = F.normalize(camera[:, :3], dim=-1)
         if torch.linalg.det(rows).abs() < 1e-4:
-            return "has a singular matrix for its rotation"
+            return "has no rotation, its matrix is singular"
         return None
 
     def open_image(self) -> Image.Image:
@@ -129,7 +129,7 @@ class Views:
         counts = Counter(view.image for view in self.views)
         twice = next((image for image, count in counts.items() if count > 1), None)
         if twice is not None:
-            raise ValueError(f"{self.cameras_file} names {twice} twice: leave one of the two out.")
+            raise ValueError(f"{self.cameras_file} names a picture twice, {twice}: leave one of the two out.")
         for number, view in enumerate(self.views):
             if fault := view.camera_fault():
                 where = f"view {number} ({view.image.stem})"

@@ -105,7 +105,7 @@ def render_ahead(
         ValueError: A seed is reserved for evaluation, objects move, or the folder holds other scenes; the
             message says what differs.
     """
-    check_request(first_seed, num_scenes, num_views, size, size)
+    check_request(first_seed, min(num_scenes, AT_ONCE), num_views, size, size)
     if shard_scenes < 1:
         raise ValueError(f"shard_scenes={shard_scenes} must be at least 1, for example 256.")
     if first_seed + num_scenes > FIRST_EVALUATION_SEED:
@@ -115,7 +115,6 @@ def render_ahead(
         )
     if config.moving_objects:
         raise ValueError(f"moving_objects={config.moving_objects}: stored scenes need moving_objects=0.")
-    check_request(first_seed, min(num_scenes, AT_ONCE), num_views, size, size)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     asked = Index(
