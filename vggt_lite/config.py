@@ -6,8 +6,11 @@ a configuration in use can never change under a model that was built from it.
 """
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
-from math import inf
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf, isfinite
+from numbers import Real
+
+import msgspec
 
 # What `reconstruct`, `load_images`, the command line and the demo take where nothing is said.
 DEFAULT_WEIGHTS = "tiny"
@@ -31,6 +34,9 @@ def check_range(name: str, pair: tuple[float, float], lowest: float, highest: fl
 
 
 HEADS = ("camera", "depth", "point", "track")
+MOST, MOST_REPEATED = 100_000, 200  # of a width or a side in pixels; of blocks, levels, rounds
+REPEATED = ("vit_depth", "depth", "camera_depth", "camera_iterations", "track_levels", "track_radius",
+            "track_depth", "track_iterations")  # fmt: skip
 
 
 class Config:
@@ -45,8 +51,25 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict):
-        """The inverse of `to_dict`, for values that went through JSON (lists become tuples)."""
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        """The inverse of `to_dict`, for values that went through JSON (lists become tuples).
+
+        Raises:
+            ValueError: a field is unknown, of another type, or out of its range.
+        """
+        if isinstance(values, dict) and (unknown := values.keys() - {item.name for item in fields(cls)}):
+            raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}.")
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
+
+    def check_finite(self) -> None:
+        """Refuse infinite numbers and NaN in any field."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not all(isfinite(x) for x in numbers if isinstance(x, Real)):
+                raise ValueError(f"{item.name}={value} must be finite; the default is {item.default}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +131,8 @@ class ModelConfig(Config):
     merge_tokens: float = 0.0
 
     def __post_init__(self) -> None:
+        self.check_finite()
+        check_sizes(self)
         check_choice("patch_embed", self.patch_embed, ("vit", "conv"))
         if self.image_size % self.patch_size:
             below = self.image_size - self.image_size % self.patch_size
@@ -125,6 +150,11 @@ class ModelConfig(Config):
                 f"the camera head is 2 · dim = {2 * self.dim} wide, which does not split into "
                 f"camera_num_heads={self.camera_num_heads} equal heads."
             )
+        if self.track_hidden % self.track_num_heads:
+            raise ValueError(
+                f"track_hidden={self.track_hidden} does not split into track_num_heads="
+                f"{self.track_num_heads} equal heads."
+            )
         if unknown := set(self.heads) - set(HEADS):
             raise ValueError(f"unknown heads {sorted(unknown)}; choose among {HEADS}.")
         if len(self.dense_layers) != 4 or len(self.dense_dims) != 4:
@@ -136,6 +166,25 @@ class ModelConfig(Config):
         if self.dense_dim % 8:
             raise ValueError(f"dense_dim={self.dense_dim} must be a multiple of 8 (sine positions).")
         check_variants(self)
+
+
+def check_sizes(config: ModelConfig) -> None:
+    """Refuse numbers that no network has, before one is built.
+
+    Raises:
+        ValueError: a size is below 1 or beyond `MOST`, a count of repetitions beyond `MOST_REPEATED`.
+    """
+    for item in fields(config):
+        value, most = getattr(config, item.name), MOST_REPEATED if item.name in REPEATED else MOST
+        sizes = {int: (value,), tuple[int, ...]: value}.get(item.type, ())
+        least = 0 if item.name in ("num_registers", "dense_layers", "register_attention") else 1
+        if not all(least <= size <= most for size in sizes):
+            raise ValueError(
+                f"{item.name}={value} must lie in {least} … {most}; the default is {item.default}."
+            )
+    for name in ("rope_base", "track_flow_scale"):
+        if getattr(config, name) <= 0:
+            raise ValueError(f"{name}={getattr(config, name)} must be above 0, for example 100.")
 
 
 def check_variants(config: ModelConfig) -> None:
@@ -247,9 +296,18 @@ class TrainConfig(Config):
     log_every: int = 20  # steps averaged in one line of the log
 
     def __post_init__(self) -> None:
+        self.check_finite()
         for name in ("steps", "max_images", "num_tracks", "accumulation", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name, most in (("steps", 10**9), ("max_images", 10**5), ("num_tracks", 10**5), ("seed", 2**62)):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)} must be at most {most}.")
+        for name in ("seed", "weight_decay", "augment"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be below 0.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas} must lie in [0, 1), for example (0.9, 0.999).")
         for name in ("learning_rate", "clip_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be above 0, for example 1e-3.")

@@ -8,10 +8,11 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B, ModelConfig
@@ -19,10 +20,15 @@ from vggt_lite.model.vggt import VGGT
 from vggt_lite.pretrained.names import official_name, our_name
 from vggt_lite.pretrained.releases import WEIGHT_FILES, release_of
 from vggt_lite.pretrained.weight_files import UnreadableFile, read_as, read_state_dict, skip_init
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import file_sha256
+from vggt_lite.utils.tensor_files import write_tensors
 
 BUNDLED = Path(__file__).parent / "bundled"
 CONFIGS = {"nano": NANO, "tiny": TINY}
+BUNDLED_SHA256 = {
+    "nano": "ed7f806e0da40031429636cc8e509ed2d44727fb06cb617041807842347df2ad",
+    "tiny": "12937696e7639daab7976acfdcf051e552464099f8e239fcf2cbe3291da8b482",
+}
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -32,11 +38,6 @@ class TrainedOn:
 
     sizes: tuple[int, int]  # smallest and largest longer side, pixels
     views: tuple[int, int]  # fewest and most
-
-    @staticmethod
-    def from_dict(values: dict) -> "TrainedOn":
-        """The inverse of `dataclasses.asdict`, after JSON."""
-        return TrainedOn(**{key: tuple(pair) for key, pair in values.items()})
 
     def note(self, images: Tensor) -> str:
         """What of images (S, 3, H, W) lies outside, in a sentence; "" if nothing does."""
@@ -142,13 +143,21 @@ def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float
         dtype: How numbers are stored; float16 halves the file and rounds them to three digits. Models
             are loaded in float32 either way.
         notes: Texts kept in the file's metadata (training command, seed, licence).
+
+    Raises:
+        ValueError: a number is not finite.
+        OSError: the file could not be written.
     """
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
     notes["config"] = json.dumps(model.config.to_dict())
     if trained_on := getattr(model, "trained_on", None):
         notes["trained_on"] = json.dumps(asdict(trained_on))
-    with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata=notes)
+    if spoilt := [key for key, value in tensors.items() if not torch.isfinite(value).all()]:
+        raise ValueError(
+            f"{path} was not written: {len(spoilt)} tensors are not finite in {dtype}, first {spoilt[:3]}. "
+            f"Take an earlier checkpoint, or another dtype."
+        )
+    write_tensors(path, tensors, notes)
 
 
 def load_file(
@@ -178,11 +187,14 @@ def load_file(
         theirs = {key: name for key, name in theirs.items() if not key.startswith(left_out)}
 
     own = not cls.__module__.startswith("vggt_lite.")
+    with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
+        model = (VGGT if own else cls)(config)
     if own:  # what a class of the user's own adds to the network needs its first values
+        held, asked = (sum(x.numel() for x in state.values()) for state in (tensors, model.state_dict()))
+        if asked > 2 * held:
+            raise ValueError(f"{path} holds {held:,} numbers, but its configuration asks for {asked:,}.")
         model = cls(config)
     else:
-        with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
-            model = cls(config)
         model.aggregator.register_constants()
     cast_linear_weights(model, dtype or torch.float32)
     added = _added(model, theirs.keys(), str(path)) if own else {}
@@ -198,7 +210,9 @@ def load_file(
     loaded = {key: converted.get(theirs[key], value) for key, value in state_dict.items()}
     model.load_state_dict(loaded | added, assign=True)
     if "trained_on" in metadata:
-        model.trained_on = _stated(path, "range of training", metadata["trained_on"], TrainedOn.from_dict)
+        model.trained_on = _stated(
+            path, "range of training", metadata["trained_on"], partial(msgspec.convert, type=TrainedOn)
+        )
     return model.eval()
 
 
@@ -221,7 +235,7 @@ def _stated(path: Path, what: str, text: str, read: Callable):
     """What `read` makes of JSON in a file's metadata."""
     try:
         return read(json.loads(text))
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise ValueError(
             f"{path} states a {what} that this version cannot read ({error}); pass config=… or write it again"
         ) from error
@@ -270,6 +284,8 @@ def load_pretrained(
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: install the package again, or train it.")
+        if file_sha256(path) != BUNDLED_SHA256[text]:
+            raise UnreadableFile(f"{path} is damaged or was replaced: install the package again.")
     elif path.is_dir():
         found = [path / file for file in WEIGHT_FILES if (path / file).is_file()]
         if not found:

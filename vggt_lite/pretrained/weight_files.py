@@ -15,7 +15,8 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-LONGEST_HEADER = 100_000_000  # bytes, as the format says
+from vggt_lite.utils.tensor_files import LONGEST_HEADER, sum_is_wrong
+
 READINGS = 8  # in which tensors are converted; after each, the pages it read are given back
 DRAWS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_")  # what fills a parameter at random
 
@@ -51,6 +52,8 @@ def read_state_dict(
         raise FileNotFoundError(f"{path} not found.")
     try:
         if path.suffix == ".safetensors":
+            if only is None and sum_is_wrong(path):
+                raise ValueError("its numbers are not those that were written")
             with safe_open(path, "pt") as file:
                 keys = file.keys() if only is None else only
                 return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
