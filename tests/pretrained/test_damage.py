@@ -126,9 +126,7 @@ def test_weights_that_are_not_finite_are_never_written(small, tmp_path, value, d
     before = path.read_bytes()
     with torch.no_grad():
         model.camera_head.empty_pose.flatten()[0] = value
-    with pytest.raises(
-        ValueError, match=r"was not written: 1 tensors are not finite.*\.empty_pose"
-    ):
+    with pytest.raises(ValueError, match=r"was not written: 1 tensors are not finite.*\.empty_pose"):
         save_weights(model, path, dtype)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 

@@ -153,6 +153,43 @@ def test_runs_of_different_code_are_not_compared_in_silence(finished):
     assert "made by different code" in repr(compare_runs(runs))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"variant"', b"[1]", b"7", b"[" * 100_000, b"\xff\xfe", b'{"variant": "baseline", "seed": 0}',
+     b'{"variant": "baseline", "seed": "0", "scores": []}', b'{"variant": 1, "seed": 0, "scores": [3]}'],
+)  # fmt: skip
+def test_a_damaged_result_is_named_and_left_alone(tmp_path, content):
+    (tmp_path / "baseline_0.json").write_bytes(content)
+    refused(r"baseline_0.json cannot be read as", tmp_path)
+    with pytest.raises(ValueError, match=r"baseline_0.json cannot be read as"):
+        read_runs(tmp_path)
+    assert (tmp_path / "baseline_0.json").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        ({"model": {"attention": "global"}}, {"model": {"attention": "cross"}}, "attention"),
+        ({"own_weights": False}, {"own_weights": True}, "own_weights"),
+    ],
+)
+def test_an_interrupted_run_of_a_changed_variant_does_not_go_on(tmp_path, monkeypatch, first, then, words):
+    real = experiment.train
+    monkeypatch.setattr(experiment, "train", lambda *args, **options: real(*args, max_seconds=0, **options))
+    with pytest.raises(RuntimeError, match="1 of 4 steps"):
+        run_experiment([Variant("mine", **first)], (0,), MICRO, tmp_path)
+    refused(f"belongs to another run: .*{words}", tmp_path, Variant("mine", **then))
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc/outside", "..", ".", "a/b", "a\\b", "nul\0byte", "", "ä" * 300]
+)
+def test_a_variants_files_stay_in_the_folder_whatever_its_name(tmp_path, name):
+    path = run_path(tmp_path, {"variant": name, "seed": 0})
+    assert path.parent == tmp_path and path.with_suffix(".json").name == f"{path.name}.json"
+    path.with_suffix(".json").touch()
+
+
 def test_every_name_has_a_file_of_its_own(finished):
     names = ["temp 0.5", "temp 0.7", "no pos", "no_pos", "No pos", "no/pos", "no  pos", "a" * 70, "a" * 71]
     paths = {run_path(Path(), {"variant": name, "seed": 0}).name.lower() for name in names}

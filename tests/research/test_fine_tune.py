@@ -65,6 +65,38 @@ def test_only_what_is_not_frozen_moves(options, parts, folders, tmp_path):
         assert torch.equal(value, saved.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(
+    ("options", "size", "words"),
+    [
+        ({"adapters": 10**9}, None, r"rank=1000000000 must lie in 1 … 32 \(dim\)"),
+        ({"adapters": -1}, None, "adapters=-1 is their rank"),
+        ({"rehearsal": float("nan")}, None, "rehearsal=nan is a share"),
+        ({}, 0, "size=0 is not a multiple of the patch size 8; try 8"),
+        ({}, -8, "size=-8 is not a multiple"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_any_work(folders, tmp_path, options, size, words):
+    with pytest.raises(ValueError, match=words):
+        fine_tune(small(), [folders / "new"], tmp_path / "out", FineTuneOptions(**options), CONFIG, size)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_of_something_else_are_not_replaced(folders, tmp_path):
+    save_weights(small(), tmp_path / "model.safetensors")
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(ValueError, match="model.safetensors is not of this run, which would replace it"):
+        fine_tune(small(), [folders / "new"], tmp_path, FineTuneOptions(), CONFIG)
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_far_more_than_the_free_memory_is_refused_before_any_work(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vggt_lite.utils.runtime.available_memory", lambda device: 10**7)
+    save_weights(small(), tmp_path / "small.safetensors")
+    call = ["fine-tune", str(folders / "new"), "--out", str(tmp_path / "o"), "--size", "32"]
+    assert main([*call, "--weights", str(tmp_path / "small.safetensors"), "--images", "4000"]) == 2
+    assert "10 MB are free: see docs/fine_tuning.md" in capsys.readouterr().err
+
+
 def test_adapters_move_the_maps_of_attention_and_nothing_else(folders, tmp_path):
     model, before = small(), small().state_dict()
     fine_tune(model, [folders / "new"], tmp_path, FineTuneOptions(adapters=2, freeze=("heads",)), CONFIG)

@@ -63,6 +63,7 @@ def run_joined(args: argparse.Namespace, options, config, workers) -> list[str]:
 
     from vggt_lite.evaluation.own_scenes import evaluate_own
     from vggt_lite.inference import VGGT
+    from vggt_lite.inference.memory_estimate import gigabytes
     from vggt_lite.research.fine_tune import changes, fine_tune
     from vggt_lite.research.training_memory import estimate_training
     from vggt_lite.utils.runtime import available_memory, pick_device, pick_dtype
@@ -79,7 +80,10 @@ def run_joined(args: argparse.Namespace, options, config, workers) -> list[str]:
             autocast=None if dtype == torch.float32 else dtype,
         )  # fmt: skip
         print(f"memory, about: {needs}")
-        if needs.total > available_memory(device):
+        free = available_memory(device)
+        if needs.total > 2 * free:  # an estimate is not as far off
+            raise MemoryError(f"{gigabytes(free)} are free: see docs/fine_tuning.md for what takes less.")
+        if needs.total > free:
             warnings.warn("more than is free: see docs/fine_tuning.md for what takes less.", stacklevel=1)
 
     def scored(weights):  # as `evaluate` would load them, whatever --half rounds while training

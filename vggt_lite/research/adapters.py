@@ -56,10 +56,10 @@ def add_adapters(model: nn.Module, rank: int) -> list[str]:
         The names of the adapted maps.
 
     Raises:
-        ValueError: rank below 1, or the model has adapters already.
+        ValueError: rank below 1 or above a map's width, or the model has adapters already.
     """
-    if rank < 1:
-        raise ValueError(f"rank={rank} must be at least 1; 8 is a good first choice.")
+    if not 1 <= rank <= model.config.dim:
+        raise ValueError(f"rank={rank} must lie in 1 … {model.config.dim} (dim); 8 is a good first choice.")
     if adapted_maps(model):
         raise ValueError("the model has adapters already: merge_adapters(model) makes it an ordinary one.")
     names = []

@@ -17,12 +17,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypedDict
 
+import msgspec
 import torch
 from torch import nn
 
 from vggt_lite.config import NANO, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.data.batches import RenderedScenes, load_ahead
+from vggt_lite.data.parse import read_json, reading
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.evaluation.report import conditions
 from vggt_lite.evaluation.scores import ExtraScores, Scores
@@ -78,6 +81,14 @@ class Variant:
 
 
 BASELINE = Variant("baseline")
+
+
+class RunResult(TypedDict):
+    """What every result holds, beside much else."""
+
+    variant: str
+    seed: int
+    scores: list[dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -193,12 +204,12 @@ def finished_run(folder: Path, identity: dict) -> dict | None:
     """The result of a run; None if it has not finished.
 
     Raises:
-        ValueError: the file is of another run.
+        ValueError: the file is of another run, or damaged.
     """
     path = run_path(folder, identity).with_suffix(".json")
     if not path.exists():
         return None
-    result = json.loads(path.read_text(encoding="utf-8"))
+    result = read_result(path)
     if "code" not in result:
         differ = ["it was recorded before fingerprints, so which code made it is not known"]
     else:
@@ -208,6 +219,18 @@ def finished_run(folder: Path, identity: dict) -> dict | None:
             f"{path} holds another run: {'; '.join(differ)}. Give another folder, or delete the file and the "
             "folder of its name to train anew; read_runs shows it as it is."
         )
+    return result
+
+
+def read_result(path: Path) -> dict:
+    """What the file of a finished run holds.
+
+    Raises:
+        ValueError: it is damaged, or holds something else.
+    """
+    result = read_json(path, dict[str, Any])
+    with reading(path, "the result of a run; or delete it to train anew"):
+        msgspec.convert(result, RunResult)
     return result
 
 
@@ -222,7 +245,7 @@ def train_run(
     started, config = time.monotonic(), recipe.of(variant, seed)[1]
     model, shared = initial_model(recipe, variant, seed)
     data = load_ahead(RenderedScenes(scenes, config), config.steps, device)
-    further = {"build": str(identity["build"])}
+    further = {"build": str(identity["build"]), "changes": json.dumps(identity["changes"])}
     options = {"dtype": pick_dtype(device), "eval_fn": partial(scores_of, recipe=recipe), "identity": further}
     trained = train(model.to(device), data, config, run, **options)
     if not trained.finished:
@@ -284,11 +307,12 @@ def read_runs(source: Path | str) -> list[dict]:
 
     Raises:
         FileNotFoundError: there are none.
+        ValueError: a file is damaged or no result; the message names it.
     """
     source = Path(source)
     if source.is_file():
-        return json.loads(source.read_text(encoding="utf-8"))
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(source.glob("*.json"))]
+        return read_json(source, list[dict[str, Any]])
+    runs = [read_result(path) for path in sorted(source.glob("*.json"))]
     if not runs:
         raise FileNotFoundError(f"{source} holds no finished run (*.json): call run_experiment first.")
     return sorted(runs, key=lambda run: run["seed"])

@@ -19,6 +19,7 @@ from vggt_lite.evaluation.report import Report
 from vggt_lite.metrics.intervals import bootstrap_interval
 from vggt_lite.pretrained.loading import TrainedOn, save_weights
 from vggt_lite.research.adapters import add_adapters, merge_adapters
+from vggt_lite.training.checkpoint import list_checkpoints
 from vggt_lite.training.loop import BatchSource, TrainResult, train
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, pick_dtype, seed_everything
@@ -30,6 +31,7 @@ FINE_TUNING = TrainConfig(
     steps=600, learning_rate=RATES["weights"], ema_decay=0.99, max_images=12, curriculum=0.0,
     aspects=(0.5, 1.0), checkpoint_every=200,
 )  # fmt: skip
+WEIGHTS = "model.safetensors"  # in `out`
 HEADS = "heads"  # in `freeze`: all of them
 SHOWN = ("auc_30", "rotation_median_deg", "fov_median_deg", "depth_abs_rel", "point_error", "track_delta_px")
 
@@ -47,7 +49,7 @@ class FineTuneOptions:
         zooms: Lowest and highest share of a picture's sides that is kept, see `SceneFolders`.
 
     Raises:
-        ValueError: `rehearsal` is no share.
+        ValueError: `rehearsal` is no share, or `adapters` is below 0.
     """
 
     adapters: int = 0
@@ -59,6 +61,8 @@ class FineTuneOptions:
     def __post_init__(self) -> None:
         if not 0 < self.rehearsal < 1:
             raise ValueError(f"rehearsal={self.rehearsal} is a share of the steps: give 0.3, for example.")
+        if self.adapters < 0:
+            raise ValueError(f"adapters={self.adapters} is their rank: give 8, for example, or 0 for none.")
 
 
 def prepare(model: nn.Module, options: FineTuneOptions) -> None:
@@ -118,7 +122,9 @@ def fine_tune(
     """
     options, out, device = options or FineTuneOptions(), Path(out), pick_device(device)
     folders, workers = [str(folder) for folder in folders], workers or Alone()
-    size = size or model.config.image_size
+    size = model.config.image_size if size is None else size
+    if (out / WEIGHTS).exists() and not list_checkpoints(out):
+        raise ValueError(f"{out / WEIGHTS} is not of this run, which would replace it: give another out.")
     if "track" not in model.config.heads:
         config = config.with_(loss_weights=config.loss_weights | {"track": 0.0})
     worker = (workers.rank, workers.world_size)
@@ -134,7 +140,7 @@ def fine_tune(
         merge_adapters(model)
         model.trained_on = TrainedOn((size, size), config.views)
         if workers.rank == 0:
-            save_weights(model, out / "model.safetensors", **notes)
+            save_weights(model, out / WEIGHTS, **notes)
         workers.gather(None)  # it is there now
     model.requires_grad_(True)
     model.eval()
