@@ -10,12 +10,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from vggt_lite.cli.options import add_device, add_weights
+from vggt_lite.cli.options import FOLDER, add_device, add_weights
 from vggt_lite.evaluation import bundled_report
 from vggt_lite.evaluation.examples import Example, held_out_scene, motorcycle, usual, verdict
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain
 from vggt_lite.inference import VGGT
-from vggt_lite.utils.files import atomic_write, file_target
+from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.runtime import pick_device
 from vggt_lite.viz import metrics_table, scene_section, write_page
 
@@ -41,7 +41,9 @@ non-commercial licence, about 8 GB of memory) the same command becomes useful on
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", default="outputs/demo", metavar="DIR", help="default: outputs/demo")
+    sub.add_argument(
+        "--out", type=FOLDER, default="outputs/demo", metavar="DIR", help="default: outputs/demo"
+    )
     add_weights(sub)
     add_device(sub)
     sub.add_argument("--skip-notebook", action="store_true", help="only write the page")
@@ -50,7 +52,6 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page, and run the notebook where there is one."""
     started = time.monotonic()
-    target = file_target(Path(args.out, "index.html"))
     model = VGGT.from_pretrained(args.weights).to(pick_device(args.device))
     kind, _ = EVAL_DOMAINS[eval_domain(model.config)]
     scene, photographs = held_out_scene(model, SEED, scenes=kind), motorcycle(model)
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         MOTORCYCLE, section(photographs), Markup("<p><strong>{}</strong></p>").format(verdict(photographs)),
         YOURS,
     ]  # fmt: skip
-    page = write_page(target, "vggt_lite: photographs in, a 3-D scene out", parts)
+    page = write_page(args.out / "index.html", "vggt_lite: photographs in, a 3-D scene out", parts)
     print(f"\nheld-out scene\n{scene.table()}\n{average}")
     print(f"\nMotorcycle photographs\n{photographs.table()}\n{verdict(photographs)}")
     if NOTEBOOK.is_file() and not args.skip_notebook:

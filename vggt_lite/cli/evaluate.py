@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.cli.options import DISTANCE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
+from vggt_lite.cli.options import DISTANCE, FILE, PAGE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
 from vggt_lite.config import DEFAULT_MODE, MODES
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
@@ -18,7 +18,7 @@ from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
 from vggt_lite.research import distributed
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.files import file_sha256, file_target, kept
+from vggt_lite.utils.files import file_sha256, kept
 from vggt_lite.utils.runtime import pick_device
 
 NUM_VIEWS = 4  # of a generated scene
@@ -55,8 +55,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--icp", type=DISTANCE, metavar="DISTANCE",
         help="refine points by ICP first (eth3d: metres; own and generated scenes: "
         "share of their scale)")  # fmt: skip
-    add("--out", metavar="FILE", help="also write the report as JSON")
-    add("--page", metavar="FILE", help="also draw it, as an HTML page")
+    add("--out", type=FILE, metavar="FILE", help="also write the report as JSON")
+    add("--page", type=PAGE, metavar="FILE", help="also draw it, as an HTML page")
     add_device(sub)
 
 
@@ -70,8 +70,6 @@ def run(args: argparse.Namespace) -> None:
     if not args.photographs and (args.data is None) != (args.root is None):
         raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
     refuse_idle(args)
-    args.out = args.out and file_target(args.out)
-    args.page = args.page and file_target(args.page, ".html")
     views = NUM_VIEWS if args.views is None else args.views
     with distributed.init() as workers:
         report = scored(args, views, workers)

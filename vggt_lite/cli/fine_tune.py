@@ -2,15 +2,14 @@
 
 import argparse
 import warnings
-from pathlib import Path
 
-from vggt_lite.cli.options import MINUTES, PIXELS, SEED, STEPS, add_device, add_weights, number, whole
+from vggt_lite.cli.options import FOLDER, MINUTES, PIXELS, SEED, STEPS, add_device, add_weights, number, whole
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
     add("folders", nargs="+", metavar="FOLDER", help="scenes of any format, or folders of scenes")
-    add("--out", required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
+    add("--out", type=FOLDER, required=True, metavar="DIR", help="checkpoints, log, model.safetensors")
     add_weights(sub)
     add("--adapters", type=whole(0, 4096), default=0, metavar="RANK", help="8, say; the aggregator freezes")
     add("--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …")
@@ -36,9 +35,7 @@ def run(args: argparse.Namespace) -> None:
     """Fine-tune, or go on; scenes named by `--held-out` are scored before and after."""
     from vggt_lite.research import distributed
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions
-    from vggt_lite.utils.files import file_target
 
-    args.out = file_target(Path(args.out, "model.safetensors")).parent
     options = FineTuneOptions(
         adapters=args.adapters, freeze=tuple(args.freeze), rehearse=tuple(args.rehearse),
         rehearsal=args.rehearsal,

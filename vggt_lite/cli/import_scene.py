@@ -16,7 +16,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from vggt_lite.data.readers import import_scene
+    from vggt_lite.data.scene_io import KIND
+    from vggt_lite.utils.files import folder_target
 
+    folder_target(args.out, KIND, args.overwrite)
     out = import_scene(args.source, args.out, args.size, args.views, args.overwrite)
     print(f"written: {out} (vggt-lite check-data {out} looks at it closely)")
 

@@ -3,8 +3,10 @@
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from vggt_lite.config import DEFAULT_WEIGHTS
+from vggt_lite.utils.files import file_target
 
 FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
 WEIGHTS = '"tiny" or "nano" (bundled), a weight file or folder, or a hub repository such as facebook/VGGT-1B'
@@ -41,10 +43,27 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return number(low, high, int)
 
 
+def output(suffix: str = "", folder: bool = False) -> Callable[[str], Path]:
+    """For `type=` of an option: where a file, its name ending in `suffix`, can be written now.
+
+    Args:
+        folder: The option names a folder for files.
+    """
+
+    def parse(text: str) -> Path:
+        try:
+            return file_target(Path(text, "_")).parent if folder and text else file_target(text, suffix)
+        except (ValueError, OSError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse
+
+
 PIXELS = whole(1, 4096)  # of a picture's side
 VIEWS = whole(2, 1000)  # of which poses are judged in pairs
 SCENES = whole(1, 1_000_000)
 STEPS = whole(1, 1_000_000_000)
 SEED = whole(0, 2**31 - 1)
 MINUTES = number(0, 1_000_000)
-DISTANCE = number(1e-9, 1e9)
+DISTANCE = number(1e-9, 10**9)
+FILE, PAGE, FOLDER = output(), output(".html"), output(folder=True)

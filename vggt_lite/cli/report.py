@@ -3,20 +3,20 @@
 import argparse
 from pathlib import Path
 
+from vggt_lite.cli.options import PAGE
+
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("reports", nargs="+", metavar="FILE", help="reports that `evaluate --out` wrote")
-    sub.add_argument("--out", required=True, metavar="PAGE", help="the HTML page to write")
+    sub.add_argument("--out", type=PAGE, required=True, metavar="PAGE", help="the HTML page to write")
 
 
 def run(args: argparse.Namespace) -> None:
     from vggt_lite.evaluation.report import Report
     from vggt_lite.evaluation.report_page import write_report_page
-    from vggt_lite.utils.files import file_target
 
-    page = file_target(args.out, ".html")
     reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
-    print(f"written: {write_report_page(reports, page)}")
+    print(f"written: {write_report_page(reports, args.out)}")
 
 
 def name_of(file: str, among: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from vggt_lite.cli.options import WEIGHTS, add_device
+from vggt_lite.cli.options import FILE, WEIGHTS, add_device
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -12,7 +12,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--images", metavar="FOLDER", help="photographs; default: the Motorcycle pair")
     add_device(sub)
     add("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
-    add("--out", metavar="FILE", help="also write everything as JSON")
+    add("--out", type=FILE, metavar="FILE", help="also write everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,11 +20,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from vggt_lite.parity.verify import verify
-    from vggt_lite.utils.files import file_target, kept
+    from vggt_lite.utils.files import kept
 
-    out = args.out and file_target(args.out)
     done = verify(args.full, args.weights, args.images, args.device, getattr(torch, args.dtype))
-    if out:
-        kept(done.save, out)
-        print(f"written: {out}")
+    if args.out:
+        kept(done.save, args.out)
+        print(f"written: {args.out}")
     return int(done.first_failure is not None)
