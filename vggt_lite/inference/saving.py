@@ -8,17 +8,22 @@ index.html    the scene to turn around, in any browser
 """
 
 import json
+import math
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
 import torch
 from PIL import Image
 
+from vggt_lite.data.parse import read_json
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_ply
 from vggt_lite.utils.files import atomic_folder, folder_kind
+from vggt_lite.utils.runtime import available_memory
 
 KIND = "vggt_lite.reconstruction"
 SHAPES = {  # of what arrays.npz holds
@@ -33,6 +38,19 @@ ABOUT = (
     "in original pixels, pixel (0, 0) covers [0, 1)²; dense maps on network pixels, network = scale * "
     "original + offset (x, y)"
 )
+
+
+class SavedView(msgspec.Struct):
+    """What scene.json says of a view, at least."""
+
+    name: str
+    pixel_map: PixelMap
+
+
+class Saved(msgspec.Struct):
+    """What scene.json holds, at least."""
+
+    views: Annotated[list[SavedView], msgspec.Meta(min_length=1)]
 
 
 def save_reconstruction(
@@ -107,18 +125,17 @@ def load_parts(folder: str | Path) -> dict:
     if folder_kind(folder) != KIND:
         raise ValueError(f"{folder} holds no saved reconstruction: its scene.json must say format {KIND!r}.")
     try:
-        contents = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
-        with np.load(folder / "arrays.npz", allow_pickle=False) as file:
-            held = {"colors", "valid", *file.files}  # without these two there is no reconstruction
-            arrays = {name: torch.from_numpy(file[name]) for name in SHAPES if name in held}
-            extra = [name for name in file.files if name.startswith(EXTRA)]
-            extras = {name.removeprefix(EXTRA): torch.from_numpy(file[name]) for name in extra}
-        _check_shapes(arrays, len(contents["views"]))
+        views = read_json(folder / "scene.json", Saved).views
+        pixel_maps = [view.pixel_map for view in views]
+        for kept in pixel_maps:
+            if not all(0 < x < math.inf for x in (*kept.original_size, *kept.network_size, *kept.scale)):
+                raise ValueError(f"scene.json: {kept} is no map between two pictures")
+        arrays = _read_arrays(folder / "arrays.npz", pixel_maps)
         return {
-            "names": [view["name"] for view in contents["views"]],
-            "pixel_maps": [msgspec.convert(view["pixel_map"], PixelMap) for view in contents["views"]],
-            "images": [_read_image(folder / _image_name(view)) for view in range(len(contents["views"]))],
-            "extras": extras,
+            "names": [view.name for view in views],
+            "pixel_maps": pixel_maps,
+            "images": [_read_image(folder, view, kept) for view, kept in enumerate(pixel_maps)],
+            "extras": {key.removeprefix(EXTRA): arrays.pop(key) for key in list(arrays) if key not in SHAPES},
             **arrays,
         }
     except Exception as error:  # missing members, broken zip files, wrong types: one answer to all
@@ -129,17 +146,49 @@ def _image_name(view: int) -> str:
     return f"images/{view:03d}.png"
 
 
-def _check_shapes(arrays: dict[str, torch.Tensor], views: int) -> None:
-    """Raises: ValueError: an array that does not fit the others, or is of another type."""
-    known = {"S": views}
-    for name, value in arrays.items():
-        letters, dtype = SHAPES[name].split(), {"colors": torch.uint8, "valid": torch.bool}.get(name)
-        sizes = zip(letters, value.shape, strict=False)
-        fits = all(size == (int(x) if x.isdigit() else known.setdefault(x, size)) for x, size in sizes)
-        if not fits or len(letters) != value.ndim or value.dtype != (dtype or torch.float32):
-            raise ValueError(f"{name} is {value.dtype} {tuple(value.shape)}; its shape is {SHAPES[name]}")
+def _read_arrays(path: Path, pixel_maps: list[PixelMap]) -> dict[str, torch.Tensor]:
+    """The arrays of a reconstruction with these views, each looked at before it is unpacked.
+
+    Raises:
+        ValueError: one does not fit the others, or is of another type; or they do not fit into memory.
+    """
+    sizes = {pixel_map.network_size for pixel_map in pixel_maps}
+    if len(sizes) > 1:
+        raise ValueError(f"its views have different network sizes: {sorted(sizes)}")
+    known = {"S": len(pixel_maps)} | dict(zip("hw", sizes.pop(), strict=True))
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        headers = {x: _header(archive, x) for x in names if x in SHAPES or x.startswith(EXTRA)}
+    if missing := {"colors", "valid"} - headers.keys():  # without these there is no reconstruction
+        raise ValueError(f"arrays.npz lacks {', '.join(sorted(missing))}")
+    for name, (shape, dtype) in headers.items():
+        letters = SHAPES[name].split() if name in SHAPES else ["S", *map(str, shape[1:])]
+        dtypes = {"colors": "uint8", "valid": "bool"}.get(name, "float32") if name in SHAPES else dtype
+        pairs = zip(letters, shape, strict=False)
+        fits = all(size == (int(x) if x.isdigit() else known.setdefault(x, size)) for x, size in pairs)
+        if not fits or len(letters) != len(shape) or dtype != dtypes or dtype.kind not in "fiub":
+            raise ValueError(f"{name} is {dtype} {shape}; its shape is {' '.join(letters)}")
+    needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
+    if needed > (free := available_memory("cpu")):
+        raise ValueError(f"its arrays take {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: torch.from_numpy(file[name]) for name in headers}
 
 
-def _read_image(path: Path) -> torch.Tensor:
-    with Image.open(path) as image:
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array, from its first bytes."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with archive.open(f"{name}.npy") as file:
+        shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
+    return shape, dtype
+
+
+def _read_image(folder: Path, view: int, pixel_map: PixelMap) -> torch.Tensor:
+    """(H, W, 3) uint8, the photograph of a view, from the folder itself and no larger than it was."""
+    path = folder / _image_name(view)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} leads out of the folder")
+    with Image.open(path, formats=["PNG"]) as image:
+        if image.height > pixel_map.original_size[0] or image.width > pixel_map.original_size[1]:
+            raise ValueError(f"{path.name} is larger than the photograph was")
         return torch.from_numpy(np.array(image.convert("RGB")))

@@ -190,9 +190,9 @@ def _named(path: str | Path) -> Path:
     try:
         path = Path(text).expanduser()
         os.lstat(path.resolve())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         pass
-    except (OSError, RuntimeError) as error:  # a path too long, links in a circle, nobody's ~name
+    except (OSError, RuntimeError) as error:  # below a file, too long, links in a circle, nobody's ~name
         why = getattr(error, "strerror", None) or error
         raise ValueError(f"{text[:100]!r} can be no file or folder ({why}): give another name.") from error
     return path
@@ -215,8 +215,6 @@ def _probe(path: Path) -> None:
     """Raise an OSError that says why nothing can be written to `path`; leaves nothing behind."""
     path = path.resolve()
     near = next(folder for folder in path.parents if folder.exists())
-    if not near.is_dir():
-        raise NotADirectoryError(f"{path} cannot be written, for {near} is a file: choose another folder.")
     try:
         with tempfile.TemporaryFile(dir=near) as file:
             file.write(bytes(ROOM))
