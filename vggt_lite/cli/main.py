@@ -25,7 +25,9 @@ COMMANDS = {  # name: (its file in this folder, what it does)
     "check-data": ("check_data", "say what is wrong with a scene, show it, and say how to mend it"),
 }
 # Each carries a sentence that says what to do; anything else is a fault of this package.
-WRONG_USE = (ValueError, OSError, ImportError, MemoryError, FloatingPointError)
+WRONG_USE = (
+    ValueError, OSError, ImportError, MemoryError, FloatingPointError, argparse.ArgumentTypeError
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

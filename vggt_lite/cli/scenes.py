@@ -1,9 +1,8 @@
 """`vggt-lite scenes`: generated scenes as one picture, as scene folders, or as data for training."""
 
 import argparse
-from pathlib import Path
 
-from vggt_lite.cli.options import PIXELS, SCENES, SEED, whole
+from vggt_lite.cli.options import FOLDER, PIXELS, SCENES, SEED, output, whole
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -26,10 +25,9 @@ def run(args: argparse.Namespace) -> None:
     from vggt_lite.data import write_scene
     from vggt_lite.synthetic import generate_scenes
     from vggt_lite.synthetic.prerender import render_ahead
-    from vggt_lite.utils.files import file_target
     from vggt_lite.viz.contact_sheet import write_sheet
 
-    out = file_target(args.out, ".png") if args.what == "sheet" else file_target(Path(args.out, "_")).parent
+    out = (output(".png") if args.what == "sheet" else FOLDER)(args.out)
     config = VARIED_SCENES if args.varied else SceneConfig()
     if args.what != "sheet":  # training makes the tracks of stored scenes from depth, as if nothing moved
         config = config.with_(moving_objects=0)
