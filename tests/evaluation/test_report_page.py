@@ -85,3 +85,58 @@ def test_the_command_writes_report_and_page_and_draws_several_side_by_side(tmp_p
     assert main(["evaluate", "--data", "dtu"]) == 2 and "--root belong together" in capsys.readouterr().err
     assert main(["evaluate", "--data", "dtu", "--root", str(tmp_path)]) == 2
     assert "MVS Data" in capsys.readouterr().err
+
+
+WRONG = (None, "x", 1, -1.5, [], {}, [1], {"a": "b"}, float("nan"), 10**400, [["x"]])
+
+
+def places(value: object, before: tuple = ()) -> list[tuple]:
+    """Where a value stands in a JSON text: the keys that lead to it; of lists only the first item."""
+    inner = (
+        value.items() if isinstance(value, dict) else enumerate(value[:1] if isinstance(value, list) else ())
+    )
+    return [before, *(place for key, item in inner for place in places(item, (*before, key)))]
+
+
+def test_whatever_stands_in_a_report_it_is_drawn_or_refused_by_its_name(tmp_path, monkeypatch):
+    report().save(tmp_path / "good.json")
+    text, path = (tmp_path / "good.json").read_text(encoding="utf-8"), tmp_path / "bad.json"
+    monkeypatch.setattr("vggt_lite.evaluation.report_page.write_page", lambda path, title, parts: list(parts))
+    refused, drawn = 0, 0
+    for place in places(json.loads(text)):
+        for value in WRONG:
+            content = {"": json.loads(text)}
+            *to, last = ("", *place)
+            inner = content
+            for key in to:
+                inner = inner[key]
+            inner[last] = value
+            path.write_text(json.dumps(content[""]), encoding="utf-8")
+            try:
+                found = Report.load(path)
+            except ValueError as error:
+                assert "bad.json is no report" in str(error), place
+                refused += 1
+            else:
+                assert found.to_markdown(), place
+                if value in WRONG[-3:]:  # drawing takes a fifth of a second
+                    drawn += bool(write_report_page({"one": found}, path))
+    assert refused > 150 and drawn > 5, (refused, drawn)
+    for broken in ("[" * 100_000, "", "null", text[:-9], "\0"):
+        path.write_text(broken, encoding="utf-8")
+        with pytest.raises(ValueError, match="bad.json is no report"):
+            Report.load(path)
+
+
+@pytest.mark.parametrize("evil", ["<!--<script>", "</script>'\"><img src=x onerror=a()>"])
+def test_no_text_of_a_report_becomes_markup(evil, tmp_path):
+    bad = report(text=evil, unit=evil, data=evil, hardware=evil, weights={evil: evil})
+    for scene in bad.scenes:
+        scene |= {"name": evil, "group": evil, "frames": [evil]}
+    text = write_report_page({evil: bad}, tmp_path / "page.html", title=evil).read_text(encoding="utf-8")
+    plain = write_report_page({"x": report()}, tmp_path / "plain.html").read_text(encoding="utf-8")
+    tags, plain_tags = ([*re.findall(r"<[!a-z/][^\s>]*", page)] for page in (text, plain))
+    assert set(tags) <= set(plain_tags) and tags.count("<script") == plain_tags.count("<script")
+    assert not re.search(
+        r"<[^>]*\son\w+=", text.replace(re.search(r"<script>/\*\*.*?</script>", text, re.S)[0], "")
+    )

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -85,6 +86,59 @@ def test_arrays_that_do_not_fit_are_refused_when_they_are_loaded(scene, page, tm
         Reconstruction.load(tmp_path / "out")
     np.savez(tmp_path / "out" / "arrays.npz", **{key: arrays[key] for key in arrays if key != "valid"})
     with pytest.raises(ValueError, match="out is damaged .*valid"):
+        Reconstruction.load(tmp_path / "out")
+
+
+def bomb(folder) -> None:
+    """Two kilobytes, of which the header says that they are 4 TB of zeros."""
+    header = np.lib.format.header_data_from_array_1_0(np.zeros(1, np.float32)) | {"shape": (3, 10**12)}
+    with zipfile.ZipFile(folder / "arrays.npz", "a", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("extras.bomb.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            file.write(bytes(10**6))
+
+
+def edit(change):
+    def act(folder) -> None:
+        contents = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        change(contents)
+        (folder / "scene.json").write_text(json.dumps(contents), encoding="utf-8")
+
+    return act
+
+
+def put_link(folder) -> None:
+    (folder / "images" / "000.png").unlink()
+    Image.new("RGB", (90, 60), "red").save(folder.parent / "secret.png")
+    (folder / "images" / "000.png").symlink_to(folder.parent / "secret.png")
+
+
+DAMAGE = {
+    "an npz bomb": bomb,
+    "a link out of the folder": put_link,
+    "a picture of another format": lambda f: Image.new("RGB", (9, 6)).save(f / "images" / "001.png", "GIF"),
+    "a picture too large": lambda f: Image.new("RGB", (9000, 6)).save(f / "images" / "001.png"),
+    "a picture that is missing": lambda f: (f / "images" / "002.png").unlink(),
+    "no view": edit(lambda c: c.update(views=[])),
+    "one view less": edit(lambda c: c["views"].pop()),
+    "views that are numbers": edit(lambda c: c.update(views=[1, 2, 3])),
+    "a name that is a list": edit(lambda c: c["views"][0].update(name=["x"])),
+    "no pixel map": edit(lambda c: c["views"][0].pop("pixel_map")),
+    "a size of text": edit(lambda c: c["views"][0]["pixel_map"].update(original_size=["a", "b"])),
+    "a size below 0": edit(lambda c: c["views"][0]["pixel_map"].update(original_size=[-1, 5])),
+    "scale 0": edit(lambda c: c["views"][0]["pixel_map"].update(scale=[0.0, 1.0])),
+    "scale NaN": edit(lambda c: c["views"][0]["pixel_map"].update(scale=[float("nan"), 1.0])),
+    "another network size": edit(lambda c: c["views"][0]["pixel_map"].update(network_size=[8, 8])),
+    "brackets": lambda f: (f / "scene.json").write_text("[" * 100_000),
+    "no arrays": lambda f: (f / "arrays.npz").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_folder_is_refused_when_it_is_loaded(scene, page, tmp_path, damage):
+    scene.save(tmp_path / "out")
+    DAMAGE[damage](tmp_path / "out")
+    with pytest.raises(ValueError, match="out is damaged|out holds no saved"):
         Reconstruction.load(tmp_path / "out")
 
 

@@ -1,6 +1,9 @@
 """A run carried away in pieces, slice by slice from machine to machine, ends as one that stayed at home."""
 
+import io
+import json
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,42 @@ def test_missing_and_damaged_pieces_are_named_and_nothing_is_written(finished, t
         unpack(tmp_path, tmp_path / "run")
     with pytest.raises(FileNotFoundError, match="nothing to pack"):
         pack(tmp_path / "nowhere", tmp_path)
+
+
+def write_pieces(folder: Path, add) -> None:
+    """An index and one piece that holds what `add(tar)` puts into it."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("0_all/log.jsonl"))
+        add(tar)
+    name = f"piece_{train_slice.digest(stream.getvalue())}.bin"
+    folder.mkdir()
+    (folder / name).write_bytes(stream.getvalue())
+    (folder / INDEX).write_text(json.dumps([name]))
+
+
+def link(kind: bytes) -> tarfile.TarInfo:
+    member = tarfile.TarInfo("0_all/link")
+    member.type, member.linkname = kind, "/etc/passwd"
+    return member
+
+
+@pytest.mark.parametrize("member", [
+    tarfile.TarInfo("../../escaped"), tarfile.TarInfo("0_all/../../escaped"), tarfile.TarInfo("/tmp/escaped"),
+    tarfile.TarInfo("C:\\escaped"), link(tarfile.SYMTYPE), link(tarfile.LNKTYPE), link(tarfile.FIFOTYPE),
+])  # fmt: skip
+def test_nothing_is_unpacked_outside_the_run_or_as_anything_but_a_file(member, tmp_path):
+    write_pieces(tmp_path / "pieces", lambda tar: tar.addfile(member))
+    with pytest.raises(ValueError, match="pieces"):
+        unpack(tmp_path / "pieces", tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["pieces"] and not Path("/tmp/escaped").exists()
+
+
+@pytest.mark.parametrize("index", ['["../secret"]', '["/etc/passwd"]', "[1]", "{}", "[" * 100_000])
+def test_an_index_that_leads_elsewhere_is_refused(index, tmp_path):
+    (tmp_path / INDEX).write_text(index)
+    with pytest.raises(ValueError, match=INDEX):
+        unpack(tmp_path, tmp_path / "run")
 
 
 def test_slices_on_ever_new_machines_end_with_the_same_weights(finished, monkeypatch, tmp_path, capsys):

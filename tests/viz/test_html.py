@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
-from vggt_lite.viz import Cloud, metrics_table, write_html
+from vggt_lite.viz import Cloud, metrics_table, write_html, write_page
 from vggt_lite.viz.html import scene_section
 
 
@@ -95,3 +96,25 @@ def test_metrics_stand_in_a_table_beside_their_baseline():
     table = metrics_table({"AbsRel": {"model": 0.1234, "constant": 0.5}, "views": 4})
     assert "0.123" in table and "0.5" in table and "<th>constant</th>" in table and ">4<" in table
     assert metrics_table({}) == ""
+
+
+@pytest.mark.parametrize(
+    "evil", ["<!--<script>", "</script><b onload=a()>", "'\"><i>", "</style><b>", "{{ 7*7 }}"]
+)
+def test_no_name_title_unit_or_metric_becomes_markup(scene, tmp_path, evil):
+    def tags(evil: str) -> list[str]:
+        named = replace(scene, names=[evil, "b", "c"])
+        made = {"metrics": {evil: {evil: evil}}, "title": evil, "unit": evil}
+        text = write_html(named, tmp_path / "page.html", scene, **made).read_text(encoding="utf-8")
+        return re.findall(r"<[!a-z/][^\s>]*", text)
+
+    assert tags(evil) == tags("plain")
+
+
+def test_a_part_that_is_no_markup_is_text_and_no_inline_script_may_run(tmp_path):
+    text = write_page(tmp_path / "page.html", "t", ["<b>", Markup("<i>")]).read_text(encoding="utf-8")
+    assert "&lt;b&gt;" in text and "<i>" in text
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert (
+        "default-src &#39;none&#39;" in policy and "unsafe" not in policy.split("script-src")[1].split(";")[0]
+    )

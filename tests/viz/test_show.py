@@ -1,11 +1,13 @@
 """Figures in notebooks: one bundle for everyone, words required, controls that redraw quickly."""
 
+import re
 import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import plotly.graph_objects as go
 import plotly.io
 import pytest
 import torch
@@ -120,3 +122,18 @@ def test_a_step_of_the_slider_takes_less_than_half_a_second_with_20_000_points(m
 def test_a_source_without_points_is_not_offered(scene):
     no_lens = replace(scene, intrinsics=scene.intrinsics * float("nan"))
     assert list(SceneControls(no_lens).clouds) == ["point_map"]
+
+
+@pytest.mark.parametrize(
+    "alt", ["<img src=x onerror=a()>", "</em><script>a()</script>", "[x](javascript:a())", "a & b < c"]
+)
+def test_a_caption_is_text_also_where_a_notebook_becomes_a_web_page(alt, displayed):
+    exporter = pytest.importorskip("nbconvert").HTMLExporter()
+    nbformat = pytest.importorskip("nbformat")
+    show(go.Figure(), alt=alt)
+    _, caption = displayed
+    outputs = [nbformat.v4.new_output("display_data", {"text/markdown": caption, "text/plain": alt})]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs)])
+    page = exporter.from_notebook_node(notebook)[0].split("<main>")[1]
+    assert not re.search(r"<img|<script>a|javascript:a\(\)\"|src=.http", page)
+    assert "a &amp; b &lt; c" in page or "a & b" not in alt

@@ -25,7 +25,7 @@ from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.table import markdown_table
 
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Counts = Annotated[list[Count], msgspec.Meta(min_length=MOST_DEGREES + 1, max_length=MOST_DEGREES + 1)]
 
 
