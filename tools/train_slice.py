@@ -15,10 +15,11 @@ import sys
 import tarfile
 from pathlib import Path
 
-from vggt_lite.data.parse import below, read_json, reading
+from vggt_lite.data.parse import below
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
 from vggt_lite.training.checkpoint import list_checkpoints
 from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import pick_device
 
 MOST_BYTES = 16 * 10**6  # of a piece

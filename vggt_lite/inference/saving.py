@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vggt_lite.data.parse import read_json
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_ply
 from vggt_lite.utils.files import atomic_folder, folder_kind
+from vggt_lite.utils.reading import read_json
 from vggt_lite.utils.runtime import available_memory
 
 KIND = "vggt_lite.reconstruction"

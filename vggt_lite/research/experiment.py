@@ -25,7 +25,6 @@ from torch import nn
 
 from vggt_lite.config import NANO, ModelConfig, SceneConfig, TrainConfig
 from vggt_lite.data.batches import RenderedScenes, load_ahead
-from vggt_lite.data.parse import read_json, reading
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.evaluation.report import conditions
 from vggt_lite.evaluation.scores import ExtraScores, Scores
@@ -40,6 +39,7 @@ from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.loop import train
 from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.fingerprint import TRAINING_CODE, commit, differences, fingerprint, fingerprints
+from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import pick_device, pick_dtype
 
 # What is asked of every run: cameras, depth, points, tracks, matches, and whether views are compared
