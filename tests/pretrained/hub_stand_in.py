@@ -42,11 +42,13 @@ class Faults:
     """What goes wrong."""
 
     drop_after: list[int] = field(default_factory=list)  # body bytes after which each next GET breaks off
+    padded: int = 0  # the content host serves so many bytes more
     cut_to: int | None = None  # the content host serves a file of this length instead
     flip: bool = False  # the content host serves one wrong byte
     ignore_range: bool = False  # it answers 200 with the whole file
     status: int | None = None  # every request is answered so
     headers: dict[str, str] = field(default_factory=dict)  # stand in the place of the hub's own
+    later: dict[str, str] = field(default_factory=dict)  # the same, in all answers about a file but the first
     bare: bool = False  # answers lack the hub's headers, as a hotel's login page does
 
 
@@ -126,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         # another host name, so that the token must not travel on
         linked = {"Location": f"http://localhost:{self.hub.port}/content/{sha}"}
         linked |= {"X-Linked-Size": str(len(body)), "X-Linked-ETag": f'"{sha}"'}
-        self.reply(302, linked | known | self.hub.faults.headers)
+        about = [request for request in self.hub.requests if "/resolve/" in request.path]
+        later = self.hub.faults.later if len(about) > 1 else {}
+        self.reply(302, linked | known | self.hub.faults.headers | later)
 
     def content(self, sha: str) -> None:
         faults = self.hub.faults
@@ -136,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.flip:
             middle = len(body) // 2
             body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
-        body = body[: faults.cut_to]
+        body = body[: faults.cut_to] + bytes(faults.padded)
         begin = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         headers = {"Accept-Ranges": "bytes", "ETag": f'"{sha}"'}
         drop_after = faults.drop_after.pop(0) if faults.drop_after and self.command == "GET" else None

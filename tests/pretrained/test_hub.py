@@ -184,7 +184,8 @@ def test_a_gated_repository_needs_a_token_with_access(site, cache, weights, monk
         load_pretrained(name, cache=cache)
     monkeypatch.setenv("HF_TOKEN", GOOD_TOKEN)
     assert hub.fetch(name, cache=cache).read_bytes() == weights
-    assert site.requests[-1].authorization == f"Bearer {GOOD_TOKEN}"
+    asked = [request for request in site.requests if "/resolve/" in request.path]
+    assert asked[-1].authorization == f"Bearer {GOOD_TOKEN}"
     assert [request.authorization for request in site.gets()] == [None], "the token went to another host"
 
 
@@ -228,6 +229,51 @@ def test_a_disk_that_cannot_take_the_file_is_told_and_cleared(site, cache):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
     assert caught.value.errno == errno.EFBIG
     assert not left_in(cache)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"X-Linked-ETag": '"../../../escaped"'},
+        {"X-Linked-ETag": f'"{"5" * 64}"'},
+        {"X-Repo-Commit": "c" * 40},
+    ],
+)
+def test_a_hub_that_changes_its_answer_is_asked_once(site, cache, weights, header):
+    site.faults.later = header
+    assert hub.fetch(NAME, cache=cache).read_bytes() == weights
+    assert not list(cache.parent.rglob("*escaped*"))
+    assert (
+        len([request for request in site.requests if "/resolve/" in request.path]) == 2
+    )  # about, and for it
+
+
+@pytest.mark.parametrize("padded", [1, 100_000_000])
+def test_no_more_is_written_than_was_announced(site, cache, weights, padded, monkeypatch):
+    written = []
+    real = hub.file_sha256
+    monkeypatch.setattr(hub, "file_sha256", lambda path: written.append(path.stat().st_size) or real(path))
+    site.faults.padded = padded
+    with pytest.raises(ValueError, match=f"{NAME} was damaged"):
+        hub.fetch(NAME, cache=cache)
+    assert not left_in(cache) and written[0] < len(weights) + 1_000_000
+
+
+@pytest.mark.parametrize("size", ["7", "999999999999999", "1" + 30 * "0", "many"])
+def test_a_hub_that_lies_about_the_length_leaves_nothing_untrue(site, cache, weights, size):
+    site.faults.headers = {"X-Linked-Size": size}
+    with pytest.raises((OSError, ValueError), match=NAME if size in ("7", "many") else "no space"):
+        hub.fetch(NAME, cache=cache)
+    assert not left_in(cache)
+    site.faults.headers = {}
+    assert hub.fetch(NAME, cache=cache).read_bytes() == weights
+
+
+@pytest.mark.parametrize("revision", ["../../../escaped", "/etc/escaped", "a/../../../../escaped"])
+def test_a_revision_leads_nowhere_outside_the_cache(site, cache, revision):
+    with pytest.raises(FileNotFoundError, match="names no branch, tag or commit"):
+        hub.fetch(NAME, revision, cache=cache)
+    assert not site.requests and not list(cache.parent.rglob("*escaped*"))
 
 
 @pytest.mark.parametrize("fault", [{"cut_to": 3000}, {"flip": True}])

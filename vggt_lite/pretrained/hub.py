@@ -1,6 +1,6 @@
 """Fetch weights from the Hugging Face hub once; from then on they are found without a network.
 
-The hub's own client asks, names and finds files in its own cache (`~/.cache/huggingface/hub` unless HF_HOME
+The hub's own client asks, and finds files in its own cache (`~/.cache/huggingface/hub` unless HF_HOME
 says otherwise). Only the bytes are brought here: the client (2.4) begins a broken download of 5 GB anew.
 """
 
@@ -14,10 +14,11 @@ from filelock import FileLock
 from huggingface_hub import constants, errors
 
 from vggt_lite.pretrained.releases import SITE, release_of
-from vggt_lite.utils.files import file_sha256
+from vggt_lite.utils.files import atomic_write, file_sha256
 from vggt_lite.utils.runtime import progress
 
 COMMIT = "[0-9a-f]{40}"
+REVISION = r"(?!.*\.\.)[\w.+-][\w./+-]*"  # becomes a path in the cache
 SHA256 = "[0-9a-f]{64}"  # the hub's ETag of a weight file
 announced: set[str] = set()  # repositories whose licence this process has printed
 
@@ -41,6 +42,8 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
         OSError: not enough space; says how much is needed and how much is free.
         ValueError: what arrived is not what the hub announced; it has been deleted.
     """
+    if not re.fullmatch(REVISION, revision or "main"):
+        raise FileNotFoundError(f"revision={revision!r} names no branch, tag or commit; None is the newest.")
     try:
         pinned = re.fullmatch(COMMIT, revision or "") and find_cached(repository, revision, cache)
         path = pinned or _current_file(repository, revision, cache)
@@ -100,18 +103,24 @@ def _current_file(repository: str, revision: str | None, cache: str | Path | Non
 
 
 def _into_cache(repository: str, name: str, revision: str | None, cache, remote) -> Path:
-    """Lay the file into the cache under its hash; the client then links its name there."""
-    folder = Path(cache or constants.HF_HUB_CACHE).expanduser()
-    blob = folder / f"models--{repository.replace('/', '--')}" / "blobs" / remote.etag
-    if not isinstance(client.try_to_load_from_cache(repository, name, folder, remote.commit_hash), str):
+    """Lay the file into the cache under its hash, and link name and revision to it, as the client does.
+
+    (The client would ask once more, and believe another answer.)
+    """
+    folder = Path(cache or constants.HF_HUB_CACHE).expanduser() / f"models--{repository.replace('/', '--')}"
+    blob, path = folder / "blobs" / remote.etag, folder / "snapshots" / remote.commit_hash / name
+    if not path.exists():
         url = client.hf_hub_url(repository, name, revision=remote.commit_hash)
         _download(url, blob, remote.size, repository)
-    try:
-        path = Path(client.hf_hub_download(repository, name, revision=revision, cache_dir=folder))
-    except Exception as error:
-        raise _explained(error, repository, "the hub cannot be reached") from error
-    if not path.is_symlink():  # a system without links: the client has made a copy
-        blob.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # a link that leads nowhere
+        try:
+            path.symlink_to(os.path.relpath(blob, path.parent))
+        except OSError:  # a system without links
+            os.replace(blob, path)
+    if revision != remote.commit_hash:
+        with atomic_write(folder / "refs" / (revision or "main")) as temporary:
+            temporary.write_text(remote.commit_hash, encoding="utf-8")
     return path
 
 
@@ -122,13 +131,13 @@ def _download(url: str, blob: Path, size: int, repository: str) -> None:
     with FileLock(blob.parent.parent / "download.lock"):
         if blob.exists():  # another process was faster
             return
-        part.touch()
-        have, before, failure = part.stat().st_size, -1, None
+        have, before, failure = part.stat().st_size if part.exists() else 0, -1, None
         if (free := shutil.disk_usage(part.parent).free) < size - have:
             raise OSError(
                 f"no space for the weights: {_gb(size - have)} are needed, {_gb(free)} are free in "
                 f"{part.parent}. Make room, or name a folder on another disk: cache=… (or HF_HOME)."
             )
+        part.touch()
         while before < have < size:  # as long as every try brings some bytes
             try:
                 _append(url, part, have, size, repository)
@@ -161,6 +170,8 @@ def _append(url: str, part: Path, have: int, size: int, repository: str) -> None
             for block in answer.iter_bytes():
                 file.write(block)
                 bar.update(len(block))
+                if file.tell() > size:  # more than announced: not what was asked for
+                    break
 
 
 def _explained(error: Exception, repository: str, what: str) -> OSError:
