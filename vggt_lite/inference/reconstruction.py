@@ -10,6 +10,7 @@ from torch import Tensor
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
+from vggt_lite.inference.refine import Refinement, refine
 from vggt_lite.inference.saving import load_parts, save_reconstruction
 from vggt_lite.inference.summary import as_html, as_text
 from vggt_lite.losses.scene_batch import SceneBatch
@@ -46,6 +47,7 @@ class Reconstruction:
     tracks: Tensor | None = None  # (S, N, 2) original pixels (x, y)
     track_visibility: Tensor | None = None  # (S, N) probability
     track_conf: Tensor | None = None  # (S, N) probability
+    refinement: Refinement | None = None  # the report of `refine`
     extras: dict[str, Tensor] = field(default_factory=dict)  # each (S, …), from `VGGT.extra_heads`
 
     @classmethod
@@ -161,6 +163,7 @@ class Reconstruction:
     def __len__(self) -> int:
         return len(self.names)
 
+    refine = refine
     save = save_reconstruction
     __repr__ = as_text
     _repr_html_ = as_html
