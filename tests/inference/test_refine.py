@@ -19,7 +19,7 @@ from vggt_lite.synthetic.render import render
 
 @pytest.fixture(scope="module")
 def truth() -> Reconstruction:
-    batch = generate_scenes(1_000_004, 1, 4, 256, 256, num_tracks=120, config=SceneConfig(texture="varied"))
+    batch = generate_scenes(1_000_008, 1, 4, 256, 256, num_tracks=120, config=SceneConfig(texture="varied"))
     return Reconstruction.from_batch(batch)
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from vggt_lite.cli.options import PIXELS, add_device, add_weights, whole
-from vggt_lite.config import DEFAULT_MODE, MODES
+from vggt_lite.config import DEFAULT_MODE, LENSES, MODES
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -26,6 +26,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--confidence", type=whole(0, 95), default=0, metavar="PERCENT",
         help="leave this share of the points out of points.ply and hide it in the page, the least trusted "
         "first: 0 to 95; default: 0")  # fmt: skip
+    add("--refine", action="store_true",
+        help="make the cameras precise with points of the photographs (needs pycolmap)")  # fmt: skip
+    add("--lens", default="each", choices=LENSES,
+        help="with --refine: which focal lengths are free; default: that of each view")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
 
@@ -46,6 +50,9 @@ def run(args: argparse.Namespace) -> None:
         source, mode=args.mode, size=args.size, query_points=args.query, device=device,
         dtype=args.dtype and getattr(torch, args.dtype),
     )  # fmt: skip
+    if args.refine:
+        scene = scene.refine(lens=args.lens)
+        print(scene.refinement)
     kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
     print(scene)
     page = out / "index.html"

@@ -10,8 +10,6 @@ from vggt_lite.data.triangulation import triangulate
 from vggt_lite.geometry import project_points
 from vggt_lite.inference.correspondences import Tracks, import_pycolmap
 
-LENSES = ("each", "shared", "kept")
-
 
 @dataclass(frozen=True)
 class Cameras:

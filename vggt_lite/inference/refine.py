@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vggt_lite.config import check_choice
+from vggt_lite.config import LENSES, check_choice
 from vggt_lite.data.triangulation import triangulate
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import LENSES, Cameras, adjust, cameras_from_pair, errors
+from vggt_lite.inference.bundle import Cameras, adjust, cameras_from_pair, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 
 FEATURES = (*DETECTORS, "tracker")
@@ -206,7 +206,9 @@ def consistent(tracks: Tracks, cameras: Cameras, limit: float) -> tuple[Tensor, 
 def doubts(best: Fit) -> str:
     """Why a fit is not to be trusted, in words; empty if it is."""
     if best.share < LEAST_SHARE:
-        return f"only {best.share:.0%} of the observations fit the same cameras: moving things, or wrong matches."
+        return (
+            f"only {best.share:.0%} of the observations fit the same cameras: moving things, or bad matches."
+        )
     poor = [str(view + 1) for view, count in enumerate(best.inliers.sum(1).tolist()) if count < FEWEST]
     if poor:
         return f"of view {', '.join(poor)} fewer than {FEWEST} points fit. Leave it out."
@@ -218,8 +220,8 @@ def doubts(best: Fit) -> str:
         )
     if best.contradiction > CONTRADICTION:
         return (
-            f"the points fit cameras whose distances contradict the predicted depth, {best.contradiction:.1f} times "
-            "as far in one view as in another: too little parallax between some views."
+            "the points fit cameras that contradict the predicted depth: things would be "
+            f"{best.contradiction:.1f} times as far in one view as in another. There is too little parallax."
         )
     return ""
 
