@@ -49,7 +49,7 @@ def classical(pictures, truth: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
 def run(num_scenes: int, views: int) -> dict:
     model = VGGT.from_pretrained("tiny")
     errors, focal, depth, seconds = {"TINY": [], "refined": [], "SIFT + E": []}, [], [], []
-    for seed in progress(range(FIRST_SEED, FIRST_SEED + num_scenes), "scenes"):
+    for seed in progress(range(FIRST_SEED, FIRST_SEED + num_scenes), desc="scenes"):
         batch = generate_scenes(seed, 1, views, SIZE, SIZE, config=VARIED_SCENES)
         pictures = [(x.permute(1, 2, 0) * 255).round().byte() for x in batch.images[0]]
         scene = model.reconstruct([picture.numpy() for picture in pictures])
