@@ -6,10 +6,15 @@ import re
 import sys
 
 import pytest
+import torch
+from PIL import Image
 
-from tests.cli.test_commands import OPTIONS, fails_in_one_line
+from tests.cli.test_commands import OPTIONS, SMALL, fails_in_one_line
+from vggt_lite import VGGT
 from vggt_lite.cli import evaluate, main, report
+from vggt_lite.pretrained import save_weights
 from vggt_lite.utils import files
+from vggt_lite.viz.style import max_points
 
 EVALUATE = ("evaluate", "--weights", "nano", "--scenes", "2", "--views", "2", "--size", "16")
 NUMBERS = {  # what has the option: its name, whether it may be a fraction
@@ -45,7 +50,7 @@ def test_a_number_that_makes_no_sense_is_refused_by_its_name(
 def test_scenes_that_fit_into_no_memory_are_refused_before_anything_is_written(
     what, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr("vggt_lite.synthetic.generate.available_memory", lambda device: 10**9)
+    monkeypatch.setattr("vggt_lite.utils.runtime.available_memory", lambda device: 10**9)
     out = tmp_path / ("x.png" if what == "sheet" else "x")
     line = fails_in_one_line(capsys, "scenes", what, "--out", out, "--size", "4096", "--views", "16")
     assert "GB" in line and "4096" in line and not list(tmp_path.iterdir())
@@ -61,6 +66,42 @@ def test_an_option_that_would_change_nothing_is_refused(where, tmp_path, capsys)
     for option in given.keys() - known:
         line = fails_in_one_line(capsys, "evaluate", *where, *root, f"--{option}", given[option])
         assert f"--{option} would change nothing" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("import", "x", "--out", "o", "--size", "99999999999"), "--size"),
+     (("import", "x", "--out", "o", "--size", "0x5"), "--size"),
+     (("import", "x", "--out", "o", "--size", "5x5x5"), "--size"),
+     (("import", "x", "--out", "o", "--views", "0"), "--views"),
+     (("import", "x", "--out", "o", "--views=-3"), "--views"),
+     (("import", "x", "--out", "o", "--views", "1:2:0"), "--views"),
+     (("import", "x", "--out", "o", "--views", "1:2:3:4"), "--views"),
+     (("fine-tune", "x", "--out", "o", "--rehearsal", "0.5"), "--rehearse FOLDER"),
+     (("report", "x.json", "x.json", "--out", "o.html"), "named twice"),
+     (("verify", "--images", "nowhere"), "nowhere"), (("train", "nobodys", "--out", "o"), "nobodys"),
+     (("reconstruct", "x", "--out", "o", "--query", "a,b"), "--query")],
+)  # fmt: skip
+def test_other_requests_that_cannot_be_met_are_refused(arguments, said, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert said in fails_in_one_line(capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "", "1e3", "9" * 30])
+def test_a_wrong_number_of_points_names_its_variable(text, monkeypatch):
+    monkeypatch.setenv("VGGT_LITE_MAX_POINTS", text)
+    with pytest.raises(ValueError, match="VGGT_LITE_MAX_POINTS"):
+        max_points()
+
+
+def test_points_of_a_head_that_is_not_there_are_refused_before_the_work(tmp_path, capsys, monkeypatch):
+    torch.manual_seed(0)
+    save_weights(VGGT(SMALL.with_(heads=("camera", "depth"))), tmp_path / "two.safetensors")
+    Image.new("RGB", (64, 64)).save(tmp_path / "x.png")
+    place = ("--out", tmp_path / "out", "--weights", tmp_path / "two.safetensors")
+    line = fails_in_one_line(capsys, "reconstruct", tmp_path / "x.png", *place, "--points-from", "point_map")
+    assert "lack the head 'point'" in line and not (tmp_path / "out").exists()
 
 
 OUTPUTS = {

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import zipfile
 
@@ -113,7 +114,18 @@ def put_link(folder) -> None:
     (folder / "images" / "000.png").symlink_to(folder.parent / "secret.png")
 
 
+def put_pipe(name: str):
+    def act(folder) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return act
+
+
 DAMAGE = {
+    "a pipe for arrays": put_pipe("arrays.npz"),
+    "a pipe for a picture": put_pipe("images/001.png"),
+    "a pipe for scene.json": put_pipe("scene.json"),
     "an npz bomb": bomb,
     "a link out of the folder": put_link,
     "a picture of another format": lambda f: Image.new("RGB", (9, 6)).save(f / "images" / "001.png", "GIF"),
@@ -134,6 +146,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_folder_is_refused_when_it_is_loaded(scene, page, tmp_path, damage):
     scene.save(tmp_path / "out")

@@ -15,7 +15,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--freeze", nargs="+", default=[], metavar="PART", help="aggregator, heads, depth_head, …")
     add("--heads", nargs="+", metavar="HEAD", help="build only these: camera depth point track")
     add("--rehearse", nargs="+", default=[], metavar="FOLDER", help="old scenes to mix in")
-    add("--rehearsal", type=number(0, 1), default=1 / 3, metavar="SHARE", help="of the steps; default 1/3")
+    add("--rehearsal", type=number(0.001, 0.999), metavar="SHARE", help="of the steps; default 1/3")
     add("--held-out", nargs="+", default=[], metavar="FOLDER", help="scenes to score before and after")
     add("--steps", type=STEPS, default=600)
     add("--learning-rate", type=number(1e-12, 1), metavar="RATE", help="peak; default 1e-4, adapters 2e-4")
@@ -36,9 +36,11 @@ def run(args: argparse.Namespace) -> None:
     from vggt_lite.research import distributed
     from vggt_lite.research.fine_tune import FINE_TUNING, RATES, FineTuneOptions
 
+    if args.rehearsal is not None and not args.rehearse:
+        raise ValueError("--rehearsal changes nothing without old scenes to mix in: add --rehearse FOLDER.")
     options = FineTuneOptions(
         adapters=args.adapters, freeze=tuple(args.freeze), rehearse=tuple(args.rehearse),
-        rehearsal=args.rehearsal,
+        rehearsal=args.rehearsal or FineTuneOptions.rehearsal,
     )  # fmt: skip
     if args.half and not (args.adapters or "aggregator" in args.freeze):
         raise ValueError("--half holds matrices that do not move: add --adapters 8 or --freeze aggregator.")

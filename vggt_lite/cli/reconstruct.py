@@ -46,7 +46,11 @@ def run(args: argparse.Namespace) -> None:
     out = folder_target(args.out, KIND, args.overwrite)
     device = pick_device(args.device)
     source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
-    scene = VGGT.from_pretrained(args.weights).reconstruct(
+    model = VGGT.from_pretrained(args.weights)
+    heads = {"depth": {"depth", "camera"}, "point_map": {"point"}}.get(args.points_from, set())
+    if lacking := heads - set(model.config.heads):
+        raise ValueError(f"--points-from {args.points_from}: these weights lack the head {lacking.pop()!r}.")
+    scene = model.reconstruct(
         source, mode=args.mode, size=args.size, query_points=args.query, device=device,
         dtype=args.dtype and getattr(torch, args.dtype),
     )  # fmt: skip

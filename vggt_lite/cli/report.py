@@ -15,6 +15,8 @@ def run(args: argparse.Namespace) -> None:
     from vggt_lite.evaluation.report import Report
     from vggt_lite.evaluation.report_page import write_report_page
 
+    if len(set(args.reports)) < len(args.reports):
+        raise ValueError("a report is named twice: name each once.")
     reports = {name_of(file, args.reports): Report.load(file) for file in args.reports}
     print(f"written: {write_report_page(reports, args.out)}")
 

@@ -5,6 +5,7 @@ arrays.npz    cameras, depth, points, confidence, tracks, extras (each as in `Re
 images/       the photographs, at display size, and the network's input colours
 points.ply    the coloured points that the page shows when it is opened: a sample where there are many
 index.html    the scene to turn around, in any browser
+SHA256SUMS    of all of these as they were written, so that overwriting deletes nothing else
 """
 
 import json
@@ -23,7 +24,7 @@ from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_ply
 from vggt_lite.utils.files import atomic_folder, folder_kind
 from vggt_lite.utils.reading import read_json
-from vggt_lite.utils.runtime import available_memory
+from vggt_lite.utils.runtime import check_memory
 
 KIND = "vggt_lite.reconstruction"
 SHAPES = {  # of what arrays.npz holds
@@ -155,6 +156,8 @@ def _read_arrays(path: Path, pixel_maps: list[PixelMap]) -> dict[str, torch.Tens
     sizes = {pixel_map.network_size for pixel_map in pixel_maps}
     if len(sizes) > 1:
         raise ValueError(f"its views have different network sizes: {sorted(sizes)}")
+    if not path.is_file():
+        raise ValueError(f"{path.name} is missing, or no file")
     known = {"S": len(pixel_maps)} | dict(zip("hw", sizes.pop(), strict=True))
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -168,9 +171,7 @@ def _read_arrays(path: Path, pixel_maps: list[PixelMap]) -> dict[str, torch.Tens
         fits = all(size == (int(x) if x.isdigit() else known.setdefault(x, size)) for x, size in pairs)
         if not fits or len(letters) != len(shape) or dtype != dtypes or dtype.kind not in "fiub":
             raise ValueError(f"{name} is {dtype} {shape}; its shape is {' '.join(letters)}")
-    needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
-    if needed > (free := available_memory("cpu")):
-        raise ValueError(f"its arrays take {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    check_memory(sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values()), "its arrays")
     with np.load(path, allow_pickle=False) as file:
         return {name: torch.from_numpy(file[name]) for name in headers}
 
@@ -186,8 +187,8 @@ def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dt
 def _read_image(folder: Path, view: int, pixel_map: PixelMap) -> torch.Tensor:
     """(H, W, 3) uint8, the photograph of a view, from the folder itself and no larger than it was."""
     path = folder / _image_name(view)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{path.name} leads out of the folder")
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path.name} is no file in this folder")
     with Image.open(path, formats=["PNG"]) as image:
         if image.height > pixel_map.original_size[0] or image.width > pixel_map.original_size[1]:
             raise ValueError(f"{path.name} is larger than the photograph was")

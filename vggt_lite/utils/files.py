@@ -2,7 +2,6 @@
 
 import ctypes
 import hashlib
-import json
 import os
 import platform
 import re
@@ -15,6 +14,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
+
+from vggt_lite.utils.reading import read_json, read_text
 
 SUMS = "SHA256SUMS"  # what a folder holds as it was written; `sha256sum -c` reads it
 ROOM = 1 << 20  # bytes that must be free where something is to be written
@@ -62,6 +65,12 @@ def folder_target(folder: str | Path, kind: str, overwrite: bool = False) -> Pat
         )
     _probe(folder.resolve())
     return folder
+
+
+class Kind(msgspec.Struct):
+    """What scene.json must state."""
+
+    format: str
 
 
 @contextmanager
@@ -145,16 +154,16 @@ def kept(save: Callable[[Path], object], path: Path) -> None:
 def folder_kind(folder: Path) -> str | None:
     """The `format` that scene.json in this folder states; None without one."""
     try:
-        return json.loads((folder / "scene.json").read_text(encoding="utf-8")).get("format")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return read_json(folder / "scene.json", Kind).format
+    except ValueError:
         return None
 
 
 def foreign_file(folder: Path) -> str | None:
     """A file in a folder of `atomic_folder` that it did not write, or that was changed since; None: none."""
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_text(folder / SUMS).splitlines()
+    except ValueError:
         lines = []
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     number = folder.stat().st_ino

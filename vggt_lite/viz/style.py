@@ -26,7 +26,10 @@ CONFIG = {"showSendToCloud": False, "displaylogo": False}
 
 def max_points() -> int:
     """How many points a figure shows at most: 20,000, or fewer where VGGT_LITE_MAX_POINTS says so."""
-    return int(os.environ.get("VGGT_LITE_MAX_POINTS", 20_000))
+    text = os.environ.get("VGGT_LITE_MAX_POINTS", "20000")
+    if not text.isdecimal() or len(text) > 9:
+        raise ValueError(f"VGGT_LITE_MAX_POINTS={text[:40]!r} is no number of points: 2000, for example.")
+    return int(text)
 
 
 _GRID_LINES = {"gridcolor": GRID, "zerolinecolor": GRID}
