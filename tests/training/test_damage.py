@@ -210,7 +210,7 @@ class Limited:
 
 
 @pytest.mark.parametrize("name", ["checkpoint_", "log.jsonl"])
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.999, 1.5, 2.2])
+@pytest.mark.parametrize("share", [0.0, 0.999, 2.2])
 def test_a_full_disk_is_one_line_and_with_room_the_run_ends_like_an_unbroken_one(
     whole, tmp_path, monkeypatch, name, share
 ):
@@ -220,7 +220,7 @@ def test_a_full_disk_is_one_line_and_with_room_the_run_ends_like_an_unbroken_one
     disk = FullDisk(name, int(share * size))
     with monkeypatch.context() as patch:
         patch.setattr("builtins.open", disk)
-        with pytest.raises(OSError, match=r"could not be written \(.*No space left.*Make room") as caught:
+        with pytest.raises(OSError, match=r"could not be written \(.*No space left.*make room") as caught:
             train(ToyModel(), ToyScenes(), CONFIG, tmp_path)
     assert name in str(caught.value) and "\n" not in str(caught.value)
     before = files.list_checkpoints(tmp_path)

@@ -3,7 +3,6 @@
 The file is torch's: a zip archive, which carries a check sum (CRC-32) of everything in it.
 """
 
-import os
 import random
 import warnings
 import zipfile
@@ -45,15 +44,11 @@ def save_checkpoint(folder: Path, step: int, state: dict) -> Path:
         OSError: it could not be written; the earlier ones are still there.
     """
     path = checkpoint_path(folder, step)
-    try:
-        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        try:
             torch.save({"step": step, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:
-        why = error if isinstance(error, OSError) else error.__context__ or error  # torch hides the disk's
-        said = "what was written before is kept. Make room, and the same call goes on from there"
-        raise OSError(f"{path} could not be written ({why}): {said}.") from error
+        except RuntimeError as error:  # torch hides what the disk says
+            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
     for old in list_checkpoints(folder)[:-KEEP]:
         old.unlink()
     return path

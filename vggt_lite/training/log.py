@@ -80,8 +80,7 @@ class Log:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": step, **rounded}) + "\n")
         except OSError as error:
-            said = "Make room, and the same call goes on from the last checkpoint"
-            raise OSError(f"{self.path} could not be written ({error}). {said}.") from error
+            raise OSError(f"{self.path} could not be written ({error}): make room, then go on.") from error
 
 
 def read_log(path: Path | str) -> list[dict]:

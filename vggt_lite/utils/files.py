@@ -94,6 +94,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         if _file(path).exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno is None or error.filename:
+            raise
+        raise OSError(f"{path} could not be written ({error}): make room, then try again.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
