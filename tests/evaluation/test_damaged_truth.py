@@ -135,11 +135,11 @@ def write(name, content):
 
 
 def bomb(root):
-    """A mask that says it is small, and unpacks to 300 MB."""
+    """A mask that says it is small, and unpacks to 140 MB."""
     head = struct.pack("<9I2i4x", 14, 2**31 - 100, 6, 8, 9, 0, 5, 12, 2, 2, 2)
-    head += struct.pack("<II7sxII", 1, 7, b"ObsMask", 2, 300_000_000)
-    pack = zlib.compressobj()
-    content = pack.compress(head) + b"".join(pack.compress(bytes(10**7)) for _ in range(30)) + pack.flush()
+    head += struct.pack("<II7sxII", 1, 7, b"ObsMask", 2, 140_000_000)
+    pack = zlib.compressobj(1)
+    content = pack.compress(head) + b"".join(pack.compress(bytes(10**7)) for _ in range(14)) + pack.flush()
     start = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     (root / "ObsMask" / MASK).write_bytes(start + struct.pack("<II", 15, len(content)) + content)
 
