@@ -17,8 +17,9 @@ import torch
 from benchmarks import measure
 from vggt_lite import VGGT
 from vggt_lite.config import VARIED_SCENES
+from vggt_lite.export.colmap import import_pycolmap
 from vggt_lite.inference.bundle import Cameras, colmap_camera
-from vggt_lite.inference.correspondences import find_tracks, import_pycolmap
+from vggt_lite.inference.correspondences import find_tracks
 from vggt_lite.metrics.poses import pose_scores, relative_pose_errors
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.utils.runtime import progress

@@ -1,5 +1,8 @@
 """Results in files that other programs open."""
 
+from vggt_lite.export.colmap import write_colmap
+from vggt_lite.export.nerfstudio import write_nerfstudio
 from vggt_lite.export.ply import read_ply, write_ply
+from vggt_lite.export.tum import write_tum
 
-__all__ = ["read_ply", "write_ply"]
+__all__ = ["read_ply", "write_colmap", "write_nerfstudio", "write_ply", "write_tum"]

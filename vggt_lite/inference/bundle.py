@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from vggt_lite.data.triangulation import triangulate
+from vggt_lite.export.colmap import import_pycolmap
 from vggt_lite.geometry import project_points
-from vggt_lite.inference.correspondences import Tracks, import_pycolmap
+from vggt_lite.inference.correspondences import Tracks
 
 
 @dataclass(frozen=True)

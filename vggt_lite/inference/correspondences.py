@@ -14,6 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from vggt_lite.export.colmap import import_pycolmap
+
 LONGEST = 3200  # pixels: larger photographs are searched at this size
 RATIO = 0.8  # the best match must be so much nearer, as an angle, than the second best
 FEWEST = 15  # verified matches of a pair of views
@@ -104,16 +106,6 @@ def _shrunk(picture: np.ndarray) -> tuple[np.ndarray, float]:
     small = torch.from_numpy(picture)[None, None].float()
     small = torch.nn.functional.interpolate(small, scale_factor=1 / factor, mode="area")
     return small[0, 0].round().byte().numpy(), factor
-
-
-def import_pycolmap():
-    """The library, quiet; or an ImportError that says how to get it."""
-    try:
-        import pycolmap
-    except ImportError as error:
-        raise ImportError("refining needs pycolmap: pip install 'vggt-lite[refine]'.") from error
-    pycolmap.logging.minloglevel = 2  # errors only
-    return pycolmap
 
 
 def _pycolmap():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.export import write_colmap, write_nerfstudio, write_ply, write_tum
 from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
 from vggt_lite.inference.refine import Refinement, refine
 from vggt_lite.inference.saving import load_parts, save_reconstruction
@@ -149,6 +150,11 @@ class Reconstruction:
             raise ValueError("no depth was predicted: the model needs its depth head.")
         return self.pixel_maps[view].resample(self.depth[view] * self.valid[view])
 
+    def to_ply(self, path: str | Path, confidence_percentile: float = 0.0) -> None:
+        """All points with their colours in a PLY file, but for the least trusted."""
+        points, colors, _, _ = self.points(confidence_percentile=confidence_percentile)
+        write_ply(path, points, colors)
+
     def show(self):
         """The scene as a figure to turn around, in a notebook."""
         from vggt_lite.viz import show_reconstruction
@@ -165,6 +171,7 @@ class Reconstruction:
 
     refine = refine
     save = save_reconstruction
+    to_colmap, to_nerfstudio, to_tum = write_colmap, write_nerfstudio, write_tum
     __repr__ = as_text
     _repr_html_ = as_html
 

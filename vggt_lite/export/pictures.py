@@ -1,0 +1,25 @@
+"""The photographs of a scene as files."""
+
+from pathlib import Path
+
+from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def picture_names(scene) -> list[str]:
+    """A file name for each view: its own, with .png where it has no suffix of a picture; all different."""
+    names = []
+    for view, name in enumerate(Path(name).name for name in scene.names):
+        name = name if name.lower().endswith(SUFFIXES) else f"{name}.png"
+        names.append(f"{view:03d}_{name}" if name in names else name)
+    return names
+
+
+def write_pictures(scene, folder: Path) -> list[str]:
+    """Write the photographs, upright and whole, into a new folder; returns their names in order."""
+    folder.mkdir(parents=True)
+    names = picture_names(scene)
+    for name, picture in zip(names, scene.images, strict=True):
+        Image.fromarray(picture.numpy()).save(folder / name, quality=95)
+    return names
