@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vggt_lite.config import SceneConfig
-from vggt_lite.data import read_scene
+from vggt_lite.data.scene_check import RawScene
 from vggt_lite.export import read_ply
 from vggt_lite.geometry import compose, invert_rigid, rotation_angle
 from vggt_lite.inference import Reconstruction
@@ -39,7 +39,7 @@ def test_colmap_reads_cameras_points_and_observations_and_its_adjustment_runs(
     given.to_colmap(tmp_path / "out", binary=binary)
     model = pycolmap.Reconstruction(tmp_path / "out" / "sparse" / "0")
     images = [model.image(number) for number in sorted(model.images)]
-    assert [image.name for image in images] == ["a.jpg", "b.png", "002_a.jpg"]
+    assert [image.name for image in images] == ["000_a.jpg", "001_b.png", "002_a.jpg"]
     assert {path.name for path in (tmp_path / "out" / "images").iterdir()} == {x.name for x in images}
     for view, image in enumerate(images):
         pose = torch.tensor(image.cam_from_world().matrix())
@@ -73,7 +73,7 @@ def test_nerfstudio_has_opengl_cameras_with_z_up_and_points_in_their_world(scene
     turn = torch.tensor(contents["applied_transform"])[:, :3]
     expected, _, _, _ = scene.points(confidence_percentile=50)
     assert np.allclose(points, expected @ turn.T, atol=1e-5)
-    back = read_scene(tmp_path / "out")  # the same cameras, up to the turn of the world
+    back = RawScene.of(tmp_path / "out").geometry()  # the same cameras, up to the turn of the world
     found, given = (compose(x, invert_rigid(x[0])) for x in (back.cam_from_world, scene.cam_from_world))
     assert rotation_angle(found[:, :3, :3], given[:, :3, :3]).max() < 1e-3
     assert torch.allclose(found[:, :3, 3], given[:, :3, 3], atol=1e-5)

@@ -8,11 +8,14 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def picture_names(scene) -> list[str]:
-    """A file name for each view: its own, with .png where it has no suffix of a picture; all different."""
-    names = []
-    for view, name in enumerate(Path(name).name for name in scene.names):
-        name = name if name.lower().endswith(SUFFIXES) else f"{name}.png"
-        names.append(f"{view:03d}_{name}" if name in names else name)
+    """A file name for each view: its own, with .png where it has no suffix of a picture.
+
+    Where two are the same, all begin with the view's number, so that their order stays.
+    """
+    names = [Path(name).name for name in scene.names]
+    names = [name if name.lower().endswith(SUFFIXES) else f"{name}.png" for name in names]
+    if len(set(names)) < len(names):
+        names = [f"{view:03d}_{name}" for view, name in enumerate(names)]
     return names
 
 
