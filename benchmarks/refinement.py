@@ -70,14 +70,15 @@ def run(num_scenes: int, views: int) -> dict:
             :, 0
         ]
         depth.append([abs_rel(found.depth, true) for found in (scene, refined)])
-    rows = {}
+    rows = []
     for name, pairs in errors.items():
         rotation, translation = (torch.cat(part) for part in zip(*pairs, strict=True))
         scores = pose_scores(rotation, translation, (5, 10, 30))
-        rows[name] = {f"auc_{t}": round(100 * scores[f"auc@{t}"], 1) for t in (5, 10, 30)}
-        rows[name] |= {
-            key: round(scores[key], 2) for key in ("rotation_median_deg", "translation_median_deg")
-        }
+        rows.append({
+            "cameras": name, "views": views,
+            **{f"auc_{t}": round(100 * scores[f"auc@{t}"], 1) for t in (5, 10, 30)},
+            **{key: round(scores[key], 2) for key in ("rotation_median_deg", "translation_median_deg")},
+        })  # fmt: skip
     before, after = (statistics.mean(column) for column in zip(*depth, strict=True))
     return measure.hardware() | {
         "num_scenes": num_scenes, "views": views, "size": SIZE, "threads": torch.get_num_threads(),

@@ -105,6 +105,18 @@ TABLES = {
         (NAMED, ("views", plain("views")), ("side", plain("size")), ("threads", plain("threads"))),
         (("a forward pass", seconds),),
     ),
+    "refinement": Table(
+        "refinement",
+        "rows",
+        (("cameras", plain("cameras")), ("views", plain("views"))),
+        (
+            ("AUC@5", plain("auc_5")),
+            ("AUC@10", plain("auc_10")),
+            ("AUC@30", plain("auc_30")),
+            ("rotation, median °", plain("rotation_median_deg")),
+            ("direction, median °", plain("translation_median_deg")),
+        ),
+    ),
     "training": Table(
         "training",
         "rows",

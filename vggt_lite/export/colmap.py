@@ -29,7 +29,7 @@ def write_colmap(scene, folder: str | Path, binary: bool = True) -> Path:
     """Write `images/` and `sparse/0/`, as COLMAP's own programs, gsplat and nerfstudio expect them.
 
     Points are those of a refinement, with what was seen of them; of a scene that was not refined, a sample of
-    its dense points, of those that agree with the depth of two views. Lenses are PINHOLE; SIMPLE_RADIAL after a
+    its dense points that agree with the depth of two views. Lenses are PINHOLE, or SIMPLE_RADIAL after a
     refinement with radial distortion.
 
     Args:
