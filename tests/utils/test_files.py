@@ -155,6 +155,22 @@ def test_overwriting_deletes_no_file_that_it_did_not_write(tmp_path, act, meanwh
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@posix
+def test_a_file_put_there_at_the_last_moment_is_put_back(tmp_path, monkeypatch):
+    swap, acts = files._swap, iter([put_beside, lambda folder: None])
+
+    def late(one: Path, other: Path) -> bool:
+        next(acts)(other)
+        return swap(one, other)
+
+    save(tmp_path / "out", "old")
+    monkeypatch.setattr(files, "_swap", late)
+    with pytest.raises(FileExistsError, match="thesis.txt"):
+        save(tmp_path / "out", "new", overwrite=True)
+    assert (tmp_path / "out" / "thesis.txt").exists()
+    assert (tmp_path / "out" / "inner" / "data.txt").read_text() == "old"
+
+
 @pytest.mark.parametrize("swap", [True, False])
 def test_an_overwrite_leaves_the_new_one_whole_and_nothing_else(tmp_path, monkeypatch, swap):
     if not swap:

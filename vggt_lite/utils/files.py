@@ -165,13 +165,17 @@ def folder_kind(folder: Path) -> str | None:
 
 def foreign_file(folder: Path) -> str | None:
     """A file in a folder of `atomic_folder` that it did not write, or that was changed since; None: none."""
+    before = _identity(folder)
     try:
         lines = read_text(folder / SUMS).splitlines()
     except ValueError:
         lines = []
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    number = folder.stat().st_ino
-    for path in sorted(folder.rglob("*")):
+    try:
+        paths = sorted(folder.rglob("*"))
+    except FileNotFoundError:  # replaced while it was looked at
+        return foreign_file(folder)
+    for path in paths:
         name, linked = _name(path, folder), path.is_symlink()
         if name == SUMS or (path.is_dir() and not linked):
             continue
@@ -179,8 +183,8 @@ def foreign_file(folder: Path) -> str | None:
             ours = path.is_file() and not linked and sums.get(name) == file_sha256(path)
         except FileNotFoundError:
             ours = False
-        if not ours:  # unless another process replaced the folder while it was looked at
-            return name if folder.stat().st_ino == number else foreign_file(folder)
+        if not ours:
+            return name if _identity(folder) == before else foreign_file(folder)
     return None
 
 
@@ -191,6 +195,12 @@ def file_sha256(path: Path | str) -> str:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Another one for a folder that took this one's place, even if it took its number, too."""
+    status = folder.stat()
+    return status.st_ino, status.st_ctime_ns
 
 
 def _named(path: str | Path) -> Path:
