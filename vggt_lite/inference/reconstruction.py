@@ -11,6 +11,7 @@ from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_colmap, write_nerfstudio, write_ply, write_tum
 from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
+from vggt_lite.inference.known import scaled
 from vggt_lite.inference.refine import Refinement, refine
 from vggt_lite.inference.saving import load_parts, save_reconstruction
 from vggt_lite.inference.summary import as_html, as_text
@@ -170,6 +171,7 @@ class Reconstruction:
         return len(self.names)
 
     refine = refine
+    scaled = scaled
     save = save_reconstruction
     to_colmap, to_nerfstudio, to_tum = write_colmap, write_nerfstudio, write_tum
     __repr__ = as_text
