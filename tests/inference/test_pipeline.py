@@ -5,6 +5,7 @@ import re
 import warnings
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -217,3 +218,52 @@ def test_the_heads_work_in_float32_whatever_the_aggregator_does():
     exact = reconstruct(model, pictures())
     assert scene.depth.dtype == torch.float32 and not torch.equal(scene.depth, exact.depth)
     torch.testing.assert_close(scene.depth, exact.depth, rtol=0.05, atol=0.05)
+
+
+QUERIES = {  # all of the same two points
+    "list": [[10.0, 20.0], [30.0, 40.0]],
+    "big-endian": np.array([[10, 20], [30, 40]], ">f8"),
+    "integers": np.array([[10, 20], [30, 40]]),
+    "by columns": np.asfortranarray([[10.0, 20.0], [30.0, 40.0]], np.float16),
+    "with gradient": torch.tensor([[10.0, 20.0], [30.0, 40.0]], requires_grad=True),
+}
+
+
+@pytest.mark.parametrize("form", QUERIES)
+def test_query_points_may_be_any_numbers(form):
+    tracks = reconstruct(Oracle(), pictures(), query_points=QUERIES[form]).tracks
+    torch.testing.assert_close(tracks[0], torch.tensor(QUERIES["list"]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "points", ["north", [["a", "b"]], [[1, 2], [3]], [[None, 1]], {"x": 1}, [[1j, 2]], object()]
+)
+def test_query_points_that_are_no_numbers_are_refused(points):
+    with pytest.raises(ValueError, match="query_points"):
+        reconstruct(Oracle(), pictures(), query_points=points)
+
+
+def test_no_query_point_at_all_gives_no_track():
+    model = VGGT(NANO.with_(depth=1, dense_layers=(0, 0, 0, 0)))
+    for empty in (torch.zeros(0, 2), np.zeros((0, 2))):
+        scene = reconstruct(model, pictures(), query_points=empty)
+        assert scene.tracks.shape == (3, 0, 2) and scene.track_visibility.shape == (3, 0)
+
+
+@pytest.mark.parametrize("happens", ["deleted", "replaced"])
+def test_a_photograph_that_goes_during_the_pass_is_kept_as_it_was_seen(happens, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (60, 80), "red").save(path)
+
+    class Meanwhile(Oracle):
+        def forward(self, images, query_points=None):
+            path.unlink()
+            if happens == "replaced":
+                Image.new("RGB", (30, 90), "blue").save(path)
+            return super().forward(images, query_points)
+
+    scene = reconstruct(Meanwhile(), tmp_path)
+    assert scene.images[0].shape == (*scene.original_sizes[0], 3) == (80, 60, 3)
+    assert (scene.images[0] == torch.tensor([255, 0, 0])).all()
+    scene.save(tmp_path / "out")
+    assert (tmp_path / "out" / "scene.json").is_file()
