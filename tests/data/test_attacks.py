@@ -299,6 +299,15 @@ def test_several_frames_or_pages_are_several_views_or_there_is_a_word(kind, suff
         assert len(load_images([path], size=64, patch_size=8)) == 1
 
 
+def test_one_large_picture_is_no_film(tmp_path):
+    path = tmp_path / "phone.png"
+    Image.new("1", (12_000, 9_000)).save(path)
+    assert len(load_images(path, size=64, patch_size=8)) == 1
+    wide = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    want = np.round(np.arange(1 << 16) / 257).reshape(256, 256)
+    assert (np.asarray(find_photos(wide)[0].open())[..., 0] == want).all()
+
+
 def test_a_phones_preview_is_no_second_photograph(tmp_path, recwarn):
     frames = [Image.new("RGB", (64, 48), color) for color in ("red", "green")]
     frames[0].save(tmp_path / "phone.jpg", "MPO", save_all=True, append_images=frames[1:])

@@ -22,9 +22,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from vggt_lite.config import VARIED_SCENES, SceneConfig
-    from vggt_lite.data import write_scene
+    from vggt_lite.data.scene_io import KIND, write_scene
     from vggt_lite.synthetic import generate_scenes
     from vggt_lite.synthetic.prerender import render_ahead
+    from vggt_lite.utils.files import folder_target
     from vggt_lite.viz.contact_sheet import write_sheet
 
     out = (output(".png") if args.what == "sheet" else FOLDER)(args.out)
@@ -37,9 +38,11 @@ def run(args: argparse.Namespace) -> None:
         batch = generate_scenes(args.seed, args.count, args.views, args.size, args.size, config=config)
         write_sheet(batch, out, first_seed=args.seed)
     else:
-        for seed in range(args.seed, args.seed + args.count):
+        folders = {seed: out / f"scene_{seed:07d}" for seed in range(args.seed, args.seed + args.count)}
+        for folder in filter(Path.exists, folders.values()):
+            folder_target(folder, KIND)  # all of them before the first is written
+        for seed, folder in folders.items():
             batch = generate_scenes(seed, 1, args.views, args.size, args.size, num_tracks=64, config=config)
             source = f"vggt_lite.synthetic.generate_scenes(seed={seed}, …)"
-            folder = out / f"scene_{seed:07d}"
             write_scene(folder, batch, units="metres", source=source, license="CC0-1.0")
     print(f"written: {out}")

@@ -95,12 +95,11 @@ def _inside(path: Path) -> list[Path | Photo]:
     if not path.is_file() or path.suffix.lower() not in FILMS:
         return [path]  # opened later, which says what is wrong
     with open_picture(path) as film:
-        count, pixels = frame_count(film), film.width * film.height
-        if count > MOST_FRAMES or count * pixels > Image.MAX_IMAGE_PIXELS:
+        if (count := frame_count(film)) < 2:
+            return [path]
+        if count > MOST_FRAMES or count * film.width * film.height > Image.MAX_IMAGE_PIXELS:
             unpacked = f"{count} pictures of {film.width}×{film.height} pixels"
             raise ValueError(f"{path} unpacks to {unpacked}: extract some as files, and give their folder.")
-        if count < 2:
-            return [path]
         with _damage(str(path)):
             frames = [frame.convert("RGBA") for frame in ImageSequence.Iterator(film)]
     return [Photo(f"{path.stem}_{n:03d}", f"frame {n} of {path}", frame) for n, frame in enumerate(frames)]
@@ -143,15 +142,18 @@ def to_rgb(source, label: str) -> Image.Image:
         FileNotFoundError: the file is missing.
         ValueError: it cannot be read as a picture.
     """
-    if isinstance(source, (str, Path)):
-        with open_picture(source, label) as image:
-            return _upright_rgb(image, label)
-    if isinstance(source, Tensor):
-        source = _channels_last(source, label)
-    if isinstance(source, np.ndarray):
-        source = _from_array(source, label)
-    if isinstance(source, Image.Image):
-        return _upright_rgb(source, label)
+    try:
+        if isinstance(source, (str, Path)):
+            with open_picture(source, label) as image:
+                return _upright_rgb(image, label)
+        if isinstance(source, Tensor):
+            source = _channels_last(source, label)
+        if isinstance(source, np.ndarray):
+            source = _from_array(source, label)
+        if isinstance(source, Image.Image):
+            return _upright_rgb(source, label)
+    except MemoryError as error:
+        raise ValueError(f"{label} does not fit into memory: shrink it.") from error
     raise ValueError(f"{label} is a {type(source).__name__}: give {SOURCES}.")
 
 
@@ -204,8 +206,8 @@ def _damage(label: str) -> Iterator[None]:
     """What goes wrong while pixels are unpacked is a ValueError that names the picture."""
     try:
         yield
-    except MemoryError as error:
-        raise ValueError(f"{label} does not fit into memory: shrink it.") from error
+    except MemoryError:
+        raise
     except Exception as error:  # truncated or damaged data: OSError, SyntaxError, struct.error, ...
         raise ValueError(f"{label} is damaged ({error}): copy it again, or save it as PNG.") from error
 
@@ -250,7 +252,7 @@ def _from_array(array: np.ndarray, label: str) -> Image.Image:
     if array.dtype.kind == "f":
         array = _float_to_8_bit(array, label)
     elif array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        array = np.round(array / 257.0).astype(np.uint8)
+        array = np.round(array / np.float32(257)).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise ValueError(f"{label} has dtype {array.dtype}: use uint8, uint16 or floats in [0, 1].")
     grey = array.ndim == 3 and array.shape[-1] == 1

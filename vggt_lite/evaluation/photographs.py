@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from vggt_lite.data.pictures import open_picture
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, look_up, reconstruction_of
 from vggt_lite.evaluation.examples import motorcycle_truth
@@ -89,7 +89,7 @@ def pairs(opencv: Path | str | None = None) -> Iterator[Sample]:
         files = [picture(opencv, f"{side}{number:02d}.jpg") for side in ("left", "right")]
         yield Sample(f"chessboard {number:02d}", None, "chessboard", Pair(*files, rig()))
     left, right, truth = (picture(opencv, f"aloe{end}") for end in ("L.jpg", "R.jpg", "GT.png"))
-    disparity = torch.from_numpy(np.array(Image.open(truth), dtype=np.float32))
+    disparity = torch.from_numpy(np.array(open_picture(truth), dtype=np.float32))
     depth = ALOE_FOCAL * ALOE_BASELINE / (disparity + ALOE_OFFSET)
     pair = Pair(left, right, to_the_right(ALOE_BASELINE), torch.where(disparity > 0, depth, 0.0))
     yield Sample("aloe", None, "aloe", pair)
