@@ -188,6 +188,9 @@ def test_scenes_can_be_seen_written_checked_and_rendered_ahead(tmp_path, capsys)
     assert main(["check-data", str(folders)]) == 0
     assert main(["scenes", "ahead", "--out", str(ahead), *few]) == 0
     assert json.loads((ahead / "index.json").read_text())["num_scenes"] == 2
+    more = ["scenes", "folders", "--out", folders, "--seed", "6", *few]  # the second one is there already
+    assert "scene_0000007 holds an earlier result" in fails_in_one_line(capsys, *more)
+    assert not (folders / "scene_0000006").exists()
     assert "evaluation" in fails_in_one_line(capsys, "scenes", "ahead", "--out", ahead, "--seed", "1000000")
     assert ".png" in fails_in_one_line(capsys, "scenes", "sheet", "--out", tmp_path / "sheet.txt", *few)
 

@@ -243,6 +243,7 @@ def test_query_points_that_are_no_numbers_are_refused(points):
         reconstruct(Oracle(), pictures(), query_points=points)
 
 
+@pytest.mark.filterwarnings("ignore:no usable camera")
 def test_no_query_point_at_all_gives_no_track():
     model = VGGT(NANO.with_(depth=1, dense_layers=(0, 0, 0, 0)))
     for empty in (torch.zeros(0, 2), np.zeros((0, 2))):

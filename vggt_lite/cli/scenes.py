@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> None:
         write_sheet(batch, out, first_seed=args.seed)
     else:
         folders = {seed: out / f"scene_{seed:07d}" for seed in range(args.seed, args.seed + args.count)}
-        for folder in filter(Path.exists, folders.values()):
-            folder_target(folder, KIND)  # all of them before the first is written
+        for folder in folders.values():  # all of them before the first is written
+            if folder.exists():
+                folder_target(folder, KIND)
         for seed, folder in folders.items():
             batch = generate_scenes(seed, 1, args.views, args.size, args.size, num_tracks=64, config=config)
             source = f"vggt_lite.synthetic.generate_scenes(seed={seed}, …)"
