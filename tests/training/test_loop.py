@@ -79,6 +79,7 @@ def test_a_run_killed_at_random_moments_gives_the_same_numbers(tmp_path):
             train(model, stop, LONG, folder)
     assert torch.equal(weights(resumed), weights(whole)), f"killed after {moments}"
     assert timeless(killed) == timeless(tmp_path / "whole"), f"killed after {moments}"
+    assert not list(killed.glob(".*.tmp")), "temporary files of killed runs pile up"
 
 
 def newest(folder: Path) -> int:

@@ -52,9 +52,9 @@ def read_state_dict(
         raise FileNotFoundError(f"{path} not found.")
     try:
         if path.suffix == ".safetensors":
-            if only is None and sum_is_wrong(path):
-                raise ValueError("its numbers are not those that were written")
             with safe_open(path, "pt") as file:
+                if only is None and sum_is_wrong(path):
+                    raise ValueError("its numbers are not those that were written")
                 keys = file.keys() if only is None else only
                 return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
         state_dict = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
