@@ -98,9 +98,7 @@ def test_metrics_stand_in_a_table_beside_their_baseline():
     assert metrics_table({}) == ""
 
 
-@pytest.mark.parametrize(
-    "evil", ["<!--<script>", "</script><b onload=a()>", "'\"><i>", "</style><b>", "{{ 7*7 }}"]
-)
+@pytest.mark.parametrize("evil", ["<!--<script>", "</style></script>'\"><b onload=a()>"])
 def test_no_name_title_unit_or_metric_becomes_markup(scene, tmp_path, evil):
     def tags(evil: str) -> list[str]:
         named = replace(scene, names=[evil, "b", "c"])
