@@ -39,7 +39,7 @@ def test_any_flipped_bit_of_a_weight_file_is_noticed_or_changes_nothing(small, t
     assert good.config == SMALL and good.trained_on == small.trained_on
     assert all(torch.equal(good.state_dict()[key], value) for key, value in small.state_dict().items())
     header = 8 + int.from_bytes(content[:8], "little")
-    places = draw.choices(range(header), k=30) + draw.choices(range(header, len(content)), k=30)
+    places = draw.choices(range(header), k=12) + draw.choices(range(header, len(content)), k=12)
     for place in [*range(8), *places, *(m.start() for m in re.finditer(b"sha256_of", content))]:
         path.write_bytes(flipped(content, place, draw.randrange(8)))
         try:
@@ -49,7 +49,7 @@ def test_any_flipped_bit_of_a_weight_file_is_noticed_or_changes_nothing(small, t
             assert all(same), place
         except ValueError as error:
             noticed += str(path) in str(error) and "\n" not in str(error)
-    assert noticed >= 66  # all but a flip in the name of the sum, which leaves a file without one
+    assert noticed >= 30  # all but a flip in the name of the sum, which leaves a file without one
 
 
 def test_a_bundled_file_is_checked_and_its_sum_is_the_one_that_the_page_beside_it_says(tmp_path, monkeypatch):
