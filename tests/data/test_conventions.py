@@ -11,8 +11,8 @@ from tests.data.test_folder import change, orbit
 from vggt_lite.cli.main import main
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.data import check_scene, read_scene, write_scene
-from vggt_lite.data.residuals import FAR, triangulate
 from vggt_lite.data.scene_check import RawScene, examine
+from vggt_lite.data.triangulation import FAR, triangulate
 from vggt_lite.geometry import invert_rigid
 from vggt_lite.losses import SceneBatch
 from vggt_lite.synthetic import generate_scenes
