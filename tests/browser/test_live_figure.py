@@ -14,7 +14,7 @@ FIGURE = ".jp-OutputArea:has(.vggt-height) .js-plotly-plot"
 # anywidget allows two seconds
 GIVE_UP_AT_ONCE = """AbortSignal.timeout = () => {
     const controller = new AbortController();
-    setTimeout(() => controller.abort());
+    queueMicrotask(() => controller.abort());
     return controller.signal;
 }"""
 

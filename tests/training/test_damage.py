@@ -244,9 +244,19 @@ class Signals(ToyScenes):
         return super().batch_for_step(step)
 
 
+@pytest.fixture
+def listening():
+    """Ctrl-C is heard, though the tests may run in the background, where it is ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="os.kill is another thing there")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_write_a_checkpoint_and_the_run_goes_on_from_there(whole, tmp_path, number):
+def test_ctrl_c_and_sigterm_write_a_checkpoint_and_the_run_goes_on_from_there(
+    whole, tmp_path, number, listening
+):
     usual = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt, match=r"stopped at step 8; .* goes on from .*00000008\.pt"):
         train(ToyModel(), Signals(number), CONFIG, tmp_path)
@@ -255,7 +265,7 @@ def test_ctrl_c_and_sigterm_write_a_checkpoint_and_the_run_goes_on_from_there(wh
 
 
 @pytest.mark.skipif(os.name == "nt", reason="os.kill is another thing there")
-def test_a_second_ctrl_c_stops_at_once(whole, tmp_path):
+def test_a_second_ctrl_c_stops_at_once(whole, tmp_path, listening):
     with pytest.raises(KeyboardInterrupt, match="^$"):
         train(ToyModel(), Signals(signal.SIGINT, signal.SIGINT, step=9), CONFIG, tmp_path)
     assert files.list_checkpoints(tmp_path)[-1].name == "checkpoint_00000008.pt"
