@@ -18,7 +18,7 @@ from benchmarks import measure
 from vggt_lite import VGGT
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.export.colmap import import_pycolmap
-from vggt_lite.inference.bundle import Cameras, colmap_camera
+from vggt_lite.inference.bundle import Pinholes, colmap_camera
 from vggt_lite.inference.correspondences import find_tracks
 from vggt_lite.metrics.poses import pose_scores, relative_pose_errors
 from vggt_lite.synthetic import generate_scenes
@@ -27,7 +27,7 @@ from vggt_lite.utils.runtime import progress
 FIRST_SEED, SIZE = 1_600_000, 448
 
 
-def classical(pictures, truth: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
+def classical(pictures, truth: Pinholes) -> tuple[torch.Tensor, torch.Tensor]:
     """Errors of every pair's relative pose in degrees, in the order of `relative_pose_errors`."""
     pycolmap, tracks, found = import_pycolmap(), find_tracks(pictures), []
     for first, second in itertools.combinations(range(len(pictures)), 2):
@@ -59,7 +59,7 @@ def run(num_scenes: int, views: int) -> dict:
             warnings.simplefilter("ignore", UserWarning)  # a scene that stays as it was counts as it is
             refined = scene.refine()
         seconds.append(time.perf_counter() - start)
-        truth = Cameras(
+        truth = Pinholes(
             batch.cam_from_world[0].double(), batch.intrinsics[0].double(), [(SIZE, SIZE)] * views
         )
         for name, cameras in (("TINY", scene.cam_from_world), ("refined", refined.cam_from_world)):

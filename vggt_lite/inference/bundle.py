@@ -13,7 +13,7 @@ from vggt_lite.inference.correspondences import Tracks
 
 
 @dataclass(frozen=True)
-class Cameras:
+class Pinholes:
     """S pinhole cameras, perhaps with one number of radial distortion each. float64."""
 
     cam_from_world: Tensor  # (S, 3, 4)
@@ -22,7 +22,7 @@ class Cameras:
     radial: Tensor | None = None  # (S,) COLMAP's k of SIMPLE_RADIAL
 
 
-def colmap_camera(pycolmap, cameras: Cameras, view: int, radial: bool = False):
+def colmap_camera(pycolmap, cameras: Pinholes, view: int, radial: bool = False):
     """COLMAP's camera of a view; one focal length, for pixels are square."""
     k, (height, width) = cameras.intrinsics[view], cameras.sizes[view]
     params = [float(k[[0, 1], [0, 1]].mean()), float(k[0, 2]), float(k[1, 2])]
@@ -33,8 +33,8 @@ def colmap_camera(pycolmap, cameras: Cameras, view: int, radial: bool = False):
 
 
 def adjust(
-    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Cameras, robust_px: float, lens: str, radial: bool
-) -> tuple[Tensor, Cameras]:
+    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: str, radial: bool
+) -> tuple[Tensor, Pinholes]:
     """Minimise the reprojection errors over all cameras and points, with a Cauchy loss.
 
     Args:
@@ -94,7 +94,7 @@ def adjust(
     )
 
 
-def errors(tracks: Tracks, seen: Tensor, points: Tensor, cameras: Cameras) -> Tensor:
+def errors(tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes) -> Tensor:
     """(S, N) distance in pixels between projection and observation; infinite behind a camera, 0 if unseen."""
     pixels, z = project_points(points, cameras.cam_from_world, cameras.intrinsics)
     if cameras.radial is not None:
@@ -107,7 +107,7 @@ def errors(tracks: Tracks, seen: Tensor, points: Tensor, cameras: Cameras) -> Te
     return torch.where(seen, distance, 0.0)
 
 
-def cameras_from_pair(tracks: Tracks, cameras: Cameras, pair: tuple[int, int]) -> Cameras | None:
+def cameras_from_pair(tracks: Tracks, cameras: Pinholes, pair: tuple[int, int]) -> Pinholes | None:
     """Cameras built up from a pair of views: its essential matrix, then one view after the other.
 
     The predicted focal lengths are trusted, the predicted poses are not looked at.
@@ -129,7 +129,7 @@ def cameras_from_pair(tracks: Tracks, cameras: Cameras, pair: tuple[int, int]) -
     poses[second] = torch.from_numpy(np.array(found["cam2_from_cam1"].matrix()))
     while len(poses) < len(lenses):
         known = sorted(poses)
-        part = Cameras(torch.stack([poses[v] for v in known]), cameras.intrinsics[known], [])
+        part = Pinholes(torch.stack([poses[v] for v in known]), cameras.intrinsics[known], [])
         seen = tracks.seen[known]
         points = triangulate(tracks.pixels[known], seen, part.cam_from_world, part.intrinsics).double()
         error = errors(Tracks(tracks.pixels[known], seen, {}), seen, points, part)

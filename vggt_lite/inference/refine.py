@@ -17,7 +17,7 @@ from torch import Tensor
 from vggt_lite.config import LENSES, check_choice
 from vggt_lite.data.triangulation import triangulate
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Cameras, adjust, cameras_from_pair, errors
+from vggt_lite.inference.bundle import Pinholes, adjust, cameras_from_pair, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 
 FEATURES = (*DETECTORS, "tracker")
@@ -92,7 +92,7 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
         raise ValueError("refining needs two or more views, each with a camera: reconstruct them first.")
     started = time.monotonic()
     tracks = own_tracks(scene) if features == "tracker" else find_tracks(scene.images, features)
-    predicted = Cameras(scene.cam_from_world.double(), scene.intrinsics.double(), scene.original_sizes)
+    predicted = Pinholes(scene.cam_from_world.double(), scene.intrinsics.double(), scene.original_sizes)
     scale = max(max(size) for size in predicted.sizes) / 448
     best, why = None, too_few(tracks)
     if not why:
@@ -105,10 +105,10 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
 
 
 @dataclass(frozen=True)
-class Fit:
+class Candidate:
     """Cameras and points that observations agree with."""
 
-    cameras: Cameras
+    cameras: Pinholes
     points: Tensor  # (N, 3)
     inliers: Tensor  # (S, N) bool
     start: str
@@ -146,7 +146,9 @@ def too_few(tracks: Tracks) -> str:
     )
 
 
-def best_fit(scene, tracks: Tracks, predicted: Cameras, lens: str, radial: bool, scale: float) -> Fit | None:
+def best_fit(
+    scene, tracks: Tracks, predicted: Pinholes, lens: str, radial: bool, scale: float
+) -> Candidate | None:
     """The fit with the best score: from the prediction, and if need be from pairs of views."""
     best = fit(scene, tracks, predicted, predicted, "prediction", lens, radial, scale)
     pairs = sorted(tracks.matches, key=tracks.matches.get, reverse=True)
@@ -163,13 +165,13 @@ def best_fit(scene, tracks: Tracks, predicted: Cameras, lens: str, radial: bool,
 def fit(
     scene,
     tracks: Tracks,
-    cameras: Cameras,
-    predicted: Cameras,
+    cameras: Pinholes,
+    predicted: Pinholes,
     start: str,
     lens: str,
     radial: bool,
     scale: float,
-) -> Fit | None:
+) -> Candidate | None:
     """Triangulate, drop what does not fit, adjust; in narrowing rounds. None if too little is left."""
     focal = predicted.intrinsics[:, 0, 0]
     for robust, limit, free in ROUNDS:
@@ -190,10 +192,10 @@ def fit(
     ratio = ratio[count >= FEWEST]
     contradiction = (ratio.max() / ratio.min()).item() if len(ratio) else 1.0
     share = (inliers.sum() / tracks.seen.sum()).item()
-    return Fit(cameras, points, inliers, start, share, contradiction)
+    return Candidate(cameras, points, inliers, start, share, contradiction)
 
 
-def consistent(tracks: Tracks, cameras: Cameras, limit: float) -> tuple[Tensor, Tensor]:
+def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor, Tensor]:
     """Points (N, 3), and the observations (S, N) within `limit` pixels of them, two or more of each."""
     seen = tracks.seen
     for _ in range(2):  # once more without the outliers
@@ -203,7 +205,7 @@ def consistent(tracks: Tracks, cameras: Cameras, limit: float) -> tuple[Tensor, 
     return points, seen
 
 
-def doubts(best: Fit) -> str:
+def doubts(best: Candidate) -> str:
     """Why a fit is not to be trusted, in words; empty if it is."""
     if best.share < LEAST_SHARE:
         return (
@@ -226,7 +228,7 @@ def doubts(best: Fit) -> str:
     return ""
 
 
-def widest_angles(best: Fit) -> Tensor:
+def widest_angles(best: Candidate) -> Tensor:
     """(n,) largest angle between two rays to each point that fits, degrees."""
     used = best.inliers.any(0)
     rays = best.points[used] - camera_center(best.cameras.cam_from_world)[:, None]  # (S, n, 3)
@@ -237,7 +239,7 @@ def widest_angles(best: Fit) -> Tensor:
     return cosine.flatten(1).amin(1).clamp(-1, 1).acos().rad2deg()
 
 
-def carried_over(scene, tracks: Tracks, predicted: Cameras, best: Fit, lens: str, seconds: float):
+def carried_over(scene, tracks: Tracks, predicted: Pinholes, best: Candidate, lens: str, seconds: float):
     """The scene with the fit's cameras, its unit kept, and its depth and points brought to them."""
     cameras, points = best.cameras.cam_from_world, best.points
     z = transform_points(cameras, points)[..., 2]  # (S, N)

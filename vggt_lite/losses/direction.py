@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from vggt_lite.geometry import camera_center, camera_from_pose_encoding
+from vggt_lite.losses.camera import STAGE_DECAY
 from vggt_lite.losses.masked import masked_mean
 
 SHORTEST = 0.01  # scene units: cameras closer than this have no direction to learn
-STAGE_DECAY = 0.6  # as in the camera loss
 
 
 def direction_loss(pose_encodings: list[Tensor], cam_from_world: Tensor) -> Tensor:
@@ -25,18 +25,18 @@ def direction_loss(pose_encodings: list[Tensor], cam_from_world: Tensor) -> Tens
     Returns:
         () from 0 to 2; 0 if no two cameras stand apart. Iterations weigh as in `camera_loss`.
     """
-    true, apart = directions(cam_from_world)  # (B, S, S, 3), (B, S, S)
+    true, apart = camera_directions(cam_from_world)  # (B, S, S, 3), (B, S, S)
     counts = apart > SHORTEST
     loss = 0.0
     for stage, encoding in enumerate(reversed(pose_encodings)):
         cameras, _ = camera_from_pose_encoding(encoding.float(), (1, 1))  # the lens plays no part
-        predicted, _ = directions(cameras)
+        predicted, _ = camera_directions(cameras)
         weight = STAGE_DECAY**stage / len(pose_encodings)
         loss = loss + weight * masked_mean(1 - (true * predicted).sum(-1), counts)
     return loss
 
 
-def directions(cam_from_world: Tensor) -> tuple[Tensor, Tensor]:
+def camera_directions(cam_from_world: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors (B, S, S, 3) from camera i to j in camera i's frame, and distances (B, S, S)."""
     center = camera_center(cam_from_world)  # (B, S, 3)
     world = center[:, None] - center[:, :, None]  # (B, S, S, 3): from i to j

@@ -11,7 +11,7 @@ from vggt_lite.synthetic.batch_rng import BatchRNG
 from vggt_lite.synthetic.shapes import BOX, CYLINDER, ELLIPSOID, HEIGHTFIELD, SHAPES
 
 PARKED = -50.0  # height of absent shapes, metres: below every floor, where no ray can see them
-PLACES = 12  # on the table-top, 4 × 3
+TABLE_PLACES = 12  # on the table-top, 4 × 3
 MIDDLE_PLACES = [5, 6]  # where the heightfield stands
 
 
@@ -55,7 +55,7 @@ def add_objects(
     """Shapes of all wanted kinds on the places of the table-top, perhaps a heightfield in the middle."""
     top, half, turn = table
     cell_x, cell_y = half[:, 0] / 4, half[:, 1] / 3  # half sizes of one place
-    order = rng.uniform(0, 1, PLACES)
+    order = rng.uniform(0, 1, TABLE_PLACES)
     if config.heightfield:
         order[:, MIDDLE_PLACES] += 1  # chosen last: never, as num_objects ≤ 10 then
         size = vector(1.8 * cell_x, 0.9 * cell_y, rng.uniform(0.08, 0.14))
