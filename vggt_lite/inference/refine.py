@@ -113,7 +113,14 @@ class Candidate:
     inliers: Tensor  # (S, N) bool
     start: str
     share: float  # of all observations, those that fit
-    contradiction: float  # largest factor between two views in refined ÷ predicted depth
+    ratio: Tensor  # (S,) median of refined ÷ predicted depth; 1 where no point tells it
+    count: Tensor  # (S,) points that tell it
+
+    @property
+    def contradiction(self) -> float:
+        """The largest factor between two views in refined ÷ predicted depth."""
+        told = self.ratio[self.count >= FEWEST]
+        return (told.max() / told.min()).item() if len(told) else 1.0
 
     @property
     def score(self) -> float:
@@ -186,13 +193,9 @@ def fit(
         cameras = moved
     inliers = seen & (errors(tracks, seen, points, cameras) < scale * INLIER_PX)
     inliers = inliers & (inliers.sum(0) >= 2)
-    ratio, count = depth_ratios(
-        scene, tracks, transform_points(cameras.cam_from_world, points)[..., 2], inliers
-    )
-    ratio = ratio[count >= FEWEST]
-    contradiction = (ratio.max() / ratio.min()).item() if len(ratio) else 1.0
+    z = transform_points(cameras.cam_from_world, points)[..., 2]  # (S, N)
     share = (inliers.sum() / tracks.seen.sum()).item()
-    return Candidate(cameras, points, inliers, start, share, contradiction)
+    return Candidate(cameras, points, inliers, start, share, *depth_ratios(scene, tracks, z, inliers))
 
 
 def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor, Tensor]:
@@ -242,8 +245,7 @@ def widest_angles(best: Candidate) -> Tensor:
 def carried_over(scene, tracks: Tracks, predicted: Pinholes, best: Candidate, lens: str, seconds: float):
     """The scene with the fit's cameras, its unit kept, and its depth and points brought to them."""
     cameras, points = best.cameras.cam_from_world, best.points
-    z = transform_points(cameras, points)[..., 2]  # (S, N)
-    ratio, count = depth_ratios(scene, tracks, z, best.inliers)  # (S,) refined depth ÷ predicted depth
+    ratio, count = best.ratio, best.count
     unit = ratio[count > 0].log().mean().exp() if count.any() else torch.tensor(1.0)
     ratio = (ratio / unit) ** (count / (count + TRUSTED))  # predicted depths agree between views: a prior
     points = transform_points(cameras[0], points) / unit

@@ -37,9 +37,8 @@ class Layout:
 def sample_layout(rng: BatchRNG, num_views: int, config: SceneConfig) -> Layout:
     """Draw one place per scene, with all that stands in it."""
     table = furnished_table(rng, config)
-    light = vector(
-        rng.uniform(-1.2, 1.2), rng.uniform(-1.2, 1.2), -rng.uniform(0.1, 0.4)
-    )  # z from the ceiling
+    # z from the ceiling
+    light = vector(rng.uniform(-1.2, 1.2), rng.uniform(-1.2, 1.2), -rng.uniform(0.1, 0.4))
     waves = rng.uniform(0, 2 * math.pi, 3)
     names = config.places
     settings = [table if name == "table" else FILL[name](rng, config, waves) for name in names]

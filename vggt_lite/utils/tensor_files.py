@@ -17,9 +17,7 @@ SUM = re.compile(rb'"sha256_of_rest":"([0-9a-f]{64})"')  # in the header: of the
 LONGEST_HEADER = 100_000_000  # bytes, as the format says
 
 
-def write_tensors(
-    path: Path | str, tensors: dict[str, Tensor], notes: Mapping[str, str] | None = None
-) -> None:
+def write_tensors(path: Path | str, tensors: dict[str, Tensor], notes: Mapping[str, str]) -> None:
     """Write tensors and texts about them; never half a file.
 
     Raises:
