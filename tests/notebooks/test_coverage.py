@@ -32,7 +32,7 @@ DERIVED = {
     "11": """geometry.alignment metrics.poses metrics.depths metrics.points metrics.tracks
         metrics.trajectories metrics.neighbors metrics.intervals
         evaluation.scores evaluation.metric_table
-        evaluation.constant metrics.motion_correlation evaluation.protocols evaluation.report""",
+        evaluation.constant evaluation.motion_correlation evaluation.protocols evaluation.report""",
     "12": "geometry.conventions inference.pipeline inference.reconstruction export.ply",
     "13": """config model.variants.attention_scope model.variants.global_positions
         model.variants.register_attention model.variants.token_merging model.variants.reference_free

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from vggt_lite.evaluation.metric_groups import depth_key
+from vggt_lite.evaluation.motion_correlation import COMPONENTS
 from vggt_lite.metrics.depths import ALIGNMENTS
-from vggt_lite.metrics.motion_correlation import COMPONENTS
 
 OWN = "folder"  # the name under which `--data` takes your own scenes
 ALIGNED_BY = {
@@ -45,6 +45,7 @@ ROWS = {
     "rotation_deg": ("rotation error, °", "↓", 2),
     "translation_deg": ("error of the direction of motion, °", "↓", 2),
     "fov_median_deg": ("field of view error, median °", "↓", 2),
+    "focal_median_percent": ("focal length error, median %", "↓", 1),
     "ate_rmse": ("ATE, RMS after a similarity, {unit}", "↓", 3),
     "rpe_translation_rmse": ("RPE between neighbouring views, translation, {unit}", "↓", 3),
     "rpe_rotation_rmse_deg": ("RPE between neighbouring views, rotation, °", "↓", 2),

@@ -9,18 +9,19 @@ from torch import Tensor
 
 from vggt_lite.data.normalize import normalize_scene
 from vggt_lite.evaluation.metric_groups import depth_figures, path_figures, surface_figures
+from vggt_lite.evaluation.motion_correlation import COMPONENTS, correlations, motion_components
 from vggt_lite.evaluation.report import pair_histograms
 from vggt_lite.geometry import unproject_depth
 from vggt_lite.losses.matching import matching_loss
 from vggt_lite.losses.scene_batch import SceneBatch
-from vggt_lite.metrics import point_metrics, pose_auc, relative_pose_errors, track_metrics
+from vggt_lite.metrics import point_metrics, pose_scores, relative_pose_errors, track_metrics
 from vggt_lite.metrics.depths import ALIGNMENTS
 from vggt_lite.metrics.intervals import group_mean
-from vggt_lite.metrics.motion_correlation import COMPONENTS, correlations, motion_components
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.training.workers import Alone
 
 ExtraScores = Callable[[Predictions, SceneBatch], dict[str, float]]
+THRESHOLDS = (3, 5, 10, 15, 30)  # degrees
 SURFACE_POINTS = 1000  # of a cloud, evenly spread, that look for the nearest of all points of the other
 SURFACE_KEYS = ("accuracy", "completeness", "overall", "f_score")  # without medians: a page has its limits
 
@@ -59,24 +60,24 @@ class Scores:
             self.pool("truly moved", motion_components(truth.cam_from_world, up).flatten(0, 1))
         if pred.cam_from_world is not None:
             self.pool("fov", (horizontal_fov(pred) - horizontal_fov(truth)).abs().rad2deg().flatten())
+            self.pool("focal", 100 * (focal_length(pred) / focal_length(truth) - 1).abs().flatten())
         for b in range(len(scenes)):
             one = pred.apply(lambda x, b=b: x[b : b + 1])
             self.add_scene(one, truth.scene(b), patch_size)
 
+    def begin_scene(self) -> None:
+        """The figures that follow are those of one more scene."""
+        self.scenes.append({})
+
     def add_scene(self, pred: Predictions, truth: SceneBatch, patch_size: int) -> None:
         """Score one scene (B = 1)."""
-        self.scenes.append({})
+        self.begin_scene()
         if pred.patch_tokens is not None:
             _, accuracy = matching_loss(pred.patch_tokens, truth, patch_size)
             self.means({"matching_accuracy": 100 * accuracy})
         if pred.cam_from_world is not None:
             cameras = (pred.cam_from_world[0], truth.cam_from_world[0])
-            thresholds = (3, 5, 10, 15, 30)
-            found = pose_auc(*cameras, thresholds=thresholds)
-            self.means({f"auc_{degrees}": 100 * found[f"auc@{degrees}"] for degrees in thresholds})
-            rotation, translation = relative_pose_errors(*cameras)
-            self.pool("rotation", rotation.flatten())
-            self.pool("translation", translation.flatten())
+            self.add_pairs(*relative_pose_errors(*cameras))
             self.means(path_figures(*cameras))
         if pred.depth is not None:
             alignments = ALIGNMENTS if self.thorough else ("median",)
@@ -90,6 +91,13 @@ class Scores:
             self.add_tracks(pred, truth)
         if self.extra is not None:
             self.means(self.extra(pred, truth))
+
+    def add_pairs(self, rotation: Tensor, translation: Tensor) -> None:
+        """Errors of all pairs of views of one scene (pairs,), degrees, as from `relative_pose_errors`."""
+        found = pose_scores(rotation, translation, THRESHOLDS)
+        self.means({f"auc_{degrees}": 100 * found[f"auc@{degrees}"] for degrees in THRESHOLDS})
+        self.pool("rotation", rotation)
+        self.pool("translation", translation)
 
     def add_points(self, point_map: Tensor, truth: SceneBatch, key: str, kind: str) -> None:
         """Points (1, S, H, W, 3), aligned: mean distance as `key`, and as surfaces, in units of the scene."""
@@ -136,8 +144,11 @@ class Scores:
         if "rotation" in pools:
             found["rra_15"] = 100 * (pools["rotation"] < 15).float().mean().item()
             found["rta_15"] = 100 * (pools["translation"] < 15).float().mean().item()
-            for name in ("rotation", "translation", "fov"):
+            for name in ("rotation", "translation"):
                 found[f"{name}_median_deg"] = float(np.median(pools[name]))
+        if "fov" in pools:
+            found["fov_median_deg"] = float(np.median(pools["fov"]))
+            found["focal_median_percent"] = float(np.median(pools["focal"]))
         if "moved" in pools:
             together = correlations(pools["moved"], pools["truly moved"])
             found |= {f"correlation_{name}": together[name] for name in COMPONENTS}
@@ -153,4 +164,9 @@ class Scores:
 def horizontal_fov(cameras: Predictions | SceneBatch) -> Tensor:
     """(B, S) radians."""
     width = cameras.images.shape[-1]
-    return 2 * torch.atan(width / 2 / cameras.intrinsics[..., 0, 0])
+    return 2 * torch.atan(width / 2 / focal_length(cameras))
+
+
+def focal_length(cameras: Predictions | SceneBatch) -> Tensor:
+    """(B, S) pixels, of the width."""
+    return cameras.intrinsics[..., 0, 0]

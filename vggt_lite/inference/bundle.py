@@ -1,5 +1,6 @@
-"""Cameras, points and lenses moved together: COLMAP's bundle adjustment, and cameras to start it from."""
+"""Cameras, points and lenses moved together, and cameras to start from."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,10 @@ from torch import Tensor
 from vggt_lite.data.triangulation import triangulate
 from vggt_lite.export.colmap import import_pycolmap
 from vggt_lite.geometry import project_points
+from vggt_lite.geometry.bundle_adjustment import bundle_adjust
 from vggt_lite.inference.correspondences import Tracks
+
+MOST_STEPS, TOLERANCE = 40, 1e-5  # of an adjustment
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,28 @@ class Pinholes:
     radial: Tensor | None = None  # (S,) COLMAP's k of SIMPLE_RADIAL
 
 
-def colmap_camera(pycolmap, cameras: Pinholes, view: int, radial: bool = False):
-    """COLMAP's camera of a view; one focal length, for pixels are square."""
-    k, (height, width) = cameras.intrinsics[view], cameras.sizes[view]
-    params = [float(k[[0, 1], [0, 1]].mean()), float(k[0, 2]), float(k[1, 2])]
-    if radial:
-        params.append(0.0 if cameras.radial is None else float(cameras.radial[view]))
-    model = "SIMPLE_RADIAL" if radial else "SIMPLE_PINHOLE"
-    return pycolmap.Camera(model=model, width=width, height=height, params=params, camera_id=view + 1)
+@dataclass(frozen=True)
+class Lens:
+    """What of the lenses an adjustment may change, and what is expected of them."""
+
+    free: str  # of `LENSES`
+    radial: bool = False  # and one number of radial distortion each
+    expected: Tensor | None = None  # (S,) focal lengths, pixels
+    sigma: float = math.inf  # as `focal_sigma` of `bundle_adjust`
+
+
+def colmap_camera(pycolmap, cameras: Pinholes, view: int):
+    """COLMAP's camera of a view, without distortion."""
+    k, (height, width) = cameras.intrinsics[view].tolist(), cameras.sizes[view]
+    return pycolmap.Camera(
+        model="PINHOLE", width=width, height=height, params=[k[0][0], k[1][1], k[0][2], k[1][2]]
+    )
 
 
 def adjust(
-    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: str, radial: bool
+    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: Lens
 ) -> tuple[Tensor, Pinholes]:
-    """Minimise the reprojection errors over all cameras and points, with a Cauchy loss.
+    """Minimise the reprojection errors over all cameras and points, with a Cauchy loss (`bundle_adjust`).
 
     Args:
         tracks: what was seen where.
@@ -43,55 +55,26 @@ def adjust(
         points: (N, 3) first guess, world.
         cameras: first guess.
         robust_px: errors beyond this count ever less.
-        lens: "each" frees the focal length of every view, "shared" one for all, "kept" none.
-        radial: free one number of radial distortion with every focal length.
+        lens: what of the lenses is free.
 
     Returns:
-        Points (N, 3) and cameras. The gauge is COLMAP's: scale and place of the world stay near the guess.
+        Points (N, 3) and cameras; the first one stays where it was.
     """
-    pycolmap = import_pycolmap()
-    scene = pycolmap.Reconstruction()
-    for view, pose in enumerate(cameras.cam_from_world.numpy()):
-        if view == 0 or lens != "shared":
-            scene.add_camera_with_trivial_rig(colmap_camera(pycolmap, cameras, view, radial))
-        pixels = tracks.pixels[view, seen[view]].numpy()
-        image = pycolmap.Image(
-            name=str(view), keypoints=pixels, camera_id=1 if lens == "shared" else view + 1, image_id=view + 1
-        )
-        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
-    order = seen.cumsum(1) - 1  # (S, N) an observation's number in its view
-    used = seen.any(0).nonzero()[:, 0].tolist()
-    ids = []
-    for point in used:
-        track = pycolmap.Track()
-        for view in seen[:, point].nonzero()[:, 0].tolist():
-            track.add_element(view + 1, int(order[view, point]))
-        ids.append(scene.add_point3D(points[point].numpy(), track))
-
-    options = pycolmap.BundleAdjustmentOptions()
-    options.refine_focal_length, options.refine_extra_params = lens != "kept", radial
-    options.print_summary = False
-    options.ceres.loss_function_type = pycolmap.LossFunctionType.CAUCHY
-    options.ceres.loss_function_scale = robust_px
-    options.ceres.solver_options.max_num_iterations = 50
-    options.ceres.solver_options.function_tolerance = 1e-5
-    options.ceres.solver_options.num_threads = 1  # the same numbers each time
-    config = pycolmap.BundleAdjustmentConfig()
-    for view in range(len(cameras.sizes)):
-        config.add_image(view + 1)
-    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, config, scene).solve()
-
+    used = seen.any(0)
+    radial = None if not lens.radial else torch.zeros(len(seen)) if cameras.radial is None else cameras.radial
+    found = bundle_adjust(
+        tracks.pixels[:, used], seen[:, used], cameras.cam_from_world, cameras.intrinsics, points[used],
+        MOST_STEPS, robust_px, lens.free, radial, lens.expected, lens.sigma, TOLERANCE,
+    )  # fmt: skip
     points = points.clone()
-    points[used] = torch.from_numpy(np.stack([scene.point3D(i).xyz for i in ids]))
-    views = [scene.image(view + 1) for view in range(len(cameras.sizes))]
-    lenses = [scene.camera(view.camera_id) for view in views]
-    return points, replace(
+    points[used] = found.points
+    cameras = replace(
         cameras,
-        cam_from_world=torch.from_numpy(np.stack([view.cam_from_world().matrix() for view in views])),
-        intrinsics=torch.from_numpy(np.stack([camera.calibration_matrix() for camera in lenses])),
-        radial=torch.tensor([camera.params[3] for camera in lenses]) if radial else None,
+        cam_from_world=found.cam_from_world,
+        intrinsics=found.intrinsics,
+        radial=found.radial if lens.radial else None,
     )
+    return points, cameras
 
 
 def errors(tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes) -> Tensor:

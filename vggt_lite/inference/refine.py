@@ -17,7 +17,7 @@ from torch import Tensor
 from vggt_lite.config import LENSES, check_choice
 from vggt_lite.data.triangulation import triangulate
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Pinholes, adjust, cameras_from_pair, errors
+from vggt_lite.inference.bundle import Lens, Pinholes, adjust, cameras_from_pair, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 
 FEATURES = (*DETECTORS, "tracker")
@@ -31,6 +31,7 @@ CONTRADICTION = 2.0  # and one that says it is wrong
 LEAST_SHARE = 0.5  # of observations that fit, or the scene is not refined
 FEWEST = 15  # points that fit, in every view
 LENS_RANGE = 1.6  # factor by which a focal length may leave the prediction
+FOCAL_SIGMA = 0.15  # TINY's are 6 % off (median), points of a picture of 448 pixels by 0.4
 LEAST_ANGLE = 1.0  # degrees between the rays to a point, median: less is turning without moving
 TRUSTED = 200  # points it takes until a view's own depth scale counts as much as the one of all views
 STARTS = 4  # pairs of views from which cameras are built up, if the prediction does not lead to a fit
@@ -71,8 +72,8 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
         scene: a `Reconstruction` of at least two views with cameras.
         features: "sift" (pycolmap's), "opencv" (OpenCV's), or "tracker": the scene's own tracks, which are
             right for VGGT-1B.
-        lens: "each" frees the focal length of every view, "shared" one for all, "kept" none. Pixels are
-            square, and the principal point stays where it is.
+        lens: "each" frees the focal length of every view, "shared" one for all, "kept" none, for lenses that
+            are known. Free lenses have square pixels; the principal point stays where it is.
         radial: free a number of radial distortion with every focal length; `refinement.radial` holds it.
 
     Returns:
@@ -92,11 +93,15 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
         raise ValueError("refining needs two or more views, each with a camera: reconstruct them first.")
     started = time.monotonic()
     tracks = own_tracks(scene) if features == "tracker" else find_tracks(scene.images, features)
-    predicted = Pinholes(scene.cam_from_world.double(), scene.intrinsics.double(), scene.original_sizes)
+    intrinsics = scene.intrinsics.double().clone()
+    if lens != "kept":
+        intrinsics[:, [0, 1], [0, 1]] = intrinsics[:, [0, 1], [0, 1]].mean(1, keepdim=True)  # square pixels
+    predicted = Pinholes(scene.cam_from_world.double(), intrinsics, scene.original_sizes)
     scale = max(max(size) for size in predicted.sizes) / 448
     best, why = None, too_few(tracks)
     if not why:
-        best = best_fit(scene, tracks, predicted, lens, radial, scale)
+        free = Lens(lens, radial, predicted.intrinsics[:, 0, 0], FOCAL_SIGMA / scale)
+        best = best_fit(Problem(scene, tracks, predicted, free, scale))
         why = doubts(best) if best else "no start led to cameras that most points fit."
     if why:
         warnings.warn(f"the scene is not refined: {why}", stacklevel=2)
@@ -153,49 +158,50 @@ def too_few(tracks: Tracks) -> str:
     )
 
 
-def best_fit(
-    scene, tracks: Tracks, predicted: Pinholes, lens: str, radial: bool, scale: float
-) -> Candidate | None:
+@dataclass(frozen=True)
+class Problem:
+    """What every fit of a scene starts from."""
+
+    scene: object  # the `Reconstruction`
+    tracks: Tracks
+    predicted: Pinholes
+    lens: Lens
+    scale: float  # pixels of the photographs ÷ pixels of a picture of 448
+
+
+def best_fit(problem: Problem) -> Candidate | None:
     """The fit with the best score: from the prediction, and if need be from pairs of views."""
-    best = fit(scene, tracks, predicted, predicted, "prediction", lens, radial, scale)
-    pairs = sorted(tracks.matches, key=tracks.matches.get, reverse=True)
-    for first, second in pairs[:STARTS]:
+    best = fit(problem, problem.predicted, "prediction")
+    matches = problem.tracks.matches
+    for first, second in sorted(matches, key=matches.get, reverse=True)[:STARTS]:
         if best and best.score > ENOUGH:
             break
-        if (start := cameras_from_pair(tracks, predicted, (first, second))) is not None:
-            name = f"views {first + 1} and {second + 1}"
-            other = fit(scene, tracks, start, predicted, name, lens, radial, scale)
+        if (start := cameras_from_pair(problem.tracks, problem.predicted, (first, second))) is not None:
+            other = fit(problem, start, f"views {first + 1} and {second + 1}")
             best = max(filter(None, (best, other)), key=lambda f: f.score, default=None)
     return best
 
 
-def fit(
-    scene,
-    tracks: Tracks,
-    cameras: Pinholes,
-    predicted: Pinholes,
-    start: str,
-    lens: str,
-    radial: bool,
-    scale: float,
-) -> Candidate | None:
+def fit(problem: Problem, cameras: Pinholes, start: str) -> Candidate | None:
     """Triangulate, drop what does not fit, adjust; in narrowing rounds. None if too little is left."""
-    focal = predicted.intrinsics[:, 0, 0]
+    tracks, scale, kept = problem.tracks, problem.scale, Lens("kept")
+    focal = problem.predicted.intrinsics[:, 0, 0]
     for robust, limit, free in ROUNDS:
         points, seen = consistent(tracks, cameras, scale * limit)
         if (seen.sum(1) < FEWEST).any():
             return None
         part = (tracks, seen, points, cameras, scale * robust)
-        points, moved = adjust(*part, lens if free else "kept", radial and free)
+        points, moved = adjust(*part, problem.lens if free else kept)
         change = (moved.intrinsics[:, 0, 0] / focal).log().abs()
-        if free and (change > math.log(LENS_RANGE)).any():  # nothing holds the lenses
-            points, moved = adjust(*part, "kept", False)
+        if (change > math.log(LENS_RANGE)).any():  # nothing holds the lenses
+            points, moved = adjust(*part, kept)
         cameras = moved
     inliers = seen & (errors(tracks, seen, points, cameras) < scale * INLIER_PX)
     inliers = inliers & (inliers.sum(0) >= 2)
     z = transform_points(cameras.cam_from_world, points)[..., 2]  # (S, N)
     share = (inliers.sum() / tracks.seen.sum()).item()
-    return Candidate(cameras, points, inliers, start, share, *depth_ratios(scene, tracks, z, inliers))
+    ratios = depth_ratios(problem.scene, tracks, z, inliers)
+    return Candidate(cameras, points, inliers, start, share, *ratios)
 
 
 def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor, Tensor]:
