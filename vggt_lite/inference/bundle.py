@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +12,8 @@ from vggt_lite.geometry import project_points
 from vggt_lite.geometry.bundle_adjustment import bundle_adjust
 from vggt_lite.inference.correspondences import Tracks
 
-MOST_STEPS, TOLERANCE = 40, 1e-5  # of an adjustment
+TOLERANCE = 1e-5  # of an adjustment
+JOIN_PX = 12.0  # largest error of a point that helps to place the next view
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,18 @@ class Pinholes:
     sizes: list[tuple[int, int]]  # (H, W) of the photographs
     radial: Tensor | None = None  # (S,) COLMAP's k of SIMPLE_RADIAL
 
+    def of(self, views: list[int]) -> "Pinholes":
+        """The cameras of some views."""
+        radial = None if self.radial is None else self.radial[views]
+        sizes = [self.sizes[view] for view in views]
+        return Pinholes(self.cam_from_world[views], self.intrinsics[views], sizes, radial)
+
+    def with_views(self, views: list[int], cameras: "Pinholes") -> "Pinholes":
+        """The same cameras, but for those of some views."""
+        poses, lenses = self.cam_from_world.clone(), self.intrinsics.clone()
+        poses[views], lenses[views] = cameras.cam_from_world, cameras.intrinsics
+        return replace(self, cam_from_world=poses, intrinsics=lenses)
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -34,6 +46,10 @@ class Lens:
     radial: bool = False  # and one number of radial distortion each
     expected: Tensor | None = None  # (S,) focal lengths, pixels
     sigma: float = math.inf  # as `focal_sigma` of `bundle_adjust`
+
+    def of(self, views: list[int]) -> "Lens":
+        """The lenses of some views, without distortion."""
+        return Lens(self.free, False, self.expected[views], self.sigma)
 
 
 def colmap_camera(pycolmap, cameras: Pinholes, view: int):
@@ -45,8 +61,9 @@ def colmap_camera(pycolmap, cameras: Pinholes, view: int):
 
 
 def adjust(
-    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: Lens
-) -> tuple[Tensor, Pinholes]:
+    tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: Lens,
+    steps: int = 40,
+) -> tuple[Tensor, Pinholes]:  # fmt: skip
     """Minimise the reprojection errors over all cameras and points, with a Cauchy loss (`bundle_adjust`).
 
     Args:
@@ -56,6 +73,7 @@ def adjust(
         cameras: first guess.
         robust_px: errors beyond this count ever less.
         lens: what of the lenses is free.
+        steps: at most.
 
     Returns:
         Points (N, 3) and cameras; the first one stays where it was.
@@ -64,7 +82,7 @@ def adjust(
     radial = None if not lens.radial else torch.zeros(len(seen)) if cameras.radial is None else cameras.radial
     found = bundle_adjust(
         tracks.pixels[:, used], seen[:, used], cameras.cam_from_world, cameras.intrinsics, points[used],
-        MOST_STEPS, robust_px, lens.free, radial, lens.expected, lens.sigma, TOLERANCE,
+        steps, robust_px, lens.free, radial, lens.expected, lens.sigma, TOLERANCE,
     )  # fmt: skip
     points = points.clone()
     points[used] = found.points
@@ -90,41 +108,56 @@ def errors(tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes) -> T
     return torch.where(seen, distance, 0.0)
 
 
-def cameras_from_pair(tracks: Tracks, cameras: Pinholes, pair: tuple[int, int]) -> Pinholes | None:
+def cameras_from_pair(
+    tracks: Tracks, cameras: Pinholes, pair: tuple[int, int], lens: Lens
+) -> Pinholes | None:
     """Cameras built up from a pair of views: its essential matrix, then one view after the other.
 
-    The predicted focal lengths are trusted, the predicted poses are not looked at.
+    The predicted poses are not looked at. All cameras are adjusted after each view that joins.
 
     Returns:
-        Cameras in the frame of view 0; None if a view shares too few points with the others.
+        Cameras in a world of their own; None if a view shares too few points with the others.
     """
     pycolmap = import_pycolmap()
-    lenses = [colmap_camera(pycolmap, cameras, view) for view in range(len(cameras.sizes))]
-    first, second = pair
-    both = tracks.seen[first] & tracks.seen[second]
+    both = tracks.seen[list(pair)].all(0)
     ransac = pycolmap.RANSACOptions(max_error=3.0, max_num_trials=2000, random_seed=0)
     found = pycolmap.estimate_essential_matrix(
-        *(tracks.pixels[view, both].numpy() for view in pair), lenses[first], lenses[second], ransac
-    )
+        *(tracks.pixels[view, both].numpy() for view in pair),
+        *(colmap_camera(pycolmap, cameras, view) for view in pair), ransac,
+    )  # fmt: skip
     if found is None:
         return None
-    poses = {first: torch.eye(3, 4, dtype=torch.float64)}
-    poses[second] = torch.from_numpy(np.array(found["cam2_from_cam1"].matrix()))
-    while len(poses) < len(lenses):
-        known = sorted(poses)
-        part = Pinholes(torch.stack([poses[v] for v in known]), cameras.intrinsics[known], [])
-        seen = tracks.seen[known]
-        points = triangulate(tracks.pixels[known], seen, part.cam_from_world, part.intrinsics).double()
-        error = errors(Tracks(tracks.pixels[known], seen, {}), seen, points, part)
-        good = (seen.sum(0) >= 2) & (error.amax(0) < 10)
-        view = max(set(range(len(lenses))) - set(known), key=lambda v: int((good & tracks.seen[v]).sum()))
-        mine = good & tracks.seen[view]
+    known, poses = list(pair), cameras.cam_from_world.clone()
+    poses[pair[0]] = torch.eye(3, 4)
+    poses[pair[1]] = torch.from_numpy(found["cam2_from_cam1"].matrix().copy())
+    cameras = replace(cameras, cam_from_world=poses)
+    while len(known) < len(poses):
+        part = Tracks(tracks.pixels[known], tracks.seen[known], {})
+        mine = cameras.of(known)
+        for _ in range(2):  # what fits is adjusted, and tells better what fits
+            points, seen = consistent(part, mine, JOIN_PX)
+            points, mine = adjust(part, seen, points, mine, 2.0, lens.of(known), steps=8)
+        cameras, good = cameras.with_views(known, mine), seen.any(0)
+        view = max(set(range(len(poses))) - set(known), key=lambda v: int((good & tracks.seen[v]).sum()))
+        visible = good & tracks.seen[view]
         options = pycolmap.AbsolutePoseEstimationOptions()
-        options.ransac.max_error, options.ransac.random_seed = 12.0, 0
-        pose = int(mine.sum()) >= 6 and pycolmap.estimate_absolute_pose(
-            tracks.pixels[view, mine].numpy(), points[mine].numpy(), lenses[view], options
-        )
+        options.ransac.max_error, options.ransac.random_seed = JOIN_PX, 0
+        pose = int(visible.sum()) >= 6 and pycolmap.estimate_absolute_pose(
+            tracks.pixels[view, visible].numpy(), points[visible].numpy(),
+            colmap_camera(pycolmap, cameras, view), options,
+        )  # fmt: skip
         if not pose:
             return None
-        poses[view] = torch.from_numpy(np.array(pose["cam_from_world"].matrix()))
-    return replace(cameras, cam_from_world=torch.stack([poses[view] for view in range(len(lenses))]))
+        cameras.cam_from_world[view] = torch.from_numpy(pose["cam_from_world"].matrix().copy())
+        known.append(view)
+    return cameras
+
+
+def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor, Tensor]:
+    """Points (N, 3), and the observations (S, N) within `limit` pixels of them, two or more of each."""
+    seen = tracks.seen
+    for _ in range(2):  # once more without the outliers
+        points = triangulate(tracks.pixels, seen, cameras.cam_from_world, cameras.intrinsics)
+        seen = tracks.seen & (errors(tracks, tracks.seen, points, cameras) < limit)
+        seen = seen & (seen.sum(0) >= 2)
+    return points, seen

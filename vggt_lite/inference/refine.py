@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import LENSES, check_choice
-from vggt_lite.data.triangulation import triangulate
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Lens, Pinholes, adjust, cameras_from_pair, errors
+from vggt_lite.inference.bundle import Lens, Pinholes, adjust, cameras_from_pair, consistent, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 
 FEATURES = (*DETECTORS, "tracker")
@@ -176,7 +175,9 @@ def best_fit(problem: Problem) -> Candidate | None:
     for first, second in sorted(matches, key=matches.get, reverse=True)[:STARTS]:
         if best and best.score > ENOUGH:
             break
-        if (start := cameras_from_pair(problem.tracks, problem.predicted, (first, second))) is not None:
+        if (
+            start := cameras_from_pair(problem.tracks, problem.predicted, (first, second), problem.lens)
+        ) is not None:
             other = fit(problem, start, f"views {first + 1} and {second + 1}")
             best = max(filter(None, (best, other)), key=lambda f: f.score, default=None)
     return best
@@ -202,16 +203,6 @@ def fit(problem: Problem, cameras: Pinholes, start: str) -> Candidate | None:
     share = (inliers.sum() / tracks.seen.sum()).item()
     ratios = depth_ratios(problem.scene, tracks, z, inliers)
     return Candidate(cameras, points, inliers, start, share, *ratios)
-
-
-def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor, Tensor]:
-    """Points (N, 3), and the observations (S, N) within `limit` pixels of them, two or more of each."""
-    seen = tracks.seen
-    for _ in range(2):  # once more without the outliers
-        points = triangulate(tracks.pixels, seen, cameras.cam_from_world, cameras.intrinsics)
-        seen = tracks.seen & (errors(tracks, tracks.seen, points, cameras) < limit)
-        seen = seen & (seen.sum(0) >= 2)
-    return points, seen
 
 
 def doubts(best: Candidate) -> str:
