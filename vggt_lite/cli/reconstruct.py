@@ -29,8 +29,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--refine", action="store_true",
         help="make the cameras precise with points of the photographs (needs pycolmap)")  # fmt: skip
     add("--lens", choices=LENSES,
-        help="with --refine: which focal lengths are free; default: that of each view, or with four numbers for "
-        "--intrinsics none")  # fmt: skip
+        help="with --refine: which focal lengths are free; default: that of each view, but none with "
+        "numbers for --intrinsics")  # fmt: skip
     add("--intrinsics", type=lens, metavar="FX,FY,CX,CY|exif",
         help="the lens of all photographs, in their own pixels; exif: the focal length each picture's file "
         "names")  # fmt: skip

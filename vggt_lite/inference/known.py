@@ -19,7 +19,10 @@ from vggt_lite.geometry import (
 
 Place = tuple[int, float, float]  # view, and a pixel (x, y) of its photograph
 LENS = (0.2, 20.0)  # focal length in longer sides of the picture: 136° and 3° of view
-DIFFERENT = 30.0  # degrees between known and predicted rotations that speak of another convention
+DIFFERENT = (
+    30.0,
+    0.7,
+)  # degrees between known and predicted rotations, and spreads between positions: too much
 FARTHEST = 10_000  # float32 keeps seven digits: cameras may stand so many times their spread from the origin
 
 
@@ -110,7 +113,8 @@ def with_poses(scene, cam_from_world, views=None):
         The report of an earlier refinement is left out: its points fit other cameras.
 
     Warns:
-        UserWarning: known and predicted rotations differ so much that another convention is likely.
+        UserWarning: known and predicted cameras differ so much that another convention is likely. It notices
+            matrices from camera to world; OpenGL's axes only where the cameras look in different directions.
 
     Raises:
         ValueError: a shape, a view or a matrix that cannot be, or two or more cameras all in one point.
@@ -133,14 +137,18 @@ def with_poses(scene, cam_from_world, views=None):
         check_spread(there, "the predicted cameras of these views")
         scale = (centers - centers.mean(0)).norm() / (there - there.mean(0)).norm()
     shift = centers.mean(0) - scale * rotation @ there.mean(0)
-    off = rotation_angle(given[:, :, :3] @ rotation, here).rad2deg().median().item()
-    if off > DIFFERENT:
+    fit = Similarity(scale, rotation, shift)
+    turned = rotation_angle(given[:, :, :3] @ rotation, here).rad2deg().median().item()
+    off = (
+        (fit.apply(there) - centers).norm() / (centers - centers.mean(0)).norm()
+    ).item()  # NaN of one camera
+    if turned > DIFFERENT[0] or off > DIFFERENT[1]:
         warnings.warn(
-            f"known and predicted rotations differ by {off:.0f}°: is this cam_from_world in OpenCV axes? Of "
-            "a matrix from camera to world give the inverse (`convert_cameras` does that and other axes).",
+            f"known cameras differ from predicted ones by {turned:.0f}° and {off:.0%} of their spread: is "
+            "this cam_from_world, in OpenCV axes? `convert_cameras` brings other conventions to it.",
             stacklevel=2,
         )
-    result = moved(scene, Similarity(scale, rotation, shift))
+    result = moved(scene, fit)
     cameras = result.cam_from_world.clone()
     cameras[views] = given.float()
     changes = {"cam_from_world": cameras, "refinement": None}
@@ -239,7 +247,7 @@ def check_rotations(cam_from_world: Tensor, views: list[int]) -> None:
 def check_spread(centers: Tensor, whose: str) -> None:
     """Raises ValueError if camera centres (n, 3) are all the same, or too far away for float32."""
     spread = (centers - centers.mean(0)).norm(dim=-1).max()
-    if spread <= 1e-6 * (1e-6 + centers.norm(dim=-1).max()):
+    if spread <= 1e-9 * centers.norm(dim=-1).max():
         raise ValueError(f"{whose} all stand in one point: that gives no scale. Give one, or others.")
     if centers.norm(dim=-1).max() > FARTHEST * spread:
         raise ValueError(
