@@ -138,7 +138,8 @@ def test_a_known_lens_and_masks_reach_the_result_and_the_lens_is_kept(
     [("--size", "50", "size=50"), ("--device", "banana", "device='banana'"), ("--query", "5", "--query"),
      ("--query", "900,5", "query_points [0]"), ("--mode", "stretch", "--mode"), ("--dtype", "int8", "--dt"),
      ("--intrinsics", "60,60,45", "--intrinsics"), ("--intrinsics", "60,60,45,30,1", "--intrinsics"),
-     ("--intrinsics", "1,1,45,30", "pixels of the original photograph"), ("--masks", "nowhere", "no mask for view2"),
+     ("--intrinsics", "1,1,45,30", "pixels of the original photograph"),
+     ("--masks", "nowhere", "nowhere has no mask for view2.png"),
      ("--intrinsics", "exif", "no focal length in the EXIF data of view2.png, view10.png"),
      ("--confidence", "96", "--confidence"), ("--points-from", "lidar", "--points-from")],
 )  # fmt: skip

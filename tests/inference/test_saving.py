@@ -15,7 +15,9 @@ from PIL import Image
 import vggt_lite.viz
 from tests.inference.oracle import Oracle, pictures, report
 from vggt_lite.export.ply import read_ply
+from vggt_lite.geometry import Similarity, matrix_from_quat_xyzw
 from vggt_lite.inference import Reconstruction, reconstruct
+from vggt_lite.inference.known import moved
 from vggt_lite.inference.refine import Refinement
 
 pytestmark = pytest.mark.filterwarnings("ignore:the views differ in size")
@@ -261,6 +263,17 @@ def test_the_point_file_holds_what_the_page_shows(tmp_path, monkeypatch, source,
     shown, shown_source = shown_by_the_page(tmp_path / "out")
     assert shown_source == (source or "depth") and 0 < len(shown) <= 500
     np.testing.assert_array_equal(read_ply(tmp_path / "out" / "points.ply"), shown)
+
+
+def test_a_scene_in_a_known_world_is_drawn_from_its_first_camera(scene, tmp_path):
+    turn = matrix_from_quat_xyzw(torch.tensor([0.3, -0.5, 0.2, 0.7]))
+    world = Similarity(torch.tensor(1.0), turn, torch.tensor([4.0, -2.0, 7.0]))
+    scene.save(tmp_path / "own")
+    moved(scene, world).save(tmp_path / "known")
+    pages = [shown_by_the_page(tmp_path / name)[0] for name in ("own", "known")]
+    np.testing.assert_allclose(*pages, atol=1e-5)
+    points = [read_ply(tmp_path / name / "points.ply") for name in ("own", "known")]
+    assert torch.allclose(world.apply(points[0]), points[1], atol=1e-5)  # a file keeps the scene's world
 
 
 def test_a_source_or_a_share_that_cannot_be_is_refused(scene, page, tmp_path):
