@@ -112,10 +112,35 @@ def test_the_options_of_reconstruct_reach_the_result(photographs, weights, tmp_p
     assert abs(len(read_ply(out / "points.ply")) - count) <= 1
 
 
+def test_a_known_lens_and_masks_reach_the_result_and_the_lens_is_kept(
+    photographs, weights, tmp_path, capsys, monkeypatch
+):
+    refined = []
+    monkeypatch.setattr(Reconstruction, "refine", lambda scene, lens: refined.append(lens) or scene)
+    (tmp_path / "masks").mkdir()
+    for name in ("view2.png.png", "view10.png"):
+        Image.fromarray(np.repeat(np.uint8([[0, 255]]), 45, axis=1).repeat(60, axis=0)).save(
+            tmp_path / "masks" / name
+        )
+    arguments = ["reconstruct", photographs, "--out", tmp_path / "out", "--weights", weights, "--refine"]
+    arguments += ["--intrinsics", "80,81,45,30", "--masks", tmp_path / "masks"]
+    assert main([str(argument) for argument in arguments]) == 0
+    scene = Reconstruction.load(tmp_path / "out")
+    assert scene.intrinsics.tolist() == [[[80, 0, 45], [0, 81, 30], [0, 0, 1]]] * 2
+    assert not scene.masks[0][:, :45].any() and scene.masks[0][:, 45:].all()
+    assert not scene.valid[..., :28].any() and scene.valid[..., 36:].any()  # of 64 columns
+    assert main([str(argument) for argument in (*arguments, "--overwrite", "--lens", "shared")]) == 0
+    assert refined == ["kept", "shared"]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [("--size", "50", "size=50"), ("--device", "banana", "device='banana'"), ("--query", "5", "--query"),
      ("--query", "900,5", "query_points [0]"), ("--mode", "stretch", "--mode"), ("--dtype", "int8", "--dt"),
+     ("--intrinsics", "60,60,45", "--intrinsics"), ("--intrinsics", "60,60,45,30,1", "--intrinsics"),
+     ("--intrinsics", "1,1,45,30", "pixels of the original photograph"),
+     ("--masks", "nowhere", "nowhere has no mask for view2.png"),
+     ("--intrinsics", "exif", "no focal length in the EXIF data of view2.png, view10.png"),
      ("--confidence", "96", "--confidence"), ("--points-from", "lidar", "--points-from")],
 )  # fmt: skip
 def test_an_option_that_cannot_be_is_named(photographs, weights, tmp_path, capsys, option, value, said):

@@ -16,10 +16,11 @@ from tests.evaluation.layouts import (
     write_tapvid,
 )
 from vggt_lite.data import PixelMap
+from vggt_lite.data.pixel_map import look_up
 from vggt_lite.data.readers.colmap import Camera
 from vggt_lite.evaluation import Report
 from vggt_lite.evaluation.datasets import Options, co3d, dtu, eth3d, evaluate_data, tapvid
-from vggt_lite.evaluation.datasets.sample import look_up, random_frames
+from vggt_lite.evaluation.datasets.sample import random_frames
 from vggt_lite.evaluation.report import pair_histograms
 from vggt_lite.metrics.neighbors import refined
 
@@ -45,7 +46,7 @@ def test_a_prediction_is_read_at_the_pixel_of_the_network_in_which_the_truths_pi
         (4, 8), (2, 3), (0.5, 0.5), (-0.5, 0.0)
     )  # one column cut off at the left, and one right
     pixels = torch.tensor([[0.5, 0.5], [1.5, 0.5], [4.9, 3.5], [7.5, 3.5]])
-    found = look_up(values, halved, pixels)
+    found = look_up(values, halved.to_network(pixels.double()))
     assert found[0].isnan() and found[3].isnan() and found[1:3].tolist() == [0.0, 4.0]
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 
 from vggt_lite.config import NANO
-from vggt_lite.geometry import unproject_depth
+from vggt_lite.geometry import project_points, unproject_depth
+from vggt_lite.inference.known import point_at
+from vggt_lite.inference.refine import Refinement
 from vggt_lite.model import Predictions
 
 S, FOCAL, DEPTH = 3, 60.0, 2.0
@@ -37,6 +39,20 @@ class Oracle(torch.nn.Module):
             still = query_points.expand(count, -1, 2)
             values |= {"tracks_list": [still[None]], "track_visibility": torch.ones(1, *still.shape[:2])}
         return Predictions(images=images[None], **values)
+
+
+def report(scene, count: int = 6) -> Refinement:
+    """A refinement of a scene that needed none: points of its first view, where all views see them."""
+    height, width = scene.original_sizes[0]
+    pixels = torch.rand(count, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([width, height])
+    points = torch.stack([point_at(scene, 0, *pixel.tolist()) for pixel in pixels])
+    tracks, _ = project_points(points, scene.cam_from_world, scene.intrinsics)
+    inliers = torch.ones(tracks.shape[:2], dtype=torch.bool)
+    tracks[-1, 0], inliers[-1, 0] = torch.nan, False
+    return Refinement(
+        True, "", {(0, 1): 40, (1, 2): 31}, tracks, inliers, points, 3.5, 0.25, "prediction", "shared",
+        torch.full((len(scene),), 0.01, dtype=torch.float64), 1.5,
+    )  # fmt: skip
 
 
 def pictures():

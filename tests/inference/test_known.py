@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vggt_lite.geometry import unproject_depth
+from tests.inference.oracle import report
+from vggt_lite.geometry import project_points, unproject_depth
 from vggt_lite.inference import Reconstruction
 from vggt_lite.inference.known import point_at
 from vggt_lite.synthetic import generate_scenes
@@ -62,3 +63,14 @@ def test_a_place_without_depth_is_refused(scene):
         hole.scaled(1.0, ((0, 5, 5), (0, 20, 20)))
     with pytest.raises(ValueError, match="has no depth"):
         replace(scene, depth=None).scaled(1.0, ((0, 5, 5), (0, 20, 20)))
+    with pytest.raises(ValueError, match=r"pixel \(5, 5\): this view has no camera"):
+        replace(scene, cam_from_world=None).scaled(1.0, ((0, 5, 5), (0, 20, 20)))
+
+
+def test_a_refinement_comes_along(scene):
+    report_ = report(scene)
+    found = replace(scene, refinement=report_).scaled(2.0, ((0, 5.0, 5.0), (2, 50.0, 40.0)))
+    factor = found.depth[0, 0, 0] / scene.depth[0, 0, 0]
+    assert torch.allclose(found.refinement.points, factor * report_.points)
+    pixels, _ = project_points(found.refinement.points, found.cam_from_world, found.intrinsics)
+    assert torch.allclose(pixels[report_.inliers], report_.tracks[report_.inliers], atol=1e-2)

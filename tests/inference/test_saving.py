@@ -5,6 +5,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ import torch
 from PIL import Image
 
 import vggt_lite.viz
-from tests.inference.oracle import Oracle, pictures
+from tests.inference.oracle import Oracle, pictures, report
 from vggt_lite.export.ply import read_ply
+from vggt_lite.geometry import Similarity, matrix_from_quat_xyzw
 from vggt_lite.inference import Reconstruction, reconstruct
+from vggt_lite.inference.known import moved
+from vggt_lite.inference.refine import Refinement
 
 pytestmark = pytest.mark.filterwarnings("ignore:the views differ in size")
 
@@ -90,6 +94,42 @@ def test_arrays_that_do_not_fit_are_refused_when_they_are_loaded(scene, page, tm
         Reconstruction.load(tmp_path / "out")
 
 
+def same(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a.nan_to_num(-1), b.nan_to_num(-1))
+    return a == b or a != a and b != b
+
+
+def test_the_report_of_a_refinement_and_masks_come_back_the_same(scene, page, tmp_path):
+    masks = [
+        torch.rand(size, generator=torch.Generator().manual_seed(1)) > 0.3 for size in scene.original_sizes
+    ]
+    scene = replace(scene, refinement=report(scene)).with_masks(masks)
+    scene.save(tmp_path / "out")
+    back = Reconstruction.load(tmp_path / "out")
+    assert all(map(torch.equal, back.masks, masks)) and torch.equal(back.valid, scene.valid)
+    for name, value in vars(scene.refinement).items():
+        assert same(value, getattr(back.refinement, name)), name
+    assert str(back.refinement) == str(scene.refinement)
+    refused = Refinement(False, "too few points", {(0, 2): 3})
+    replace(scene, refinement=refused).save(tmp_path / "other")
+    assert all(
+        map(same, vars(Reconstruction.load(tmp_path / "other").refinement).values(), vars(refused).values())
+    )
+
+
+def test_a_folder_of_before_there_were_reports_and_masks_still_opens(scene, page, tmp_path):
+    scene.save(tmp_path / "out")
+    assert set(json.loads((tmp_path / "out" / "scene.json").read_text())) == {
+        "format",
+        "version",
+        "about",
+        "views",
+    }
+    back = Reconstruction.load(tmp_path / "out")
+    assert back.refinement is None and back.masks is None
+
+
 def bomb(folder) -> None:
     """Two kilobytes, of which the header says that they are 4 TB of zeros."""
     header = np.lib.format.header_data_from_array_1_0(np.zeros(1, np.float32)) | {"shape": (3, 10**12)}
@@ -122,6 +162,24 @@ def put_pipe(name: str):
     return act
 
 
+def arrays_changed(change):
+    def act(folder) -> None:
+        with np.load(folder / "arrays.npz") as file:
+            arrays = dict(file)
+        change(arrays)
+        np.savez(folder / "arrays.npz", **arrays)
+
+    return act
+
+
+def without(name: str):
+    return arrays_changed(lambda arrays: arrays.pop(name))
+
+
+def shortened(name: str):
+    return arrays_changed(lambda arrays: arrays.update({name: arrays[name][1:]}))
+
+
 DAMAGE = {
     "a pipe for arrays": put_pipe("arrays.npz"),
     "a pipe for a picture": put_pipe("images/001.png"),
@@ -143,13 +201,23 @@ DAMAGE = {
     "another network size": edit(lambda c: c["views"][0]["pixel_map"].update(network_size=[8, 8])),
     "brackets": lambda f: (f / "scene.json").write_text("[" * 100_000),
     "no arrays": lambda f: (f / "arrays.npz").unlink(),
+    "no report for its arrays": edit(lambda c: c.pop("refinement")),
+    "a report without its number": edit(lambda c: c["refinement"].pop("seconds")),
+    "matches of a view that is not there": edit(lambda c: c["refinement"].update(matches=[[0, 3, 20]])),
+    "no tracks for the report": without("refinement.tracks"),
+    "fewer points than tracks": shortened("refinement.points"),
+    "no masks": lambda f: (f / "masks" / "001.png").unlink(),
+    "a mask of another size": lambda f: Image.new("1", (9, 6)).save(f / "masks" / "001.png"),
+    "a mask too large": lambda f: Image.new("1", (9000, 6)).save(f / "masks" / "001.png"),
 }
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_folder_is_refused_when_it_is_loaded(scene, page, tmp_path, damage):
-    scene.save(tmp_path / "out")
+    masks = [torch.ones(size, dtype=torch.bool) for size in scene.original_sizes]
+    replace(scene, refinement=report(scene), masks=masks).save(tmp_path / "out")
+    Reconstruction.load(tmp_path / "out")
     DAMAGE[damage](tmp_path / "out")
     with pytest.raises(ValueError, match="out is damaged|out holds no saved") as fault:
         Reconstruction.load(tmp_path / "out")
@@ -195,6 +263,17 @@ def test_the_point_file_holds_what_the_page_shows(tmp_path, monkeypatch, source,
     shown, shown_source = shown_by_the_page(tmp_path / "out")
     assert shown_source == (source or "depth") and 0 < len(shown) <= 500
     np.testing.assert_array_equal(read_ply(tmp_path / "out" / "points.ply"), shown)
+
+
+def test_a_scene_in_a_known_world_is_drawn_from_its_first_camera(scene, tmp_path):
+    turn = matrix_from_quat_xyzw(torch.tensor([0.3, -0.5, 0.2, 0.7]))
+    world = Similarity(torch.tensor(1.0), turn, torch.tensor([4.0, -2.0, 7.0]))
+    scene.save(tmp_path / "own")
+    moved(scene, world).save(tmp_path / "known")
+    pages = [shown_by_the_page(tmp_path / name)[0] for name in ("own", "known")]
+    np.testing.assert_allclose(*pages, atol=1e-5)
+    points = [read_ply(tmp_path / name / "points.ply") for name in ("own", "known")]
+    assert torch.allclose(world.apply(points[0]), points[1], atol=1e-5)  # a file keeps the scene's world
 
 
 def test_a_source_or_a_share_that_cannot_be_is_refused(scene, page, tmp_path):

@@ -28,8 +28,14 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "first: 0 to 95; default: 0")  # fmt: skip
     add("--refine", action="store_true",
         help="make the cameras precise with points of the photographs (needs pycolmap)")  # fmt: skip
-    add("--lens", default="each", choices=LENSES,
-        help="with --refine: which focal lengths are free; default: that of each view")  # fmt: skip
+    add("--lens", choices=LENSES,
+        help="with --refine: which focal lengths are free; default: that of each view, but none with "
+        "numbers for --intrinsics")  # fmt: skip
+    add("--intrinsics", type=lens, metavar="FX,FY,CX,CY|exif",
+        help="the lens of all photographs, in their own pixels; exif: the focal length each picture's file "
+        "names")  # fmt: skip
+    add("--masks", metavar="FOLDER",
+        help="pictures, each called as its photograph and .png; their black is left out")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
 
@@ -52,15 +58,24 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--points-from {args.points_from}: these weights lack the head {lacking.pop()!r}.")
     scene = model.reconstruct(
         source, mode=args.mode, size=args.size, query_points=args.query, device=device,
-        dtype=args.dtype and getattr(torch, args.dtype),
+        dtype=args.dtype and getattr(torch, args.dtype), known_intrinsics=args.intrinsics, masks=args.masks,
     )  # fmt: skip
     if args.refine:
-        scene = scene.refine(lens=args.lens)
+        known = isinstance(args.intrinsics, list)
+        scene = scene.refine(lens=args.lens or ("kept" if known else "each"))
         print(scene.refinement)
     kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
     print(scene)
     page = out / "index.html"
     print(f"written: {f'{page} (open it in a browser)' if page.is_file() else f'{out}, no point to draw'}")
+
+
+def lens(text: str) -> str | list[list[float]]:
+    """ "exif" as it is; "600,600,320,240" → a matrix (3, 3)."""
+    if text == "exif":
+        return text
+    fx, fy, cx, cy = map(float, text.split(","))
+    return [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]
 
 
 def point(text: str) -> tuple[float, float]:

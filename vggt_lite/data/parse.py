@@ -35,20 +35,33 @@ def read_arrays(path: Path, sizes: dict[str, int], **shapes: str) -> list[np.nda
                 arrays = {name: _member(archive, f"{name}.npy") for name in shapes}
     if missing:
         raise ValueError(f"{path} lacks {missing}, it holds {sorted(held)[:9]}: write {wanted}.")
-    known = {"2": 2, "3": 3, "4": 4, **sizes}
+    known = dict(sizes)
     for name, shape in shapes.items():
-        array, letters = arrays[name], shape.split()
-        pairs = zip(letters, array.shape, strict=False)
-        fits = len(letters) == array.ndim and all(known.setdefault(x, size) == size for x, size in pairs)
-        if not fits or array.dtype.kind not in "fiub":
+        array = arrays[name]
+        if not shape_fits(array.shape, shape, known) or array.dtype.kind not in "fiub":
             said = "".join(f", {letter} = {size}" for letter, size in sizes.items())
             raise ValueError(f"{path}: {name} is {array.dtype} {array.shape}: write {wanted}{said}.")
     return [arrays[name] for name in shapes]
 
 
+def shape_fits(shape: tuple[int, ...], letters: str, known: dict[str, int]) -> bool:
+    """Whether a shape is one such as "S 3 4". A letter that `known` lacks is noted there."""
+    wanted = letters.split()
+    pairs = zip(wanted, shape, strict=False)
+    fits = [size == (int(x) if x.isdigit() else known.setdefault(x, size)) for x, size in pairs]
+    return len(wanted) == len(shape) and all(fits)
+
+
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as file:
         return read_npy(file, archive.getinfo(name).file_size)
+
+
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and type: the first bytes of a .npy file."""
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return header(file)
 
 
 def read_npy(file: BinaryIO, size: int) -> np.ndarray:
@@ -57,9 +70,7 @@ def read_npy(file: BinaryIO, size: int) -> np.ndarray:
     Raises:
         ValueError: it holds something else, too many of them, or not as many as it says.
     """
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_columns, dtype = header(file)
+    shape, by_columns, dtype = npy_header(file)
     if dtype.kind not in "fiub":
         raise ValueError(f"it holds {dtype}, not numbers")
     count = math.prod(shape)

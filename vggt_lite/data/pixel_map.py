@@ -97,6 +97,18 @@ class PixelMap:
         return np.array([[sx, 0.0, ox], [0.0, sy, oy], [0.0, 0.0, 1.0]])
 
 
+def look_up(values: Tensor, pixels: Tensor, outside: float | bool = torch.nan) -> Tensor:
+    """Values (H, W, *) at pixels (…, 2), x and y: those of the pixel that each falls in.
+
+    Nothing is blended, so edges stay sharp. Beyond the map the answer is `outside`.
+    """
+    height, width = values.shape[:2]
+    inside = ((pixels >= 0) & (pixels < torch.tensor([width, height]))).all(-1)  # (…); False for NaN
+    column, row = torch.where(inside[..., None], pixels, 0.0).long().unbind(-1)
+    picked = values[row, column]  # (…, *)
+    return torch.where(inside.reshape(inside.shape + (1,) * (picked.ndim - inside.ndim)), picked, outside)
+
+
 def _as_floats(values: Points) -> Points:
     if isinstance(values, Tensor):
         return values if values.is_floating_point() else values.float()

@@ -19,8 +19,9 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from vggt_lite.data.pictures import open_picture
+from vggt_lite.data.pixel_map import look_up
 from vggt_lite.evaluation.datasets.benchmark import device_of, report_of
-from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, look_up, reconstruction_of
+from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored, grid, reconstruction_of
 from vggt_lite.evaluation.examples import motorcycle_truth
 from vggt_lite.evaluation.metric_groups import UNITLESS, depth_figures
 from vggt_lite.evaluation.report import Report
@@ -120,7 +121,8 @@ def score(model, sample: Sample, options: Options) -> Scored:
     scored = Scored([str(name) for name in scene.names], *poses, *found)
     if pair.depth is not None:
         height, width = pair.depth.shape
-        depth = look_up(scene.depth[0], scene.pixel_maps[0], grid((height, width), width))
+        pixels = scene.pixel_maps[0].to_network(grid((height, width), width).double())
+        depth = look_up(scene.depth[0], pixels)
         known = (pair.depth > 0) & depth.isfinite() & (depth > 0)
         for who, guess in (("model", depth), ("constant", torch.ones_like(depth))):
             getattr(scored, who).update(depth_figures(guess, pair.depth, known, ALIGNMENTS))

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from vggt_lite.data.pixel_map import look_up
 from vggt_lite.export.colmap import import_pycolmap
 
 LONGEST = 3200  # pixels: larger photographs are searched at this size
@@ -30,18 +31,25 @@ class Tracks(NamedTuple):
     matches: dict[tuple[int, int], int]  # how many verified matches each pair of views has
 
 
-def find_tracks(pictures: Sequence[Tensor], detector: str = "sift") -> Tracks:
+def find_tracks(
+    pictures: Sequence[Tensor], detector: str = "sift", masks: Sequence[Tensor] | None = None
+) -> Tracks:
     """Tracks over all views.
 
     Args:
         pictures: S photographs (H, W, 3) uint8, of any sizes.
         detector: "sift" (pycolmap) or "opencv" (OpenCV's SIFT).
+        masks: S masks (H, W) bool, True where points may be.
 
     Raises:
         ImportError: the library is not installed.
     """
     detect, verify = DETECTORS[detector]()
     points, descriptors = zip(*(detect(gray(picture)) for picture in pictures), strict=True)
+    if masks is not None:
+        kept = [in_mask(*part) for part in zip(masks, pictures, points, strict=True)]
+        points = [place[keep.numpy()] for place, keep in zip(points, kept, strict=True)]
+        descriptors = [value[keep] for value, keep in zip(descriptors, kept, strict=True)]
     matches = {}
     for first, second in combinations(range(len(pictures)), 2):
         pairs = match(descriptors[first], descriptors[second])
@@ -51,6 +59,12 @@ def find_tracks(pictures: Sequence[Tensor], detector: str = "sift") -> Tracks:
         if len(pairs) >= FEWEST:
             matches[first, second] = pairs
     return join(points, matches)
+
+
+def in_mask(mask: Tensor, picture: Tensor, points: np.ndarray) -> Tensor:
+    """(n,) bool: points (n, 2) of a picture that its mask keeps, which may have another size."""
+    size = torch.tensor(mask.shape).flip(0) / torch.tensor(picture.shape[:2]).flip(0)
+    return look_up(mask, torch.from_numpy(points) * size, False)
 
 
 def gray(picture: Tensor) -> np.ndarray:

@@ -16,8 +16,11 @@ from torch import Tensor
 from vggt_lite import model as network
 from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.images import load_images
+from vggt_lite.data.lens import exif_intrinsics
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.inference.chunked import chunked
+from vggt_lite.inference.known import checked_intrinsics
+from vggt_lite.inference.masks import read_masks
 from vggt_lite.inference.memory_estimate import memory_advice, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.pretrained.loading import DTYPES, load_pretrained
@@ -34,6 +37,8 @@ def reconstruct(
     query_points=None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    known_intrinsics=None,
+    masks=None,
 ) -> Reconstruction:
     """Photographs in, a `Reconstruction` out.
 
@@ -49,6 +54,8 @@ def reconstruct(
         dtype: of the products in the aggregator and the tracker (autocast); camera, depth and point heads
             always work in float32. None takes what surrounds the call, or `pick_dtype(device)`: bfloat16
             on a GPU that has it, else float32.
+        known_intrinsics: as for `Reconstruction.with_intrinsics`; "exif" takes those of `exif_intrinsics`.
+        masks: as for `Reconstruction.with_masks`. The network sees the whole photographs all the same.
 
     Warns:
         UserWarning: the size or the number of views lies outside what the weights were trained on; or the
@@ -56,12 +63,18 @@ def reconstruct(
 
     Raises:
         MemoryError: it did not fit; the same advice, with the allocator's own error as its cause.
-        ValueError: a source, size, query point, device or type that cannot be used.
+        ValueError: a source, size, query point, device, type, lens or mask that cannot be used.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
     size = model.config.image_size if size is None else size
     batch = load_images(source, mode, size, model.config.patch_size)
+    sizes = [pixel_map.original_size for pixel_map in batch.pixel_maps]
+    if known_intrinsics is not None:
+        from_exif = isinstance(known_intrinsics, str) and known_intrinsics == "exif"
+        known_intrinsics = exif_intrinsics(batch) if from_exif else known_intrinsics
+        known_intrinsics = checked_intrinsics(known_intrinsics, sizes)
+    masks = None if masks is None else read_masks(masks, batch.names, sizes)
     pixel_center = model.config.pixel_center
     if query_points is not None:
         query_points = _to_query(query_points, batch.pixel_maps[0]) - (0.5 - pixel_center)
@@ -81,7 +94,9 @@ def reconstruct(
         with context, chunked(model):
             points = None if query_points is None else query_points.to(device)
             pred = model.eval()(batch.images.to(device), query_points=points)
-        return Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
+        result = Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
+        result = result if known_intrinsics is None else result.with_intrinsics(known_intrinsics)
+        return result if masks is None else result.with_masks(masks)
     except (RuntimeError, MemoryError) as error:
         if not ran_out_of_memory(error):
             raise

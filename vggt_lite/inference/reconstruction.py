@@ -10,8 +10,10 @@ from torch import Tensor
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_colmap, write_nerfstudio, write_ply, write_tum
-from vggt_lite.geometry import compose, invert_rigid, transform_points, unproject_depth
-from vggt_lite.inference.known import scaled
+from vggt_lite.geometry import Similarity, unproject_depth
+from vggt_lite.inference.known import moved, scaled, with_intrinsics, with_poses
+from vggt_lite.inference.masks import with_masks
+from vggt_lite.inference.positions import aligned_to
 from vggt_lite.inference.refine import Refinement, refine
 from vggt_lite.inference.saving import load_parts, save_reconstruction
 from vggt_lite.inference.summary import as_html, as_text
@@ -31,15 +33,16 @@ class Reconstruction:
 
     Cameras and tracks are in pixels of the *original*, upright photographs, whose sizes may differ from
     view to view. Dense maps stay on the network's pixels, where they are exact; `pixel_maps` leads from
-    one to the other, and `depth_at_original` resamples. Pixel (0, 0) covers [0, 1)². The world is the first
-    camera's frame; of a prediction the unit is the network's own. A part that is None was not predicted.
+    one to the other, and `depth_at_original` resamples. Pixel (0, 0) covers [0, 1)². Of a prediction the
+    world is the first camera's frame and the unit the network's own; after `with_poses` or `aligned_to` both
+    are those of what is known. A part that is None was not predicted.
     """
 
     names: list[str]
     pixel_maps: list[PixelMap]
     images: list[Tensor]  # each (H, W, 3) uint8, the photograph, as `ImageBatch.pictures`
     colors: Tensor  # (S, h, w, 3) uint8: the network's input
-    valid: Tensor  # (S, h, w) bool: shows the photograph (not padding), and has a depth
+    valid: Tensor  # (S, h, w) bool: shows the photograph (not padding, not masked), and has a depth
     cam_from_world: Tensor | None = None  # (S, 3, 4)
     intrinsics: Tensor | None = None  # (S, 3, 3) original pixels; NaN where none was found
     depth: Tensor | None = None  # (S, h, w) z
@@ -50,6 +53,7 @@ class Reconstruction:
     track_visibility: Tensor | None = None  # (S, N) probability
     track_conf: Tensor | None = None  # (S, N) probability
     refinement: Refinement | None = None  # the report of `refine`
+    masks: list[Tensor] | None = None  # each (H, W) bool, of the photograph: what counts; see `with_masks`
     extras: dict[str, Tensor] = field(default_factory=dict)  # each (S, …), from `VGGT.extra_heads`
 
     @classmethod
@@ -75,8 +79,7 @@ class Reconstruction:
         if scene.intrinsics is not None:
             scene.intrinsics = scene._each(PixelMap.intrinsics_to_original, scene.intrinsics)
         scene._set_aside_unusable()
-        scene._make_first_camera_the_world()
-        return scene
+        return scene.in_first_camera()
 
     @classmethod
     def from_batch(
@@ -87,8 +90,7 @@ class Reconstruction:
         result = cls(**_views(_take(scene.images, index), None), **parts)
         result.valid = scene.valid[index].cpu()
         result.names = names or result.names
-        result._make_first_camera_the_world()
-        return result
+        return result.in_first_camera()
 
     @property
     def original_sizes(self) -> list[tuple[int, int]]:
@@ -156,6 +158,15 @@ class Reconstruction:
         points, colors, _, _ = self.points(confidence_percentile=confidence_percentile)
         write_ply(path, points, colors)
 
+    def in_first_camera(self) -> "Reconstruction":
+        """The same in the first camera's frame, where figures draw it; as it is if that is not finite."""
+        first = None if self.cam_from_world is None else self.cam_from_world[0]
+        if first is None or not first.isfinite().all() or torch.equal(first, torch.eye(3, 4)):
+            return self
+        result = moved(self, Similarity(torch.ones(()), first[:, :3], first[:, 3]))
+        result.cam_from_world[0] = torch.eye(3, 4)  # exactly
+        return result
+
     def show(self):
         """The scene as a figure to turn around, in a notebook."""
         from vggt_lite.viz import show_reconstruction
@@ -171,7 +182,8 @@ class Reconstruction:
         return len(self.names)
 
     refine = refine
-    scaled = scaled
+    scaled, with_intrinsics, with_poses = scaled, with_intrinsics, with_poses
+    with_masks, aligned_to = with_masks, aligned_to
     save = save_reconstruction
     to_colmap, to_nerfstudio, to_tum = write_colmap, write_nerfstudio, write_tum
     __repr__ = as_text
@@ -210,17 +222,6 @@ class Reconstruction:
                 warnings.warn(said, stacklevel=3)
         if self.depth is not None:
             self.depth = self.depth.nan_to_num(0.0, 0.0, 0.0)
-
-    def _make_first_camera_the_world(self) -> None:
-        """Express cameras and point map in the first camera's frame; left as they are if it is not finite."""
-        if self.cam_from_world is None or not self.cam_from_world[0].isfinite().all():
-            return
-        first_from_world = self.cam_from_world[0]
-        self.cam_from_world = compose(self.cam_from_world, invert_rigid(first_from_world))
-        self.cam_from_world[0] = torch.eye(3, 4)  # exactly
-        if self.point_map is not None:
-            points = self.point_map.flatten(0, 2)  # (S · h · w, 3)
-            self.point_map = transform_points(first_from_world, points).view_as(self.point_map)
 
 
 def _take(value: Tensor | None, index: int) -> Tensor | None:

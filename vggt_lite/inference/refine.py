@@ -18,6 +18,7 @@ from vggt_lite.config import LENSES, check_choice
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
 from vggt_lite.inference.bundle import Lens, Pinholes, adjust, cameras_from_pair, consistent, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
+from vggt_lite.inference.masks import in_masks
 
 FEATURES = (*DETECTORS, "tracker")
 # Rounds of an adjustment: the loss's scale and the largest error of an observation that counts, in pixels of
@@ -77,7 +78,7 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
 
     Returns:
         The scene with `refinement`, a report. Its unit is the network's still: the median of what depth says
-        stays. The first camera is the world.
+        stays. The first camera stays where it is.
 
     Warns:
         UserWarning: the points do not bear a refinement; the scene is as it was, and the report says why.
@@ -91,7 +92,7 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
     if not scene.camera_ok.all() or len(scene) < 2:
         raise ValueError("refining needs two or more views, each with a camera: reconstruct them first.")
     started = time.monotonic()
-    tracks = own_tracks(scene) if features == "tracker" else find_tracks(scene.images, features)
+    tracks = own_tracks(scene) if features == "tracker" else find_tracks(scene.images, features, scene.masks)
     intrinsics = scene.intrinsics.double().clone()
     if lens != "kept":
         intrinsics[:, [0, 1], [0, 1]] = intrinsics[:, [0, 1], [0, 1]].mean(1, keepdim=True)  # square pixels
@@ -136,7 +137,7 @@ def own_tracks(scene) -> Tracks:
     """The scene's own tracks, where they are probably visible."""
     if scene.tracks is None:
         raise ValueError('features="tracker" needs tracks: reconstruct(…, query_points=…).')
-    seen = scene.tracks.isfinite().all(-1)
+    seen = in_masks(scene.masks, scene.tracks) & scene.tracks.isfinite().all(-1)
     if scene.track_visibility is not None:
         seen &= scene.track_visibility > 0.5
     seen &= seen.sum(0) >= 2
@@ -248,7 +249,9 @@ def carried_over(scene, tracks: Tracks, predicted: Pinholes, best: Candidate, le
     points = transform_points(cameras[0], points) / unit
     cameras = compose(cameras, invert_rigid(cameras[0]))
     cameras[:, :, 3] /= unit
-    cameras[0] = torch.eye(3, 4)
+    first = scene.cam_from_world[0].double()  # stays where it is: the world's frame may be a known one
+    points, cameras = transform_points(invert_rigid(first), points), compose(cameras, first)
+    cameras[0] = first
 
     seen, points = tracks.seen, points.masked_fill(~best.inliers.any(0)[:, None], torch.nan)
     start, _ = consistent(tracks, predicted, torch.inf)

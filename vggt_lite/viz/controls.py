@@ -22,6 +22,7 @@ class SceneControls:
     """
 
     def __init__(self, scene, true_cameras: Cameras | None = None, unit: str = WORLD_UNIT) -> None:
+        scene = scene.in_first_camera() if true_cameras is None else scene
         self.scene, self.true_cameras, self.unit = scene, true_cameras, unit
         self.cameras = Cameras.of(scene)
         self.clouds = Cloud.each(scene)

@@ -93,6 +93,7 @@ def scene_section(
     scene, truth=None, unit: str = WORLD_UNIT, source: str | None = None, confidence_percentile: int = 0
 ) -> Markup:
     """Figures with their controls, then pictures and maps, as HTML; arguments as for `write_html`."""
+    scene = scene.in_first_camera() if truth is None else scene
     clouds, cameras = Cloud.each(scene), Cameras.of(scene)
     if source in clouds:
         clouds = {source: clouds[source], **clouds}

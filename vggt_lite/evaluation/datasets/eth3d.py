@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from vggt_lite.data.parse import reading
+from vggt_lite.data.pixel_map import look_up
 from vggt_lite.data.readers.colmap import Camera, read_colmap, read_model
 from vggt_lite.data.views import View
 from vggt_lite.evaluation.datasets.sample import (
@@ -28,7 +29,6 @@ from vggt_lite.evaluation.datasets.sample import (
     Sample,
     Scored,
     grid,
-    look_up,
     point_maps,
     random_frames,
     score_poses,
@@ -96,13 +96,14 @@ def score(model, sample: Sample, options: Options) -> Scored:
     for index, (view, truth) in enumerate(zip(views.views, sample.truth, strict=True)):
         pixels = grid(view.size, MOST_COLUMNS).flatten(0, 1)  # (N, 2)
         z = depth_at(truth, normalized_coordinates(pixels.double(), view.intrinsics))
-        seen = look_up(scene.depth[index], scene.pixel_maps[index], pixels)
+        at = scene.pixel_maps[index].to_network(pixels.double())
+        seen = look_up(scene.depth[index], at)
         keep = (z > 0) & seen.isfinite() & (seen > 0)  # of the pixels that the network saw
         true_depth.append(z[keep])
         depth.append(seen[keep])
         true_points.append(world_points(pixels[keep], z[keep], view))
         for source, cloud in clouds.items():
-            points[source].append(look_up(cloud[index], scene.pixel_maps[index], pixels[keep]))
+            points[source].append(look_up(cloud[index], at[keep]))
     true_points = torch.cat(true_points)
     # One row (1, N) for each view, as long as the longest; its rest has no truth and does not count
     true_depth, depth = (pad_sequence(x, batch_first=True)[:, None] for x in (true_depth, depth))  # (S, 1, N)
@@ -129,13 +130,11 @@ def world_points(pixels: Tensor, depth: Tensor, view: View) -> Tensor:
 
 def depth_at(truth: TrueDepth, normalized: Tensor) -> Tensor:
     """z (N,) float32 along rays (x/z, y/z) (N, 2); 0 where there is none or they miss the photograph."""
-    column, row = distort(normalized, truth.camera).floor().long().unbind(-1)
     height, width = truth.camera.size
     with reading(truth.file, "depth"):
         depth = torch.from_numpy(np.fromfile(truth.file, "<f4", height * width).reshape(height, width))
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    found = depth[row.clamp(0, height - 1), column.clamp(0, width - 1)]
-    return torch.where(inside & (found < FAR), found, 0.0)
+    found = look_up(depth, distort(normalized, truth.camera), 0.0)
+    return torch.where(found < FAR, found, 0.0)
 
 
 def distort(normalized: Tensor, camera: Camera) -> Tensor:

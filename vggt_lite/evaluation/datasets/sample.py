@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vggt_lite.config import DEFAULT_MODE
 from vggt_lite.data.parse import picture_size
-from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.views import Views
 from vggt_lite.evaluation.metric_groups import path_figures
 from vggt_lite.geometry import camera_center, unproject_depth
@@ -101,19 +100,6 @@ def grid(size: tuple[int, int], most_columns: int) -> Tensor:
     step = -(-size[1] // most_columns)
     rows, columns = (torch.arange(step // 2, side, step) + 0.5 for side in size)
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)  # (h, w, 2)
-
-
-def look_up(values: Tensor, pixel_map: PixelMap, pixels: Tensor) -> Tensor:
-    """Network values (H, W, *) at original pixels (…, 2): those of the pixel that each falls in, else NaN.
-
-    This is how a prediction is brought to the truth's resolution: nothing is blended, so edges stay sharp.
-    """
-    column, row = pixel_map.to_network(pixels.double()).floor().long().unbind(-1)  # (…)
-    height, width = pixel_map.network_size
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    picked = values[row.clamp(0, height - 1), column.clamp(0, width - 1)]  # (…, *)
-    inside = inside.reshape(inside.shape + (1,) * (picked.ndim - inside.ndim))
-    return torch.where(inside, picked, torch.nan)
 
 
 def point_maps(scene: Reconstruction, source: str) -> Tensor:
