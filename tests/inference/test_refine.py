@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
-from vggt_lite.config import SceneConfig
-from vggt_lite.geometry import rotation_angle, transform_points, unproject_depth
+from vggt_lite import VGGT
+from vggt_lite.config import VARIED_SCENES, SceneConfig
+from vggt_lite.data.triangulation import triangulate
+from vggt_lite.geometry import project_points, rotation_angle, transform_points, unproject_depth
 from vggt_lite.geometry.bundle_adjustment import nudge
 from vggt_lite.inference import Reconstruction
-from vggt_lite.inference.correspondences import join
+from vggt_lite.inference.correspondences import find_tracks, join
 from vggt_lite.metrics.poses import relative_pose_errors
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.synthetic.cameras import look_at, square_pixel_intrinsics
@@ -163,3 +166,21 @@ def test_tracks_join_matches_and_leave_out_contradictions():
     assert tracks.seen.tolist() == [[True], [True], [True]]
     assert tracks.pixels[:, 0].tolist() == [[2, 3], [2, 3], [0, 1]]
     assert tracks.matches == {(0, 1): 2, (1, 2): 1, (0, 2): 2}
+
+
+def test_large_photographs_are_searched_at_their_own_size(tmp_path):
+    """`images` are kept for drawing, at 1024 pixels; points come from the files, in the files' pixels."""
+    batch = generate_scenes(1_600_002, 1, 2, 840, 1120, config=VARIED_SCENES)
+    for view, image in enumerate(batch.images[0]):
+        Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().numpy()).save(tmp_path / f"{view}.png")
+    scene = VGGT.from_pretrained("tiny").reconstruct(tmp_path)
+    assert max(scene.images[0].shape) == 1024 and scene.photograph(0).shape == (840, 1120, 3)
+    small = find_tracks(scene.images, sizes=scene.original_sizes)
+    large = find_tracks([scene.photograph(view) for view in range(2)], sizes=scene.original_sizes)
+    assert large.seen.sum() > small.seen.sum()
+    for tracks in (small, large):  # in the same pixels: they agree with the true cameras
+        points = triangulate(tracks.pixels, tracks.seen, batch.cam_from_world[0], batch.intrinsics[0])
+        pixels, _ = project_points(points, batch.cam_from_world[0].double(), batch.intrinsics[0].double())
+        assert (pixels - tracks.pixels).norm(dim=-1).median() < 1.5
+    (tmp_path / "0.png").unlink()
+    assert torch.equal(scene.photograph(0), scene.images[0])

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from vggt_lite.cli.options import DISTANCE, FILE, PAGE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
-from vggt_lite.config import DEFAULT_MODE, MODES
+from vggt_lite.config import DEFAULT_MODE, LENSES, MODES
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
+from vggt_lite.evaluation.pictures import NUM_SCENES, evaluate_pictures, side_by_side
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_size, eval_domain, evaluate
 from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.report_page import write_report_page
@@ -25,6 +26,7 @@ NUM_VIEWS = 4  # of a generated scene
 # Which options have an effect on what is scored; another one would change nothing, so it is refused
 COUNTS = {
     "generated scenes": {"kind", "scenes", "views", "size", "icp"},
+    "--refine or --classical": {"kind", "scenes", "views", "lens"},
     "--photographs": {"size", "mode"},
     OWN: {"scenes", "views", "size", "seed", "icp"},
     "co3d": {"scenes", "views", "size", "seed", "mode"},
@@ -43,6 +45,12 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--photographs", action="store_true",
         help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more")  # fmt: skip
+    add("--refine", action="store_true",
+        help="generated scenes as pictures of 448 pixels, before and after `refine` (needs pycolmap)")  # fmt: skip
+    add("--classical", action="store_true",
+        help="the same pictures without a network: SIFT and essential matrices with the true lenses, "
+        "COLMAP's mapper")  # fmt: skip
+    add("--lens", choices=LENSES, help="with --refine: which focal lengths are free; default: each")
     add("--root", metavar="FOLDER", help="where the data lies; see docs/evaluation.md")
     add("--kind", choices=tuple(EVAL_DOMAINS),
         help="of generated scenes; default: nano's for models of at most 64 pixels, else tiny's")  # fmt: skip
@@ -71,6 +79,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--data and --root belong together: which data set, and the folder it lies in.")
     refuse_idle(args)
     views = NUM_VIEWS if args.views is None else args.views
+    if args.refine or args.classical:
+        return run_pictures(args, views)
     with distributed.init() as workers:
         report = scored(args, views, workers)
     if workers.rank:
@@ -84,6 +94,29 @@ def run(args: argparse.Namespace) -> None:
     finally:
         print(report)
     print(*(f"written: {path}" for path in (args.out, args.page) if path), sep="\n")
+
+
+def run_pictures(args: argparse.Namespace, views: int) -> None:
+    """Score the roads to the cameras of the same pictures; each has a report of its own."""
+    if args.data or args.photographs:
+        raise ValueError(
+            "--refine and --classical are scored on generated scenes: leave out --data and so on."
+        )
+    roads = ["network", *["refined"] * args.refine, *["sift_e", "mapper"] * args.classical]
+    model = VGGT.from_pretrained(args.weights)
+    domain, _ = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
+    number = NUM_SCENES if args.scenes is None else args.scenes
+    reports = evaluate_pictures(model, roads, number, views, scene_config=domain, lens=args.lens or "each")
+    for report in reports.values():
+        report.protocol["weights"] = weights_used(args.weights)
+    print(side_by_side(reports))
+    for road, report in reports.items() if args.out else ():
+        path = Path(args.out).with_stem(f"{Path(args.out).stem}_{road}")
+        kept(report.save, path)
+        print(f"written: {path}")
+    if args.page:
+        kept(lambda page: write_report_page(reports, page), args.page)
+        print(f"written: {args.page}")
 
 
 def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
@@ -112,6 +145,8 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
 def refuse_idle(args: argparse.Namespace) -> None:
     """Raises: ValueError: an option that would change nothing about what is scored."""
     scored = "--photographs" if args.photographs else args.data or "generated scenes"
+    if args.refine or args.classical:
+        scored = "--refine or --classical"
     for option in sorted(set.union(*COUNTS.values()) - COUNTS[scored]):
         if getattr(args, option) is not None:
             where = ", ".join(name for name, options in COUNTS.items() if option in options)

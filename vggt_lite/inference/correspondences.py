@@ -4,7 +4,7 @@ SIFT points are found at the photographs' own resolution, matched by their descr
 fundamental matrix for each pair of views: that needs no camera, so wrong predictions cannot spoil it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from vggt_lite.data.augment import LUMA
 from vggt_lite.data.pixel_map import look_up
 from vggt_lite.export.colmap import import_pycolmap
 
@@ -32,45 +33,46 @@ class Tracks(NamedTuple):
 
 
 def find_tracks(
-    pictures: Sequence[Tensor], detector: str = "sift", masks: Sequence[Tensor] | None = None
-) -> Tracks:
+    pictures: Iterable[Tensor], detector: str = "sift", masks: Sequence[Tensor] | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> Tracks:  # fmt: skip
     """Tracks over all views.
 
     Args:
-        pictures: S photographs (H, W, 3) uint8, of any sizes.
+        pictures: S photographs (H, W, 3) uint8, of any sizes; each is looked at once.
         detector: "sift" (pycolmap) or "opencv" (OpenCV's SIFT).
-        masks: S masks (H, W) bool, True where points may be.
+        masks: S masks (H, W) bool, True where points may be; of the sizes of the photographs.
+        sizes: (H, W) of the original photographs, in whose pixels the tracks are; None: those of `pictures`.
 
     Raises:
         ImportError: the library is not installed.
     """
     detect, verify = DETECTORS[detector]()
-    points, descriptors = zip(*(detect(gray(picture)) for picture in pictures), strict=True)
-    if masks is not None:
-        kept = [in_mask(*part) for part in zip(masks, pictures, points, strict=True)]
-        points = [place[keep.numpy()] for place, keep in zip(points, kept, strict=True)]
-        descriptors = [value[keep] for value, keep in zip(descriptors, kept, strict=True)]
+    points, descriptors, longest = [], [], []
+    for view, picture in enumerate(pictures):
+        height, width = sizes[view] if sizes else picture.shape[:2]
+        found, described = detect(gray(picture))
+        found = found * [width / picture.shape[1], height / picture.shape[0]]
+        if masks is not None:
+            kept = look_up(masks[view], torch.from_numpy(found), False)
+            found, described = found[kept.numpy()], described[kept]
+        points.append(found)
+        descriptors.append(described)
+        longest.append(max(height, width))
     matches = {}
-    for first, second in combinations(range(len(pictures)), 2):
+    for first, second in combinations(range(len(points)), 2):
         pairs = match(descriptors[first], descriptors[second])
         if len(pairs) >= FEWEST:
-            limit = EPIPOLAR_PX * max(*pictures[first].shape, *pictures[second].shape, 448) / 448
+            limit = EPIPOLAR_PX * max(longest[first], longest[second], 448) / 448
             pairs = pairs[verify(points[first][pairs[:, 0]], points[second][pairs[:, 1]], limit)]
         if len(pairs) >= FEWEST:
             matches[first, second] = pairs
     return join(points, matches)
 
 
-def in_mask(mask: Tensor, picture: Tensor, points: np.ndarray) -> Tensor:
-    """(n,) bool: points (n, 2) of a picture that its mask keeps, which may have another size."""
-    size = torch.tensor(mask.shape).flip(0) / torch.tensor(picture.shape[:2]).flip(0)
-    return look_up(mask, torch.from_numpy(points) * size, False)
-
-
 def gray(picture: Tensor) -> np.ndarray:
     """(H, W) uint8 luminance."""
-    weights = torch.tensor([0.299, 0.587, 0.114])
-    return (picture.float() @ weights).round().byte().numpy()
+    return (picture.float() @ torch.tensor(LUMA)).round().byte().numpy()
 
 
 def match(first: Tensor, second: Tensor) -> np.ndarray:

@@ -4,10 +4,12 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vggt_lite.data.images import ImageBatch
+from vggt_lite.data.pictures import Photo
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.export import write_colmap, write_nerfstudio, write_ply, write_tum
 from vggt_lite.geometry import Similarity, unproject_depth
@@ -40,7 +42,7 @@ class Reconstruction:
 
     names: list[str]
     pixel_maps: list[PixelMap]
-    images: list[Tensor]  # each (H, W, 3) uint8, the photograph, as `ImageBatch.pictures`
+    images: list[Tensor]  # each (H, W, 3) uint8, the photograph to be drawn, as `ImageBatch.pictures`
     colors: Tensor  # (S, h, w, 3) uint8: the network's input
     valid: Tensor  # (S, h, w) bool: shows the photograph (not padding, not masked), and has a depth
     cam_from_world: Tensor | None = None  # (S, 3, 4)
@@ -53,6 +55,7 @@ class Reconstruction:
     track_visibility: Tensor | None = None  # (S, N) probability
     track_conf: Tensor | None = None  # (S, N) probability
     refinement: Refinement | None = None  # the report of `refine`
+    photos: list[Photo] | None = None  # where the photographs came from; not saved
     masks: list[Tensor] | None = None  # each (H, W) bool, of the photograph: what counts; see `with_masks`
     extras: dict[str, Tensor] = field(default_factory=dict)  # each (S, …), from `VGGT.extra_heads`
 
@@ -96,6 +99,20 @@ class Reconstruction:
     def original_sizes(self) -> list[tuple[int, int]]:
         """(H, W) of each original photograph."""
         return [pixel_map.original_size for pixel_map in self.pixel_maps]
+
+    def photograph(self, view: int) -> Tensor:
+        """(H, W, 3) uint8: the upright photograph, as large as it is at hand.
+
+        That is its own size where its source can be opened; else, or after `load`, that of `images`.
+        """
+        if self.photos is not None:
+            try:
+                picture = torch.from_numpy(np.array(self.photos[view].open()))
+            except (OSError, ValueError):
+                return self.images[view]
+            if picture.shape[:2] == self.original_sizes[view]:  # else it is another picture by now
+                return picture
+        return self.images[view]
 
     @property
     def network_intrinsics(self) -> Tensor | None:
@@ -233,9 +250,11 @@ def _views(images: Tensor, batch: ImageBatch | None) -> dict:
     colors = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).byte().contiguous()  # (S, h, w, 3)
     if batch is not None:
         names, pixel_maps, pictures, valid = batch.names, batch.pixel_maps, batch.pictures, batch.valid_mask()
+        photos = batch.photos
     else:
-        size = tuple(colors.shape[1:3])
+        size, photos = tuple(colors.shape[1:3]), None
         names, pictures = [f"view_{view:03d}" for view in range(len(colors))], list(colors)
         pixel_maps = [PixelMap(size, size)] * len(colors)
         valid = torch.ones(colors.shape[:3], dtype=torch.bool)
-    return dict(names=names, pixel_maps=pixel_maps, images=pictures, colors=colors, valid=valid)
+    views = {"names": names, "pixel_maps": pixel_maps, "images": pictures, "photos": photos}
+    return {**views, "colors": colors, "valid": valid}

@@ -92,7 +92,11 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
     if not scene.camera_ok.all() or len(scene) < 2:
         raise ValueError("refining needs two or more views, each with a camera: reconstruct them first.")
     started = time.monotonic()
-    tracks = own_tracks(scene) if features == "tracker" else find_tracks(scene.images, features, scene.masks)
+    if features == "tracker":
+        tracks = own_tracks(scene)
+    else:
+        pictures = (scene.photograph(view) for view in range(len(scene)))  # one at a time: they may be large
+        tracks = find_tracks(pictures, features, scene.masks, scene.original_sizes)
     intrinsics = scene.intrinsics.double().clone()
     if lens != "kept":
         intrinsics[:, [0, 1], [0, 1]] = intrinsics[:, [0, 1], [0, 1]].mean(1, keepdim=True)  # square pixels
