@@ -9,10 +9,15 @@ from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation import Report, evaluate
 from vggt_lite.evaluation.constant import ConstantPredictor, nearest_rotation
 from vggt_lite.evaluation.metric_table import ROWS
+from vggt_lite.evaluation.motion_correlation import (
+    COMPONENTS,
+    correlations,
+    motion_components,
+    rotation_vector,
+)
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain, kind_of, predict
 from vggt_lite.evaluation.scores import Scores
 from vggt_lite.geometry import matrix_from_quat_xyzw
-from vggt_lite.evaluation.motion_correlation import COMPONENTS, correlations, motion_components, rotation_vector
 from vggt_lite.model import VGGT, Predictions
 from vggt_lite.synthetic import generate_scenes
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vggt_lite.evaluation.motion_correlation import correlations
 from vggt_lite.geometry import precision, umeyama
 from vggt_lite.geometry.precision import precise_dtype
 from vggt_lite.metrics import depth_metrics, point_metrics, pose_auc, track_metrics
-from vggt_lite.evaluation.motion_correlation import correlations
 from vggt_lite.metrics.trajectories import trajectory_metrics
 from vggt_lite.synthetic import generate_scenes
 

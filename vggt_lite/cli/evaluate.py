@@ -46,7 +46,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     what.add_argument("--photographs", action="store_true",
         help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more")  # fmt: skip
     add("--refine", action="store_true",
-        help="generated scenes as pictures of 448 pixels, before and after `refine` (needs pycolmap)")  # fmt: skip
+        help="pictures of 448 pixels of generated scenes, before and after `refine`")  # fmt: skip
     add("--classical", action="store_true",
         help="the same pictures without a network: SIFT and essential matrices with the true lenses, "
         "COLMAP's mapper")  # fmt: skip

@@ -48,7 +48,7 @@ def essential_matrix_errors(tracks: Tracks, truth: Pinholes) -> tuple[Tensor, Te
 
 
 def mapped_cameras(pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Cameras by COLMAP's incremental mapper, lenses unknown, as its own programs start it.
+    """Cameras by COLMAP's incremental mapper, lenses unknown, with its own settings but one.
 
     Args:
         pictures: S of them, (H, W, 3) uint8.
@@ -73,6 +73,9 @@ def mapped_cameras(pictures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         )  # fmt: skip
         pycolmap.match_exhaustive(database, device=pycolmap.Device.cpu)
         options = pycolmap.IncrementalPipelineOptions(num_threads=1, random_seed=0)
+        options.mapper.init_min_tri_angle = (
+            4  # degrees; with COLMAP's 16 it finds no first pair in short walks
+        )
         models = pycolmap.incremental_mapping(database, images, folder / "models", options)
         largest = max(models.values(), key=lambda model: model.num_reg_images(), default=None)
         for image in largest.images.values() if largest else ():

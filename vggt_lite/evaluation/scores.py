@@ -59,8 +59,13 @@ class Scores:
             self.pool("moved", motion_components(pred.cam_from_world, up).flatten(0, 1))
             self.pool("truly moved", motion_components(truth.cam_from_world, up).flatten(0, 1))
         if pred.cam_from_world is not None:
-            self.pool("fov", (horizontal_fov(pred) - horizontal_fov(truth)).abs().rad2deg().flatten())
-            self.pool("focal", 100 * (focal_length(pred) / focal_length(truth) - 1).abs().flatten())
+            fov, ratio = (
+                horizontal_fov(pred) - horizontal_fov(truth),
+                focal_length(pred) / focal_length(truth),
+            )
+            there = ratio.isfinite()  # the cameras that were found
+            self.pool("fov", fov[there].abs().rad2deg())
+            self.pool("focal", 100 * (ratio[there] - 1).abs())
         for b in range(len(scenes)):
             one = pred.apply(lambda x, b=b: x[b : b + 1])
             self.add_scene(one, truth.scene(b), patch_size)
@@ -146,7 +151,7 @@ class Scores:
             found["rta_15"] = 100 * (pools["translation"] < 15).float().mean().item()
             for name in ("rotation", "translation"):
                 found[f"{name}_median_deg"] = float(np.median(pools[name]))
-        if "fov" in pools:
+        if len(pools.get("fov", ())):
             found["fov_median_deg"] = float(np.median(pools["fov"]))
             found["focal_median_percent"] = float(np.median(pools["focal"]))
         if "moved" in pools:
