@@ -17,8 +17,8 @@ import torch
 from benchmarks import measure
 from vggt_lite import VGGT
 from vggt_lite.config import VARIED_SCENES
-from vggt_lite.export.colmap import import_pycolmap
-from vggt_lite.inference.bundle import Pinholes, colmap_camera
+from vggt_lite.export.colmap_model import colmap_lenses, import_pycolmap
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.inference.correspondences import find_tracks
 from vggt_lite.metrics.poses import pose_scores, relative_pose_errors
 from vggt_lite.synthetic import generate_scenes
@@ -30,11 +30,13 @@ FIRST_SEED, SIZE = 1_600_000, 448
 def classical(pictures, truth: Pinholes) -> tuple[torch.Tensor, torch.Tensor]:
     """Errors of every pair's relative pose in degrees, in the order of `relative_pose_errors`."""
     pycolmap, tracks, found = import_pycolmap(), find_tracks(pictures), []
+    lenses = colmap_lenses(truth, square=True)
     for first, second in itertools.combinations(range(len(pictures)), 2):
         both = tracks.seen[first] & tracks.seen[second]
         pose = both.sum() >= 8 and pycolmap.estimate_essential_matrix(
             *(tracks.pixels[view, both].numpy() for view in (first, second)),
-            *(colmap_camera(pycolmap, truth, view) for view in (first, second)),
+            lenses[first],
+            lenses[second],
             pycolmap.RANSACOptions(max_error=1.0, random_seed=0),
         )
         if pose:

@@ -1,35 +1,16 @@
 """Cameras, points and lenses moved together: COLMAP's bundle adjustment, and cameras to start it from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vggt_lite.data.triangulation import triangulate
-from vggt_lite.export.colmap import import_pycolmap
+from vggt_lite.export.colmap_model import colmap_lenses, colmap_model, import_pycolmap
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import project_points
 from vggt_lite.inference.correspondences import Tracks
-
-
-@dataclass(frozen=True)
-class Pinholes:
-    """S pinhole cameras, perhaps with one number of radial distortion each. float64."""
-
-    cam_from_world: Tensor  # (S, 3, 4)
-    intrinsics: Tensor  # (S, 3, 3) pixels of the photographs
-    sizes: list[tuple[int, int]]  # (H, W) of the photographs
-    radial: Tensor | None = None  # (S,) COLMAP's k of SIMPLE_RADIAL
-
-
-def colmap_camera(pycolmap, cameras: Pinholes, view: int, radial: bool = False):
-    """COLMAP's camera of a view; one focal length, for pixels are square."""
-    k, (height, width) = cameras.intrinsics[view], cameras.sizes[view]
-    params = [float(k[[0, 1], [0, 1]].mean()), float(k[0, 2]), float(k[1, 2])]
-    if radial:
-        params.append(0.0 if cameras.radial is None else float(cameras.radial[view]))
-    model = "SIMPLE_RADIAL" if radial else "SIMPLE_PINHOLE"
-    return pycolmap.Camera(model=model, width=width, height=height, params=params, camera_id=view + 1)
 
 
 def adjust(
@@ -50,23 +31,10 @@ def adjust(
         Points (N, 3) and cameras. The gauge is COLMAP's: scale and place of the world stay near the guess.
     """
     pycolmap = import_pycolmap()
-    scene = pycolmap.Reconstruction()
-    for view, pose in enumerate(cameras.cam_from_world.numpy()):
-        if view == 0 or lens != "shared":
-            scene.add_camera_with_trivial_rig(colmap_camera(pycolmap, cameras, view, radial))
-        pixels = tracks.pixels[view, seen[view]].numpy()
-        image = pycolmap.Image(
-            name=str(view), keypoints=pixels, camera_id=1 if lens == "shared" else view + 1, image_id=view + 1
-        )
-        scene.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose))
-    order = seen.cumsum(1) - 1  # (S, N) an observation's number in its view
-    used = seen.any(0).nonzero()[:, 0].tolist()
-    ids = []
-    for point in used:
-        track = pycolmap.Track()
-        for view in seen[:, point].nonzero()[:, 0].tolist():
-            track.add_element(view + 1, int(order[view, point]))
-        ids.append(scene.add_point3D(points[point].numpy(), track))
+    known = torch.zeros(len(cameras.sizes)) if cameras.radial is None else cameras.radial
+    start = replace(cameras, radial=known if radial else None)
+    lenses = colmap_lenses(start, square=True, shared=lens == "shared")
+    scene = colmap_model(start, lenses, points, tracks.pixels, seen)
 
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_focal_length, options.refine_extra_params = lens != "kept", radial
@@ -82,8 +50,8 @@ def adjust(
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     pycolmap.create_default_bundle_adjuster(options, config, scene).solve()
 
-    points = points.clone()
-    points[used] = torch.from_numpy(np.stack([scene.point3D(i).xyz for i in ids]))
+    points, used = points.clone(), seen.any(0)
+    points[used] = torch.from_numpy(np.stack([scene.point3D(i + 1).xyz for i in range(int(used.sum()))]))
     views = [scene.image(view + 1) for view in range(len(cameras.sizes))]
     lenses = [scene.camera(view.camera_id) for view in views]
     return points, replace(
@@ -116,7 +84,7 @@ def cameras_from_pair(tracks: Tracks, cameras: Pinholes, pair: tuple[int, int]) 
         Cameras in the frame of view 0; None if a view shares too few points with the others.
     """
     pycolmap = import_pycolmap()
-    lenses = [colmap_camera(pycolmap, cameras, view) for view in range(len(cameras.sizes))]
+    lenses = colmap_lenses(replace(cameras, radial=None), square=True)
     first, second = pair
     both = tracks.seen[first] & tracks.seen[second]
     ransac = pycolmap.RANSACOptions(max_error=3.0, max_num_trials=2000, random_seed=0)

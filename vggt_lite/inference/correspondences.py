@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from vggt_lite.export.colmap import import_pycolmap
+from vggt_lite.export.colmap_model import import_pycolmap
 
 LONGEST = 3200  # pixels: larger photographs are searched at this size
 RATIO = 0.8  # the best match must be so much nearer, as an angle, than the second best

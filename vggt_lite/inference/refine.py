@@ -16,8 +16,9 @@ from torch import Tensor
 
 from vggt_lite.config import LENSES, check_choice
 from vggt_lite.data.triangulation import triangulate
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Pinholes, adjust, cameras_from_pair, errors
+from vggt_lite.inference.bundle import adjust, cameras_from_pair, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 
 FEATURES = (*DETECTORS, "tracker")
