@@ -18,6 +18,12 @@ from vggt_lite.synthetic import generate_scenes
 pycolmap = pytest.importorskip("pycolmap")
 
 
+@pytest.fixture(autouse=True)
+def few_points(monkeypatch):
+    """An adjustment of 50,000 points takes a dozen seconds."""
+    monkeypatch.setattr("vggt_lite.export.colmap.MOST_POINTS", 3000)
+
+
 @pytest.fixture(scope="module")
 def scene() -> Reconstruction:
     batch = generate_scenes(1_000_008, 1, 3, 192, 256, config=SceneConfig(texture="varied"))

@@ -30,33 +30,38 @@ def write_ply(path: str | Path, points, colors=None, confidence=None, normals=No
         normals: (M, 3), written as `nx`, `ny`, `nz`; left out where None.
 
     Raises:
-        ValueError: the shapes do not fit, or a point is not finite.
+        ValueError: the shapes do not fit, or a number is not finite.
     """
     points = np.asarray(points, dtype="<f4")
     colors = np.full(points.shape, 255, np.uint8) if colors is None else np.asarray(colors)
     if points.ndim != 2 or points.shape[1] != 3 or colors.shape != points.shape:
         raise ValueError(f"points {points.shape} and colors {colors.shape} must both be (M, 3).")
-    columns = dict(zip("xyz", points.T, strict=True))
-    for names, values in ((("nx", "ny", "nz"), normals), (("confidence",), confidence)):
-        if values is not None:
-            values = np.asarray(values, dtype="<f4").reshape(-1, len(names))
-            if len(values) != len(points) or not np.isfinite(values).all():
-                raise ValueError(f"{', '.join(names)} must be {len(points)} finite rows of {len(names)}.")
-            columns |= dict(zip(names, values.T, strict=True))
     if colors.dtype != np.uint8:
         raise ValueError(f"colors have dtype {colors.dtype}: give uint8, such as (255 * rgb).round().byte().")
     if not np.isfinite(points).all():
         raise ValueError("some points are NaN or infinite: keep points[np.isfinite(points).all(1)].")
-    header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite, axes: x right, y down, z forward"]
-    columns |= dict(zip(("red", "green", "blue"), colors.T, strict=True))
+    columns = dict(zip("xyz", points.T, strict=True))
+    if normals is not None:
+        columns |= zip(("nx", "ny", "nz"), _finite("normals", normals, points.shape).T, strict=True)
+    if confidence is not None:
+        columns["confidence"] = _finite("confidence", confidence, points.shape[:1])
+    columns |= zip(("red", "green", "blue"), colors.T, strict=True)
     vertices = np.empty(len(points), [(name, values.dtype) for name, values in columns.items()])
+    header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite"]
+    header += [f"element vertex {len(points)}"]
     for name, values in columns.items():
         vertices[name] = values
-    kinds = {name: "uchar" if values.dtype == np.uint8 else "float" for name, values in columns.items()}
-    header += [f"element vertex {len(points)}", *(f"property {kind} {name}" for name, kind in kinds.items())]
+        header += [f"property {'uchar' if values.dtype == np.uint8 else 'float'} {name}"]
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
         file.write(vertices.tobytes())
+
+
+def _finite(name: str, values, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(values, dtype="<f4")
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{name} {values.shape} must be {shape} finite numbers, a row for each point.")
+    return values
 
 
 def read_ply(path: str | Path) -> Tensor:
