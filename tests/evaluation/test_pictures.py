@@ -7,8 +7,8 @@ from vggt_lite import VGGT
 from vggt_lite.config import VARIED_SCENES
 from vggt_lite.evaluation.classical import essential_matrix_errors, mapped_cameras
 from vggt_lite.evaluation.pictures import evaluate_pictures, shrunk, side_by_side
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import project_points
-from vggt_lite.inference.bundle import Pinholes
 from vggt_lite.inference.correspondences import Tracks, find_tracks
 from vggt_lite.synthetic import generate_scenes
 

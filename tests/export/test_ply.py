@@ -37,6 +37,13 @@ def test_the_point_cloud_file_refuses_what_others_could_not_read(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             write_ply(tmp_path / "a.ply", points, colors)
+    for columns in (
+        {"confidence": torch.ones(3)},
+        {"normals": torch.full((4, 3), torch.nan)},
+        {"normals": torch.ones(3, 4)},
+    ):
+        with pytest.raises(ValueError, match="a row for each point"):
+            write_ply(tmp_path / "a.ply", torch.zeros(4, 3), **columns)
     assert not list(tmp_path.iterdir())
 
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.export.colmap import import_pycolmap
-from vggt_lite.inference.bundle import Pinholes, colmap_camera
+from vggt_lite.export.colmap_model import colmap_lenses, import_pycolmap
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.inference.correspondences import Tracks
 from vggt_lite.metrics.poses import relative_pose_errors
 
@@ -31,7 +31,7 @@ def essential_matrix_errors(tracks: Tracks, truth: Pinholes) -> tuple[Tensor, Te
         pair has too few matches.
     """
     pycolmap, found = import_pycolmap(), []
-    lenses = [colmap_camera(pycolmap, truth, view) for view in range(len(truth.sizes))]
+    lenses = colmap_lenses(truth)
     for pair in itertools.combinations(range(len(truth.sizes)), 2):
         both = tracks.seen[pair[0]] & tracks.seen[pair[1]]
         pose = both.sum() >= 8 and pycolmap.estimate_essential_matrix(

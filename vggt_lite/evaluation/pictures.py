@@ -17,8 +17,8 @@ from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.protocols import check_counts, check_size, kind_of, summed_up
 from vggt_lite.evaluation.report import Report, figure_rows
 from vggt_lite.evaluation.scores import Scores
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import unproject_depth
-from vggt_lite.inference.bundle import Pinholes
 from vggt_lite.inference.correspondences import find_tracks
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
@@ -37,8 +37,8 @@ ROADS = {
 TEXT = (
     "{num_scenes} generated scenes of {kind} that nobody trained on (seeds from {first_seed:,}), {num_views} "
     "views each, pictures of {picture_size} × {picture_size} pixels, the network sees {size} × {size}. "
-    "Poses: all pairs of views, the larger of rotation and translation-direction error. Depth: one median scale "
-    "per scene, at the network's pixels. Cameras: {road}."
+    "Poses: all pairs of views, the larger of rotation and translation-direction error. Depth: one median "
+    "scale per scene, at the network's pixels. Cameras: {road}."
 )
 
 

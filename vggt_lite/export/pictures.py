@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -19,10 +20,8 @@ def picture_names(scene) -> list[str]:
     return names
 
 
-def write_pictures(scene, folder: Path) -> list[str]:
-    """Write the photographs, upright and whole, into a new folder; returns their names in order."""
+def write_pictures(pictures: list[Tensor], names: list[str], folder: Path) -> None:
+    """Write photographs (H, W, 3) uint8, upright and whole, into a new folder."""
     folder.mkdir(parents=True)
-    names = picture_names(scene)
-    for name, picture in zip(names, scene.images, strict=True):
+    for name, picture in zip(names, pictures, strict=True):
         Image.fromarray(picture.numpy()).save(folder / name, quality=95)
-    return names

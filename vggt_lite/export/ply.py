@@ -19,16 +19,18 @@ LONGEST_HEADER = 1 << 16  # bytes
 LARGEST = 1 << 30  # bytes of points
 
 
-def write_ply(path: str | Path, points, colors=None) -> None:
+def write_ply(path: str | Path, points, colors=None, confidence=None, normals=None) -> None:
     """Write a coloured point cloud as binary little-endian PLY, whole or not at all.
 
     Args:
         path: the file; an existing one is replaced.
         points: (M, 3) world points, tensor or array; M may be 0.
         colors: (M, 3) uint8; white where None.
+        confidence: (M,), written as `confidence`; left out where None.
+        normals: (M, 3), written as `nx`, `ny`, `nz`; left out where None.
 
     Raises:
-        ValueError: the shapes do not fit, or a point is not finite.
+        ValueError: the shapes do not fit, or a number is not finite.
     """
     points = np.asarray(points, dtype="<f4")
     colors = np.full(points.shape, 255, np.uint8) if colors is None else np.asarray(colors)
@@ -38,14 +40,28 @@ def write_ply(path: str | Path, points, colors=None) -> None:
         raise ValueError(f"colors have dtype {colors.dtype}: give uint8, such as (255 * rgb).round().byte().")
     if not np.isfinite(points).all():
         raise ValueError("some points are NaN or infinite: keep points[np.isfinite(points).all(1)].")
-    header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite, axes: x right, y down, z forward"]
-    header += [f"element vertex {len(points)}", *(f"property float {name}" for name in "xyz")]
-    header += [f"property uchar {name}" for name in ("red", "green", "blue")]
-    vertices = np.empty(len(points), dtype=[("point", "<f4", 3), ("color", "u1", 3)])
-    vertices["point"], vertices["color"] = points, colors
+    columns = dict(zip("xyz", points.T, strict=True))
+    if normals is not None:
+        columns |= zip(("nx", "ny", "nz"), _finite("normals", normals, points.shape).T, strict=True)
+    if confidence is not None:
+        columns["confidence"] = _finite("confidence", confidence, points.shape[:1])
+    columns |= zip(("red", "green", "blue"), colors.T, strict=True)
+    vertices = np.empty(len(points), [(name, values.dtype) for name, values in columns.items()])
+    header = ["ply", "format binary_little_endian 1.0", "comment vggt_lite"]
+    header += [f"element vertex {len(points)}"]
+    for name, values in columns.items():
+        vertices[name] = values
+        header += [f"property {'uchar' if values.dtype == np.uint8 else 'float'} {name}"]
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write("\n".join([*header, "end_header\n"]).encode("ascii"))
         file.write(vertices.tobytes())
+
+
+def _finite(name: str, values, shape: tuple[int, ...]) -> np.ndarray:
+    values = np.asarray(values, dtype="<f4")
+    if values.shape != shape or not np.isfinite(values).all():
+        raise ValueError(f"{name} {values.shape} must be {shape} finite numbers, a row for each point.")
+    return values
 
 
 def read_ply(path: str | Path) -> Tensor:

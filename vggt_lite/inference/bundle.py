@@ -7,35 +7,14 @@ import torch
 from torch import Tensor
 
 from vggt_lite.data.triangulation import triangulate
-from vggt_lite.export.colmap import import_pycolmap
+from vggt_lite.export.colmap_model import colmap_lenses, import_pycolmap
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import project_points
 from vggt_lite.geometry.bundle_adjustment import bundle_adjust
 from vggt_lite.inference.correspondences import Tracks
 
 TOLERANCE = 1e-5  # of an adjustment
 JOIN_PX = 12.0  # largest error of a point that helps to place the next view
-
-
-@dataclass(frozen=True)
-class Pinholes:
-    """S pinhole cameras, perhaps with one number of radial distortion each. float64."""
-
-    cam_from_world: Tensor  # (S, 3, 4)
-    intrinsics: Tensor  # (S, 3, 3) pixels of the photographs
-    sizes: list[tuple[int, int]]  # (H, W) of the photographs
-    radial: Tensor | None = None  # (S,) COLMAP's k of SIMPLE_RADIAL
-
-    def of(self, views: list[int]) -> "Pinholes":
-        """The cameras of some views."""
-        radial = None if self.radial is None else self.radial[views]
-        sizes = [self.sizes[view] for view in views]
-        return Pinholes(self.cam_from_world[views], self.intrinsics[views], sizes, radial)
-
-    def with_views(self, views: list[int], cameras: "Pinholes") -> "Pinholes":
-        """The same cameras, but for those of some views."""
-        poses, lenses = self.cam_from_world.clone(), self.intrinsics.clone()
-        poses[views], lenses[views] = cameras.cam_from_world, cameras.intrinsics
-        return replace(self, cam_from_world=poses, intrinsics=lenses)
 
 
 @dataclass(frozen=True)
@@ -50,14 +29,6 @@ class Lens:
     def of(self, views: list[int]) -> "Lens":
         """The lenses of some views, without distortion."""
         return Lens(self.free, False, self.expected[views], self.sigma)
-
-
-def colmap_camera(pycolmap, cameras: Pinholes, view: int):
-    """COLMAP's camera of a view, without distortion."""
-    k, (height, width) = cameras.intrinsics[view].tolist(), cameras.sizes[view]
-    return pycolmap.Camera(
-        model="PINHOLE", width=width, height=height, params=[k[0][0], k[1][1], k[0][2], k[1][2]]
-    )
 
 
 def adjust(
@@ -123,17 +94,17 @@ def cameras_from_pair(
     ransac = pycolmap.RANSACOptions(max_error=3.0, max_num_trials=2000, random_seed=0)
     found = pycolmap.estimate_essential_matrix(
         *(tracks.pixels[view, both].numpy() for view in pair),
-        *(colmap_camera(pycolmap, cameras, view) for view in pair), ransac,
+        *colmap_lenses(cameras.part(list(pair))), ransac,
     )  # fmt: skip
     if found is None:
         return None
     known, poses = list(pair), cameras.cam_from_world.clone()
     poses[pair[0]] = torch.eye(3, 4)
     poses[pair[1]] = torch.from_numpy(found["cam2_from_cam1"].matrix().copy())
-    cameras = replace(cameras, cam_from_world=poses)
+    cameras = replace(cameras, cam_from_world=poses, radial=None)
     while len(known) < len(poses):
         part = Tracks(tracks.pixels[known], tracks.seen[known], {})
-        mine = cameras.of(known)
+        mine = cameras.part(known)
         for _ in range(2):  # what fits is adjusted, and tells better what fits
             points, seen = consistent(part, mine, JOIN_PX)
             points, mine = adjust(part, seen, points, mine, 2.0, lens.of(known), steps=8)
@@ -144,7 +115,7 @@ def cameras_from_pair(
         options.ransac.max_error, options.ransac.random_seed = JOIN_PX, 0
         pose = int(visible.sum()) >= 6 and pycolmap.estimate_absolute_pose(
             tracks.pixels[view, visible].numpy(), points[visible].numpy(),
-            colmap_camera(pycolmap, cameras, view), options,
+            colmap_lenses(cameras.part([view]))[0], options,
         )  # fmt: skip
         if not pose:
             return None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vggt_lite.data.augment import LUMA
 from vggt_lite.data.pixel_map import look_up
-from vggt_lite.export.colmap import import_pycolmap
+from vggt_lite.export.colmap_model import import_pycolmap
 
 LONGEST = 3200  # pixels: larger photographs are searched at this size
 RATIO = 0.8  # the best match must be so much nearer, as an angle, than the second best

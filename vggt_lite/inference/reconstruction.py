@@ -11,8 +11,9 @@ from torch import Tensor
 from vggt_lite.data.images import ImageBatch
 from vggt_lite.data.pictures import Photo
 from vggt_lite.data.pixel_map import PixelMap
-from vggt_lite.export import write_colmap, write_nerfstudio, write_ply, write_tum
+from vggt_lite.export import write_colmap, write_glb, write_nerfstudio, write_ply, write_tum
 from vggt_lite.geometry import Similarity, unproject_depth
+from vggt_lite.inference.edges import facing_normals, without_edges
 from vggt_lite.inference.known import moved, scaled, with_intrinsics, with_poses
 from vggt_lite.inference.masks import with_masks
 from vggt_lite.inference.positions import aligned_to
@@ -150,17 +151,7 @@ class Reconstruction:
         Returns:
             xyz (M, 3) world, rgb (M, 3) uint8, confidence (M,) and view (M,), the view's index.
         """
-        source = source or (self.sources or ("point_map",))[0]
-        if source not in self.sources:
-            raise ValueError(f"no points from source={source!r}; this reconstruction has {self.sources}.")
-        if not 0 <= confidence_percentile <= 100:
-            raise ValueError(f"confidence_percentile={confidence_percentile} must lie in 0 … 100.")
-        xyz, confidence, keep = self._dense(source)
-        keep = keep & xyz.isfinite().all(-1) & confidence.isfinite()  # (S, h, w)
-        if confidence_percentile and keep.any():
-            kept = confidence[keep]
-            hidden = min(int(len(kept) * confidence_percentile / 100), len(kept) - 1)
-            keep &= confidence >= kept.kthvalue(hidden + 1).values
+        xyz, confidence, keep = self._chosen(source, confidence_percentile)
         view = torch.arange(len(self))[:, None, None].expand(keep.shape)
         return xyz[keep], self.colors[keep], confidence[keep], view[keep]
 
@@ -171,9 +162,15 @@ class Reconstruction:
         return self.pixel_maps[view].resample(self.depth[view] * self.valid[view])
 
     def to_ply(self, path: str | Path, confidence_percentile: float = 0.0) -> None:
-        """All points with their colours in a PLY file, but for the least trusted."""
-        points, colors, _, _ = self.points(confidence_percentile=confidence_percentile)
-        write_ply(path, points, colors)
+        """All points but the least trusted in a PLY file, with colours, confidence and normals.
+
+        Confidence is 1 where none was predicted. Normals point to the camera; without cameras there are none.
+        """
+        xyz, confidence, keep = self._chosen(None, confidence_percentile)
+        normals = (
+            None if self.cam_from_world is None else facing_normals(xyz, keep, self.cam_from_world)[keep]
+        )
+        write_ply(path, xyz[keep], self.colors[keep], confidence[keep], normals)
 
     def in_first_camera(self) -> "Reconstruction":
         """The same in the first camera's frame, where figures draw it; as it is if that is not finite."""
@@ -202,13 +199,29 @@ class Reconstruction:
     scaled, with_intrinsics, with_poses = scaled, with_intrinsics, with_poses
     with_masks, aligned_to = with_masks, aligned_to
     save = save_reconstruction
-    to_colmap, to_nerfstudio, to_tum = write_colmap, write_nerfstudio, write_tum
+    without_edges = without_edges
+    to_colmap, to_nerfstudio, to_glb, to_tum = write_colmap, write_nerfstudio, write_glb, write_tum
     __repr__ = as_text
     _repr_html_ = as_html
 
     def _each(self, carry, values: Tensor) -> Tensor:
         """`carry(pixel_map, values of the view)` for every view, stacked."""
         return torch.stack([carry(m, v) for m, v in zip(self.pixel_maps, values, strict=True)])
+
+    def _chosen(self, source: str | None, confidence_percentile: float) -> tuple[Tensor, Tensor, Tensor]:
+        """World points (S, h, w, 3), their confidence (S, h, w), and which of them `points` gives."""
+        source = source or (self.sources or ("point_map",))[0]
+        if source not in self.sources:
+            raise ValueError(f"no points from source={source!r}; this reconstruction has {self.sources}.")
+        if not 0 <= confidence_percentile <= 100:
+            raise ValueError(f"confidence_percentile={confidence_percentile} must lie in 0 … 100.")
+        xyz, confidence, keep = self._dense(source)
+        keep = keep & xyz.isfinite().all(-1) & confidence.isfinite()  # (S, h, w)
+        if confidence_percentile and keep.any():
+            kept = confidence[keep]
+            hidden = min(int(len(kept) * confidence_percentile / 100), len(kept) - 1)
+            keep &= confidence >= kept.kthvalue(hidden + 1).values
+        return xyz, confidence, keep
 
     def _dense(self, source: str) -> tuple[Tensor, Tensor, Tensor]:
         """World points (S, h, w, 3), their confidence (S, h, w) and which of them exist."""

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import LENSES, check_choice
+from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Lens, Pinholes, adjust, cameras_from_pair, consistent, errors
+from vggt_lite.inference.bundle import Lens, adjust, cameras_from_pair, consistent, errors
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 from vggt_lite.inference.masks import in_masks
 
