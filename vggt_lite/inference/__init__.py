@@ -2,5 +2,6 @@
 
 from vggt_lite.inference.pipeline import VGGT, reconstruct
 from vggt_lite.inference.reconstruction import Reconstruction
+from vggt_lite.inference.sequences import SequenceReport, reconstruct_sequence
 
-__all__ = ["VGGT", "Reconstruction", "reconstruct"]
+__all__ = ["VGGT", "Reconstruction", "SequenceReport", "reconstruct", "reconstruct_sequence"]
