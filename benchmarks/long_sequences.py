@@ -1,9 +1,9 @@
 """How far a long walk drifts when it is reconstructed in chunks: `python -m benchmarks.long_sequences`.
 
-Walks of 60 views once round a room of TINY's world, rendered at 448 pixels; TINY sees them at 112, eight views at
-a time. The error is ATE after a similarity was laid over, in per cent of the length of the true path. "Chained"
-is the naive way: each chunk is put on the last one by the pose of the first view they share, with a scale of 1.
-`--folder` keeps finished chunks, so that a run that was stopped goes on.
+Walks of 60 views once round a room of TINY's world, rendered at 448 pixels; TINY sees them at 112, eight
+views at a time. The error is ATE after a similarity was laid over, in per cent of the length of the true
+path. "Chained" is the naive way: each chunk is put on the last one by the pose of the first view they share,
+with a scale of 1. `--folder` keeps finished chunks, so that a run that was stopped goes on.
 Writes benchmarks/results/long_sequences_cpu.json.
 """
 
@@ -76,8 +76,9 @@ def run(num_scenes: int, folder: Path) -> dict:
                     errors.setdefault((chunks, way), []).append(100 * ate / lengths[-1])
             if refine:
                 refined += sum(report.refined)
+            print(seed, report, {k: v[-1] for k, v in errors.items()}, flush=True)  # TEMP
             closed.append(sum(not loop.refused for loop in report.loops))
-            print(seed, chunks, report, {way: found[-1] for way, found in errors.items()}, flush=True)
+
     rows = [
         {
             "chunks": chunks, "way": way, "ate_percent_mean": round(statistics.mean(found), 2),

@@ -48,8 +48,8 @@ def find_photos(source, frames_per_second: float = FRAMES_PER_SECOND) -> list[Ph
 
     Args:
         source: a folder (pictures in natural order: 2.jpg before 10.jpg), a file (all the
-            frames of an animation or pages of a TIFF; of a video its sharpest frames), a PIL image, an array or
-            tensor (one picture, or a stack of them), or a list that mixes any of these single pictures.
+            frames of an animation or pages of a TIFF; of a video its sharpest frames), a PIL image, an array
+            or tensor (one picture, or a stack of them), or a list that mixes any of these single pictures.
         frames_per_second: how many frames of a video; see `video_frames`.
 
     Raises:

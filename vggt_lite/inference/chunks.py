@@ -18,13 +18,15 @@ class Chunk:
     depth: Tensor  # (V, h, w), 0 where there is none
     depth_conf: Tensor  # (V, h, w)
     point_view: Tensor  # (n,) place in `views` of each refined observation; empty without refinement
+    point: Tensor  # (n,) which point was observed
     point_pixel: Tensor  # (n, 2) original pixels
     point_depth: Tensor  # (n,)
 
     @classmethod
     def of(cls, views: tuple[int, ...], scene) -> "Chunk":
         """What joining needs of a `Reconstruction`."""
-        view, pixel, z = torch.zeros(0, dtype=torch.long), torch.zeros(0, 2), torch.zeros(0)
+        view = point = torch.zeros(0, dtype=torch.long)
+        pixel, z = torch.zeros(0, 2), torch.zeros(0)
         if scene.refinement is not None and scene.refinement.refined:
             points, inliers = scene.refinement.points, scene.refinement.inliers  # (N, 3), (S, N)
             view, point = inliers.nonzero().unbind(-1)
@@ -32,7 +34,8 @@ class Chunk:
             z = transform_points(scene.cam_from_world, points)[view, point, 2]
         confidence = torch.ones_like(scene.depth) if scene.depth_conf is None else scene.depth_conf
         depth = scene.depth * scene.valid
-        return cls(tuple(views), scene.cam_from_world, scene.intrinsics, depth, confidence, view, pixel, z)
+        cameras = scene.cam_from_world, scene.intrinsics
+        return cls(tuple(views), *cameras, depth, confidence, view, point, pixel, z)
 
     @property
     def refined(self) -> bool:

@@ -1,9 +1,9 @@
 """Two reconstructions that share views → the similarity between their worlds.
 
-A network answers every chunk of views in a unit and a world of its own. In the same pixels of the shared views
-both have a depth, so the ratio of depths gives the scale without any matching. Where both were refined, the same
-points of the photographs were triangulated in both, which is more exact by far. The shared cameras give rotation
-and translation: each of them by itself is one answer, and a robust mean of all is taken.
+A network answers every chunk of views in a unit and a world of its own. In the same pixels of the shared
+views both have a depth, so the ratio of depths gives the scale without any matching. Where both were refined,
+the same points of the photographs were triangulated in both, which is more exact by far. The shared cameras
+give rotation and translation: each of them by itself is one answer, and a robust mean of all is taken.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """A pose graph over Sim(3): chunks are moved until the disagreement is spread over all joins.
 
-Without a loop the joins form a chain, and the chain of their similarities is the answer. A loop closes the chain,
-and small errors that added up along it become visible. Every join then pulls at its two chunks as firmly as it is
-exact.
+Without a loop the joins form a chain, and the chain of their similarities is the answer. A loop closes the
+chain, and small errors that added up along it become visible. Every join then pulls at its two chunks as
+firmly as it is exact.
 """
 
 import numpy as np
@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 from vggt_lite.geometry import Similarity
 from vggt_lite.inference.joins import Join
 
-# What a join is taken to be off by, at least: log scale, radians, part of the median depth
-LEAST = 0.01, np.radians(0.2), 0.005
+# What a join is taken to be off by, at least: log scale, radians, part of the median depth. Three views that
+# agree say little about how exact they are.
+LEAST = 0.03, np.radians(2.0), 0.03
 
 
 def chained(joins: list[Join], count: int) -> list[Similarity]:

@@ -1,8 +1,8 @@
 """`reconstruct_sequence`: more photographs than one pass holds, in chunks that are joined.
 
-Chunks of views that overlap pass the network one after the other. Each answer has a world and a unit of its own;
-the views that two chunks share give the similarity between them (`joins`). Where the sequence comes back to a place,
-a chunk made of both visits closes the loop (`loops`, `pose_graph`).
+Chunks of views that overlap pass the network one after the other. Each answer has a world and a unit of its
+own; the views that two chunks share give the similarity between them (`joins`). Where the sequence comes back
+to a place, a chunk made of both visits closes the loop (`loops`, `pose_graph`).
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from vggt_lite.geometry import Similarity, compose, invert_rigid
 from vggt_lite.inference.chunk_store import ChunkStore, identity_of
 from vggt_lite.inference.chunks import Chunk
 from vggt_lite.inference.joins import Join, join, moved_camera
-from vggt_lite.inference.loops import find_loops, view_descriptors
+from vggt_lite.inference.loops import find_loops, view_similarity, view_tokens
 from vggt_lite.inference.pose_graph import chained, optimized
 from vggt_lite.inference.reconstruction import Reconstruction, described
 from vggt_lite.utils.runtime import progress
 
 # A loop whose joins disagree by more is taken for two places that look alike
 MOST_ROTATION, MOST_TRANSLATION, MOST_SPREAD = 10.0, 0.1, 0.2  # degrees, of the median depth, relative
-VIEWS_PER_LOOP = 10  # one loop is tried for so many views
+FEWEST = 30  # refined points that both places of a loop must share
+VIEWS_PER_LOOP = 20  # one loop is tried for so many views
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Loop:
     """Two views far apart in the sequence that look alike, and what came of them."""
 
     views: tuple[int, int]
-    similarity: float  # of their descriptors, at most 1
+    similarity: float  # see `view_similarity`
     joins: tuple[Join, ...]  # of the chunk made of both places, with the chunks of each
     refused: str = ""  # why the loop was not closed
 
@@ -84,17 +85,18 @@ def reconstruct_sequence(
         folder: where finished chunks are kept. Called again, what is there is not computed again; a folder of
             other pictures, settings, weights or code is refused.
         loops: look for places that the sequence comes back to, and close the loops.
-        refine: make each chunk precise first (`Reconstruction.refine`); a chunk that cannot be stays as it was.
+        refine: make each chunk precise first (`Reconstruction.refine`); one that cannot be stays as it was.
         lens: which focal lengths a refinement frees.
         mode, size, device, dtype, frames_per_second: as for `reconstruct`.
 
     Returns:
-        The reconstruction, with cameras and depth: the first camera is the world, and the unit is that of the first chunk. A view that two
-        chunks hold is taken from the one in which it has more neighbours. And a `SequenceReport`.
+        The reconstruction, with cameras and depth: the first camera is the world, and the unit is that of the
+        first chunk. A view that two chunks hold is taken from the one in which it has more neighbours. And a
+        `SequenceReport`.
 
     Raises:
-        ValueError: a chunk or overlap that cannot be; pictures that reach the network in different sizes; a view
-            without a camera. FileExistsError: `folder` belongs to something else.
+        ValueError: a chunk or overlap that cannot be; pictures that reach the network in different sizes; a
+            view without a camera. FileExistsError: `folder` belongs to something else.
     """
     check_choice("lens", lens, LENSES)
     if not 2 <= overlap < chunk:
@@ -104,16 +106,7 @@ def reconstruct_sequence(
     size = model.config.image_size if size is None else size
     photos = find_photos(source, frames_per_second)
     batch = load_images(photos, mode, size, model.config.patch_size)
-    settings = {
-        "chunk": chunk,
-        "overlap": overlap,
-        "mode": mode,
-        "size": size,
-        "dtype": dtype,
-        "refine": refine,
-    }
-    if refine:
-        settings["lens"] = lens
+    settings = dict(chunk=chunk, overlap=overlap, mode=mode, size=size, dtype=dtype, refine=refine and lens)
     store = ChunkStore(folder, {} if folder is None else identity_of(model, batch, **settings))
 
     def made(views: tuple[int, ...]) -> Chunk:
@@ -131,8 +124,9 @@ def reconstruct_sequence(
     worlds = chained(joins, len(chunks))
     tried: list[Loop] = []
     if loops and len(chunks) > 2:
-        found = find_loops(view_descriptors(model, batch.images), 2 * chunk, len(photos) // VIEWS_PER_LOOP)
-        for pair in progress(found, desc="loops"):
+        similarity = view_similarity(view_tokens(model, batch.images))
+        pairs = find_loops(similarity, 2 * chunk, max(1, len(photos) // VIEWS_PER_LOOP))
+        for pair in progress(pairs, desc="loops"):
             loop, part = try_loop(chunks, made, pair, chunk, refine)
             tried.append(loop)
             if not loop.refused:
@@ -158,7 +152,7 @@ def check_scene(scene: Reconstruction, batch: ImageBatch, views: tuple[int, ...]
     if scene.depth.shape[1:] != batch.images.shape[2:]:
         sizes = (f"{w}×{h}" for h, w in (scene.depth.shape[1:], batch.images.shape[2:]))
         raise ValueError(
-            f"{names} reach the network in {' pixels, others in '.join(sizes)}: some pictures are taller than "
+            f"{names} reach the network in {' pixels, others in '.join(sizes)}: some are taller than "
             'others. Take mode="pad" (--mode pad).'
         )
     if not scene.camera_ok.all():
@@ -179,15 +173,21 @@ def try_loop(
         refine: the new chunk must be refined to count.
     """
     first, second, similarity = pair
-    count, half = max(part.views[-1] for part in chunks) + 1, size // 2
-    places = around(first, half, count), around(second, size - half, count)
+    end, half = max(part.views[-1] for part in chunks) + 1, size // 2
+    places = around(first, half, end), around(second, size - half, end)
     part = made((*places[0], *places[1]))
-    if refine and not part.refined:
-        return Loop((first, second), similarity, (), "the pictures share too few points"), part
+    if refine and (count := points_of_both(part, half)) < FEWEST:
+        return Loop((first, second), similarity, (), f"only {count} points are seen from both places"), part
     homes = [home_of(chunks, set(place)) for place in places]
     joins = tuple(join([*chunks, part], home, len(chunks)) for home in homes)
     wrong = [str(found) for found in joins if disagrees(found)]
     return Loop((first, second), similarity, joins, "; ".join(wrong)), part
+
+
+def points_of_both(part: Chunk, half: int) -> int:
+    """Refined points that are seen in the first `half` views and in the others."""
+    places = (set(part.point[kept].tolist()) for kept in (part.point_view < half, part.point_view >= half))
+    return len(set.intersection(*places))
 
 
 def disagrees(found: Join) -> bool:
