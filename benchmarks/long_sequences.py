@@ -76,7 +76,6 @@ def run(num_scenes: int, folder: Path) -> dict:
                     errors.setdefault((chunks, way), []).append(100 * ate / lengths[-1])
             if refine:
                 refined += sum(report.refined)
-            print(seed, report, {k: v[-1] for k, v in errors.items()}, flush=True)  # TEMP
             closed.append(sum(not loop.refused for loop in report.loops))
 
     rows = [
