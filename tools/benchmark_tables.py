@@ -117,6 +117,12 @@ TABLES = {
             ("direction, median °", plain("translation_median_deg")),
         ),
     ),
+    "long sequences": Table(
+        "long_sequences",
+        "rows",
+        (("chunks", plain("chunks")), ("put together", plain("way"))),
+        (("ATE, % of the path", plain("ate_percent_mean")), ("worst walk", plain("ate_percent_worst"))),
+    ),
     "training": Table(
         "training",
         "rows",

@@ -15,6 +15,7 @@ DEFAULT_WEIGHTS = "tiny"
 MODES = ("crop", "pad", "square")  # how photographs reach the network's size: data/images.py
 DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photographs
 LENSES = ("each", "shared", "kept")  # which focal lengths a refinement frees: inference/refine.py
+FRAMES_PER_SECOND = 2.0  # taken from a video: data/video.py
 MAX_SIDE = 4096  # pixels of a picture that a network is given or that is rendered; more is a mistake
 
 

@@ -317,3 +317,31 @@ def test_scenes_of_other_programs_are_checked_and_imported(tmp_path, capsys):
     assert main(["check-data", str(theirs)]) == 1
     assert "OpenGL" in capsys.readouterr().out
     assert "no format" in fails_in_one_line(capsys, "import", tmp_path, "--out", tmp_path / "x")
+
+
+def test_many_photographs_go_through_in_chunks_and_a_stopped_run_goes_on(weights, tmp_path, capsys):
+    folder, parts = tmp_path / "walk", tmp_path / "parts"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for view in range(7):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)).save(folder / f"{view}.png")
+    arguments = ["reconstruct", str(folder), "--weights", weights, "--chunk", "4", "--overlap", "2"]
+    arguments += ["--resume", str(parts)]
+    assert main([*arguments, "--out", str(tmp_path / "one")]) == 0
+    printed = capsys.readouterr().out
+    assert "3 chunks, 0 refined" in printed and "chunks 1 and 2 by views 3, 4: scale" in printed
+    assert len(Reconstruction.load(tmp_path / "one")) == 7
+    written = {path: path.stat().st_mtime_ns for path in parts.iterdir()}
+    assert main([*arguments, "--out", str(tmp_path / "two")]) == 0
+    assert {path: path.stat().st_mtime_ns for path in parts.iterdir()} == written
+    capsys.readouterr()
+    line = fails_in_one_line(capsys, *arguments, "--out", tmp_path / "three", "--overlap", "3")
+    assert "overlap was 2, now 3" in line
+    for extra, words in (
+        (["--query", "1,1"], "leave out --chunk"),
+        (["--points-from", "point_map"], "--chunk"),
+    ):
+        assert words in fails_in_one_line(capsys, *arguments, "--out", tmp_path / "three", *extra)
+    bare = ["reconstruct", folder, "--weights", weights, "--out", tmp_path / "three", "--resume", parts]
+    assert "give --chunk" in fails_in_one_line(capsys, *bare)
+    assert not (tmp_path / "three").exists()

@@ -154,7 +154,7 @@ def test_objects_on_the_table_do_not_overlap():
     [
         ({"seed": -1}, "seed=-1"),
         ({"num_scenes": 0}, "num_scenes=0"),
-        ({"num_views": 17}, "num_views=17.*1 to 16"),
+        ({"num_views": 301}, "num_views=301.*1 to 300"),
         ({"height": 0}, "height=0"),
         ({"width": -2}, "width=-2"),
         ({"num_tracks": -1}, "num_tracks=-1"),

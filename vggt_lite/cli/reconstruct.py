@@ -2,15 +2,15 @@
 
 import argparse
 
-from vggt_lite.cli.options import PIXELS, add_device, add_weights, whole
-from vggt_lite.config import DEFAULT_MODE, LENSES, MODES
+from vggt_lite.cli.options import FOLDER, PIXELS, add_device, add_weights, number, whole
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
-    add("photographs", nargs="+", metavar="FOLDER", help="a folder, or picture files in order")
+    add("photographs", nargs="+", metavar="FOLDER", help="a folder, picture files in order, or a video")
     add("--out", required=True, metavar="DIR", help="folder for the result")
     add("--overwrite", action="store_true", help="replace an earlier result in DIR")
     add_weights(sub)
@@ -36,6 +36,19 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "names")  # fmt: skip
     add("--masks", metavar="FOLDER",
         help="pictures, each called as its photograph and .png; their black is left out")  # fmt: skip
+    add("--frames-per-second", type=number(0.001, 1000), default=FRAMES_PER_SECOND, metavar="N",
+        help="of a video: the sharpest frame of each 1/N seconds is taken; default: "
+        f"{FRAMES_PER_SECOND:g}")  # fmt: skip
+    add("--chunk", type=whole(3, 1000), metavar="VIEWS",
+        help="for many photographs in order: so many pass the network at a time, and the parts are joined; "
+        "default: all at once")  # fmt: skip
+    add("--overlap", type=whole(2, 999), default=3, metavar="VIEWS",
+        help="with --chunk: photographs that two parts share; default: 3")  # fmt: skip
+    add("--no-loops", action="store_true",
+        help="with --chunk: do not look for places that the path comes back to")  # fmt: skip
+    add("--resume", type=FOLDER, metavar="FOLDER",
+        help="with --chunk: keep finished parts here; after an interruption the same command goes "
+        "on")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
 
@@ -44,11 +57,18 @@ def run(args: argparse.Namespace) -> None:
     """Reconstruct and save. A folder that cannot be written is refused before the network runs."""
     import torch
 
-    from vggt_lite.inference import VGGT
+    from vggt_lite.inference import VGGT, reconstruct_sequence
     from vggt_lite.inference.saving import KIND
     from vggt_lite.utils.files import folder_target, kept
     from vggt_lite.utils.runtime import pick_device
 
+    if args.chunk and (args.query or args.points_from == "point_map" or args.intrinsics or args.masks):
+        raise ValueError(
+            "--query, --points-from point_map, --intrinsics and --masks need all views in one pass: leave out "
+            "--chunk."
+        )
+    if args.resume and not args.chunk:
+        raise ValueError("--resume keeps the parts of --chunk: give --chunk, such as --chunk 8.")
     out = folder_target(args.out, KIND, args.overwrite)
     device = pick_device(args.device)
     source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
@@ -56,14 +76,31 @@ def run(args: argparse.Namespace) -> None:
     heads = {"depth": {"depth", "camera"}, "point_map": {"point"}}.get(args.points_from, set())
     if lacking := heads - set(model.config.heads):
         raise ValueError(f"--points-from {args.points_from}: these weights lack the head {lacking.pop()!r}.")
-    scene = model.reconstruct(
-        source, mode=args.mode, size=args.size, query_points=args.query, device=device,
-        dtype=args.dtype and getattr(torch, args.dtype), known_intrinsics=args.intrinsics, masks=args.masks,
-    )  # fmt: skip
-    if args.refine:
-        known = isinstance(args.intrinsics, list)
-        scene = scene.refine(lens=args.lens or ("kept" if known else "each"))
-        print(scene.refinement)
+    options = {
+        "mode": args.mode, "size": args.size, "device": device, "frames_per_second": args.frames_per_second,
+        "dtype": args.dtype and getattr(torch, args.dtype),
+    }  # fmt: skip
+    free = args.lens or ("kept" if isinstance(args.intrinsics, list) else "each")
+    if args.chunk:
+        scene, report = reconstruct_sequence(
+            model,
+            source,
+            args.chunk,
+            args.overlap,
+            args.resume,
+            not args.no_loops,
+            args.refine,
+            free,
+            **options,
+        )
+        print(report)
+    else:
+        scene = model.reconstruct(
+            source, query_points=args.query, known_intrinsics=args.intrinsics, masks=args.masks, **options
+        )
+        if args.refine:
+            scene = scene.refine(lens=free)
+            print(scene.refinement)
     kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
     print(scene)
     page = out / "index.html"

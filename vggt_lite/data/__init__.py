@@ -7,8 +7,9 @@ from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.data.readers import import_scene, open_scene
 from vggt_lite.data.scene_check import check_scene
 from vggt_lite.data.scene_io import read_scene, write_scene
+from vggt_lite.data.video import video_frames
 
 __all__ = [
     "ImageBatch", "PixelMap", "check_scene", "exif_intrinsics", "import_scene", "load_images",
-    "normalize_scene", "open_scene", "read_scene", "write_scene",
+    "normalize_scene", "open_scene", "read_scene", "video_frames", "write_scene",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggt_lite.config import DEFAULT_MODE, MAX_SIDE, MODES
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, MAX_SIDE, MODES
 from vggt_lite.data.pictures import Photo, find_photos
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.utils.runtime import check_memory
@@ -58,15 +58,22 @@ class ImageBatch:
         return f"ImageBatch({len(self)} views of {height}×{width}: {names})"
 
 
-def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: int = 14) -> ImageBatch:
+def load_images(
+    source,
+    mode: str = DEFAULT_MODE,
+    size: int = 518,
+    patch_size: int = 14,
+    frames_per_second: float = FRAMES_PER_SECOND,
+) -> ImageBatch:
     """Read photographs and bring them to one size in whole patches.
 
     Args:
-        source: a folder, a file, a PIL image, an array (H, W, 3), a tensor (3, H, W), or a list that
+        source: a folder, a file, a video, a PIL image, an array (H, W, 3), a tensor (3, H, W), or a list that
             mixes them; see `find_photos` and `to_rgb` for what each may be.
         mode: one of `MODES`, see above.
         size: width (crop) or longer side (pad, square) of the network's input, pixels.
         patch_size: pixels per patch side; not used by "square".
+        frames_per_second: how many frames of a video; see `video_frames`.
 
     Returns:
         An `ImageBatch`. Views that still differ in height (crop) are centred on white, with a warning.
@@ -85,7 +92,7 @@ def load_images(source, mode: str = DEFAULT_MODE, size: int = 518, patch_size: i
             f"size={size} is not a multiple of patch_size={patch_size}; nearest that fit: "
             f"{below or patch_size} and {below + patch_size}."
         )
-    photos = find_photos(source)
+    photos = find_photos(source, frames_per_second)
     check_memory(15 * len(photos) * size**2, f"{len(photos)} pictures of size={size}")  # 8 bits, then floats
     fits, pictures = [], []
     for photo in photos:  # opened once: a file that changes meanwhile cannot give two different pictures

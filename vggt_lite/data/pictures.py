@@ -18,10 +18,11 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 
+from vggt_lite.config import FRAMES_PER_SECOND
+from vggt_lite.data.video import VIDEO_SUFFIXES, video_frames
+
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")  # Pillow may start no other
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".jp2"}
-FFMPEG = "ffmpeg -i VIDEO -vf fps=2 frames/%04d.png"  # two a second
-VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
 MIN_SIDE = 4  # pixels; anything smaller is a mistake, not a photograph
 MOST_FRAMES = 2000  # of an animation, or pages of a TIFF
 FILMS = {".gif", ".webp", ".tif", ".tiff", ".png"}  # may hold several pictures
@@ -42,19 +43,20 @@ class Photo:
         return to_rgb(self.source, self.label)
 
 
-def find_photos(source) -> list[Photo]:
-    """One `Photo` per view. Nothing is decoded here.
+def find_photos(source, frames_per_second: float = FRAMES_PER_SECOND) -> list[Photo]:
+    """One `Photo` per view. Nothing is decoded here but videos.
 
     Args:
         source: a folder (pictures in natural order: 2.jpg before 10.jpg), a file (all the
-            frames of an animation or pages of a TIFF), a PIL image, an array or tensor (one picture, or a
-            stack of them), or a list that mixes any of these single pictures.
+            frames of an animation or pages of a TIFF; of a video its sharpest frames), a PIL image, an array
+            or tensor (one picture, or a stack of them), or a list that mixes any of these single pictures.
+        frames_per_second: how many frames of a video; see `video_frames`.
 
     Raises:
         FileNotFoundError, ValueError: nothing there, or nothing usable; the message names it.
     """
     if isinstance(source, (str, Path)):
-        items = _inside(Path(source).expanduser())
+        items = _inside(Path(source).expanduser(), frames_per_second)
     elif isinstance(source, Image.Image) or (isinstance(source, (np.ndarray, Tensor)) and source.ndim != 4):
         items = [source]
     elif isinstance(source, (dict, set)) or not hasattr(source, "__iter__"):
@@ -84,14 +86,15 @@ def list_images(folder: Path) -> list[Path]:
     return sorted((p for p in files if not p.name.startswith(".")), key=natural_order)
 
 
-def _inside(path: Path) -> list[Path | Photo]:
+def _inside(path: Path, frames_per_second: float) -> list[Path | Photo]:
     """The pictures that a path stands for."""
     if path.is_dir():
         if files := list_images(path):
             return files
         raise ValueError(f"the folder {path} holds no pictures.{_what_is_there(path)}")
     if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise ValueError(f"{path} is a video: extract frames ({FFMPEG}), and give the folder `frames`.")
+        frames = video_frames(path, frames_per_second)
+        return [Photo(frame.name, f"{frame.name} of {path}", frame.image) for frame in frames]
     if not path.is_file() or path.suffix.lower() not in FILMS:
         return [path]  # opened later, which says what is wrong
     with open_picture(path) as film:
@@ -124,7 +127,7 @@ def _what_is_there(folder: Path) -> str:
     if suffixes & {".heic", ".heif"}:
         return " Pillow cannot read its HEIC files: export them as JPEG."
     if suffixes & VIDEO_SUFFIXES:
-        return f" It holds a video: extract frames first ({FFMPEG})."
+        return " It holds a video: give that file."
     return f" Readable suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}."
 
 

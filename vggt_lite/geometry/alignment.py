@@ -25,6 +25,12 @@ class Similarity:
         back = self.rotation.mT
         return Similarity(1 / self.scale, back, -(back @ self.translation) / self.scale)
 
+    def compose(self, inner: "Similarity") -> "Similarity":
+        """The similarity that does what `inner` does, then what this one does."""
+        return Similarity(
+            self.scale * inner.scale, self.rotation @ inner.rotation, self.apply(inner.translation)
+        )
+
 
 def umeyama(
     source: Tensor, target: Tensor, weights: Tensor | None = None, with_scale: bool = True

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite import model as network
-from vggt_lite.config import DEFAULT_MODE
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND
 from vggt_lite.data.images import load_images
 from vggt_lite.data.lens import exif_intrinsics
 from vggt_lite.data.pixel_map import PixelMap
@@ -37,6 +37,7 @@ def reconstruct(
     query_points=None,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    frames_per_second: float = FRAMES_PER_SECOND,
     known_intrinsics=None,
     masks=None,
 ) -> Reconstruction:
@@ -44,7 +45,7 @@ def reconstruct(
 
     Args:
         model: a `VGGT`.
-        source: a folder, files, pictures or arrays, as `load_images` takes them; the first is the world.
+        source: a folder, files, a video, pictures or arrays, as for `load_images`; the first is the world.
         mode: how they are brought to one size: "crop" cuts pictures that are taller than wide; "pad" and
             "square" fill them up to a square with white or black.
         size: width (crop) or longer side (pad, square) of the network's input, pixels; None takes the size
@@ -54,6 +55,7 @@ def reconstruct(
         dtype: of the products in the aggregator and the tracker (autocast); camera, depth and point heads
             always work in float32. None takes what surrounds the call, or `pick_dtype(device)`: bfloat16
             on a GPU that has it, else float32.
+        frames_per_second: how many frames of a video; see `video_frames`.
         known_intrinsics: as for `Reconstruction.with_intrinsics`; "exif" takes those of `exif_intrinsics`.
         masks: as for `Reconstruction.with_masks`. The network sees the whole photographs all the same.
 
@@ -68,7 +70,7 @@ def reconstruct(
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
     size = model.config.image_size if size is None else size
-    batch = load_images(source, mode, size, model.config.patch_size)
+    batch = load_images(source, mode, size, model.config.patch_size, frames_per_second)
     sizes = [pixel_map.original_size for pixel_map in batch.pixel_maps]
     if known_intrinsics is not None:
         from_exif = isinstance(known_intrinsics, str) and known_intrinsics == "exif"

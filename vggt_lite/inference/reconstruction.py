@@ -77,7 +77,7 @@ class Reconstruction:
         """
         parts = {name: _take(getattr(pred, name), index) for name in PREDICTED}
         parts["extras"] = {name: _take(value, index) for name, value in pred.extras.items()}
-        scene = cls(**_views(_take(pred.images, index), batch), **parts)
+        scene = cls(**described(_take(pred.images, index), batch), **parts)
         if scene.tracks is not None:
             scene.tracks = scene._each(PixelMap.to_original, scene.tracks + (0.5 - pixel_center))
         if scene.intrinsics is not None:
@@ -91,7 +91,7 @@ class Reconstruction:
     ) -> "Reconstruction":
         """Scene `index` of the truth, so that it can be drawn and saved like a prediction."""
         parts = {name: _take(getattr(scene, name), index) for name in TRUE}
-        result = cls(**_views(_take(scene.images, index), None), **parts)
+        result = cls(**described(_take(scene.images, index), None), **parts)
         result.valid = scene.valid[index].cpu()
         result.names = names or result.names
         return result.in_first_camera()
@@ -258,7 +258,7 @@ def _take(value: Tensor | None, index: int) -> Tensor | None:
     return None if value is None else value[index].detach().float().cpu()
 
 
-def _views(images: Tensor, batch: ImageBatch | None) -> dict:
+def described(images: Tensor, batch: ImageBatch | None) -> dict:
     """The fields of a `Reconstruction` that describe its S views, from the network's input (S, 3, h, w)."""
     colors = (images.permute(0, 2, 3, 1) * 255).round().clamp(0, 255).byte().contiguous()  # (S, h, w, 3)
     if batch is not None:

@@ -19,7 +19,8 @@ SCENE_BYTES = 20_000  # of memory for each scene
 BYTES = 320  # of memory for each pixel while it is rendered, as measured
 MOST_SEED = 2**48
 MOST_TRACKS = 100_000
-MOST_VIEWS = 16  # of a path
+MOST_VIEWS = 300  # of a path
+NOISE_SEEDS = 16  # seeds of sensor noise between one scene and the next: longer paths share some of them
 
 
 def generate_scenes(
@@ -40,7 +41,7 @@ def generate_scenes(
 
     Args:
         seed: Seed of the first scene, ≥ 0.
-        num_scenes: B. num_views: S, 1 to 16, in the order of the camera's path.
+        num_scenes: B. num_views: S, 1 to 300, in the order of the camera's path.
         height, width: Image size, pixels.
         device: Where to render and where the result lives. The random numbers are drawn on the CPU, so
             every device shows the same scenes up to rounding.
@@ -59,7 +60,8 @@ def generate_scenes(
     """
     config = config or SceneConfig()
     device = torch.device(device)
-    check_request(seed, num_scenes, num_views, height, width, num_tracks, device)
+    rendered = None if views is None else views.shape[1]
+    check_request(seed, num_scenes, num_views, height, width, num_tracks, device, rendered)
     rng = BatchRNG(seed, num_scenes)
     layout = sample_layout(rng, num_views, config)
     materials = sample_materials(rng, layout, config)
@@ -94,14 +96,14 @@ def generate_scenes(
 
 def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
     """(B · S, 3, H, W) standard normal numbers, the same for a view whatever else is rendered with it."""
-    seeds = ((seed + torch.arange(len(views)))[:, None] * MOST_VIEWS + views).flatten().tolist()
+    seeds = ((seed + torch.arange(len(views)))[:, None] * NOISE_SEEDS + views).flatten().tolist()
     generators = [torch.Generator().manual_seed(s) for s in seeds]
     return torch.stack([torch.randn(3, height, width, generator=g) for g in generators])
 
 
 def check_request(
     seed: int, num_scenes: int, num_views: int, height: int, width: int, num_tracks: int = 0,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "cpu", rendered: int | None = None,
 ) -> None:  # fmt: skip
     """Raise what `generate_scenes` would raise, before the work begins."""
     ranges = {
@@ -112,5 +114,6 @@ def check_request(
     for name, (value, least, most) in ranges.items():
         if not least <= value <= most:
             raise ValueError(f"{name}={value} must be {least} to {most:,}.")
-    what = f"num_scenes={num_scenes} with {num_views} views of {height} × {width} pixels"
-    check_memory(num_scenes * (SCENE_BYTES + BYTES * num_views * height * width), what, device)
+    rendered = num_views if rendered is None else rendered
+    what = f"num_scenes={num_scenes} with {rendered} views of {height} × {width} pixels"
+    check_memory(num_scenes * (SCENE_BYTES + BYTES * rendered * height * width), what, device)
