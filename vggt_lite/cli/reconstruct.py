@@ -64,8 +64,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.chunk and (args.query or args.points_from == "point_map" or args.intrinsics or args.masks):
         raise ValueError(
-            "--query, --points-from point_map, --intrinsics and --masks need all views in one pass: leave out "
-            "--chunk."
+            "--query, --points-from point_map, --intrinsics and --masks need all views in one pass: leave "
+            "out --chunk."
         )
     if args.resume and not args.chunk:
         raise ValueError("--resume keeps the parts of --chunk: give --chunk, such as --chunk 8.")

@@ -67,8 +67,30 @@ def held_out_scene(
     with torch.inference_mode():
         pred = model(batch.images.to(device), queries)
     scene = Reconstruction.from_predictions(pred, pixel_center=model.config.pixel_center)
-    example = compared(scene, Reconstruction.from_batch(batch), "scene units")
-    poses = pose_auc(scene.cam_from_world, example.truth.cam_from_world, thresholds=(30,))
+    return with_cameras(compared(scene, Reconstruction.from_batch(batch), "scene units"))
+
+
+def before_and_after(
+    model, seed: int, num_views: int = 4, scenes: SceneConfig | None = None, size: int = 448
+) -> tuple[Example, Example]:
+    """A scene that no model was trained on, as pictures of `size` pixels: before and after `refine`.
+
+    The lenses are not known. Arguments as for `held_out_scene`; needs pycolmap.
+    """
+    batch = normalize_scene(generate_scenes(seed, 1, num_views, size, size, config=scenes))
+    truth = Reconstruction.from_batch(batch)
+    scene = reconstruct(model, [picture.numpy() for picture in truth.images])
+    before, after = (with_cameras(compared(part, truth, "scene units")) for part in (scene, scene.refine()))
+    for example in (before, after):
+        ratio = example.reconstruction.intrinsics[:, 0, 0] / truth.intrinsics[:, 0, 0]
+        example.metrics["focal length error, median % ↓"] = {"model": 100 * (ratio - 1).abs().median().item()}
+    return before, after
+
+
+def with_cameras(example: Example) -> Example:
+    """The same with figures of its cameras."""
+    cameras = (example.reconstruction.cam_from_world, example.truth.cam_from_world)
+    poses = pose_auc(*cameras, thresholds=(30,))
     auc = {"pose AUC@30 (of 100) ↑": {"model": 100 * poses["auc@30"]}}
     turn = {"median rotation error, degrees ↓": {"model": poses["rotation_median_deg"]}}
     return replace(example, metrics=auc | turn | example.metrics)
