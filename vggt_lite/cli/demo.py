@@ -41,8 +41,8 @@ lengths are scaled by one number, so that the median depth is right.</p>""")
 
 REFINED = Markup("""<h2>Refined</h2>
 <p>The same scene in pictures of 448 pixels, of which the network sees 112. First what it predicts, then what
-<code>scene.refine()</code> makes of that: SIFT points of the pictures are found, cameras and focal lengths move
-until they agree, depth is brought along. Nobody told it the lenses.</p>""")
+<code>scene.refine()</code> makes of that: SIFT points of the pictures are matched, cameras and focal lengths
+move until they agree, depth is brought along. Nobody told it the lenses.</p>""")
 
 YOURS = Markup("""<h2>Your photographs</h2>
 <p>Put two to eight photographs of one place into a folder and run</p>
