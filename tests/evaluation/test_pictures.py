@@ -45,7 +45,7 @@ def test_the_shrunk_truth_is_the_same_scene(scene):
     rows, columns = torch.meshgrid(*2 * [torch.arange(112) + 0.5], indexing="ij")
     torch.testing.assert_close(pixels[0], torch.stack([columns, rows], -1).flatten(0, 1), atol=1e-2, rtol=0)
     torch.testing.assert_close(z[0], small.depth[0, 0].flatten(), atol=1e-3, rtol=1e-4)
-    assert small.images.mean() == pytest.approx(scene.images.mean(), abs=1e-4)
+    assert small.images.mean().item() == pytest.approx(scene.images.mean().item(), abs=1e-4)
 
 
 def test_essential_matrices_find_true_poses_and_a_pair_without_matches_counts_as_wrong(scene, pictures):

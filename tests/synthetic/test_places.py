@@ -6,6 +6,7 @@ import torch
 from vggt_lite.config import PLACES, WIDE_SCENES, SceneConfig
 from vggt_lite.geometry import project_points
 from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.generate import scene_kinds
 
 LITTLE = 0.02  # of the picture's width
 SIZE = 40  # pixels
@@ -72,3 +73,15 @@ def test_the_ground_has_relief():
 def test_an_unknown_place_is_refused():
     with pytest.raises(ValueError, match="places.*'moon'.*'table'"):
         SceneConfig(places=("moon",))
+
+
+def test_scenes_know_their_place_and_path():
+    kinds = scene_kinds(1_000_000, 40, 4, WIDE_SCENES)
+    assert {kind["place"] for kind in kinds} == set(WIDE_SCENES.places)
+    assert {kind["path"] for kind in kinds} == set(WIDE_SCENES.paths)
+    batch = generate_scenes(1_000_000, 40, 4, 16, 16, config=WIDE_SCENES)
+    for kind, cameras in zip(kinds, batch.cam_from_world, strict=True):
+        ahead = cameras[:, 2, :3]  # (S, 3) viewing directions; roll does not count
+        turned = (ahead[0] * ahead[1:]).sum(-1).min() < 0.9999
+        if kind["place"] != "interior":  # there a dolly looks straight ahead, too
+            assert turned == (kind["path"] != "parallel"), kind

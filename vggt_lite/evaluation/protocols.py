@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import nn
 
-from vggt_lite.config import NANO, VARIED_SCENES, ModelConfig, SceneConfig
+from vggt_lite.config import NANO, VARIED_SCENES, WIDE_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, conditions
 from vggt_lite.evaluation.scores import SURFACE_POINTS, ExtraScores, Scores, share_of
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes, scene_kinds
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, pick_dtype, progress
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
-EVAL_DOMAINS = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500)}
+EVAL_DOMAINS = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500), "wide": (WIDE_SCENES, 500)}
 # How generated scenes are judged, and anyone's own
 MEASURED = (
     "Poses: all pairs of views, the larger of rotation and translation-direction error (folded to 90°) "
@@ -87,6 +87,9 @@ def evaluate(
     protocol = {"text": text, **numbers, "icp": icp_distance, "batch_size": batch_size}
     protocol["scene_config"] = scene_config.to_dict()
     names = [{"name": f"seed {first_seed + index}", "group": ""} for index in range(num_scenes)]
+    if len(scene_config.places) > 1:
+        kinds = scene_kinds(first_seed, num_scenes, num_views, scene_config)
+        names = [name | kind for name, kind in zip(names, kinds, strict=True)]
     return summed_up(scores, names, protocol, device, started, workers)
 
 

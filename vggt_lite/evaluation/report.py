@@ -157,11 +157,11 @@ class Report:
         """
         rows = figure_rows([(self, "model"), (self, "constant")], without=DEPTH_ROWS)
         parts = [self.protocol["text"], markdown_table(("", "", "model", "constant predictor"), rows, "llrr")]
-        parts += [table for table in (self._by_alignment(), self._by_group()) if table]
+        parts += [self._by_alignment(), *(self._by(what) for what in ("group", "place", "path"))]
         said = self.protocol
         precision = f", {said['precision']}," if "precision" in said else ""
         made = f"Measured on {said['hardware']}{precision} in {said['seconds']:.0f} s."
-        return "\n\n".join([*parts, made]) + "\n"
+        return "\n\n".join(filter(None, [*parts, made])) + "\n"
 
     def _by_alignment(self) -> str:
         """A table of depth under each alignment; none where a report knows the median only."""
@@ -176,11 +176,11 @@ class Report:
         heads = ("depth, aligned by", "AbsRel ↓", "constant", "within 1.25, % ↑", "constant")
         return markdown_table(heads, rows, "lrrrr")
 
-    def _by_group(self) -> str:
-        """A table with one row per group of scenes, where there are several."""
+    def _by(self, what: str) -> str:
+        """A table with one row per "group", "place" or "path" of scenes, where there are several."""
         groups: dict[str, list[dict]] = {}
         for scene in self.scenes:
-            groups.setdefault(scene["group"], []).append(scene)
+            groups.setdefault(scene.get(what, ""), []).append(scene)
         if len(groups) < 2:
             return ""
         shown = self.model.keys() - DEPTH_ROWS.keys()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vggt_lite.config import MAX_SIDE, SceneConfig
+from vggt_lite.config import MAX_SIDE, PATHS, PLACES, SceneConfig
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.batch_rng import BatchRNG
 from vggt_lite.synthetic.camera_effects import PER_VIEW, apply_camera_effects
@@ -92,6 +92,16 @@ def generate_scenes(
             world, cam_from_world, intrinsics, queries.to(device), height, width
         )
     return batch
+
+
+def scene_kinds(seed: int, num_scenes: int, num_views: int, config: SceneConfig) -> list[dict[str, str]]:
+    """The "place" of each scene and the "path" of its cameras; arguments as for `generate_scenes`."""
+    rng = BatchRNG(seed, num_scenes)
+    layout = sample_layout(rng, num_views, config)
+    sample_materials(rng, layout, config)  # what is drawn before the path
+    _, _, path = sample_cameras(rng, num_views, layout.stage, config)
+    pairs = zip(layout.place.tolist(), path.tolist(), strict=True)
+    return [{"place": PLACES[place], "path": PATHS[path]} for place, path in pairs]
 
 
 def sensor_noise(seed: int, views: Tensor, height: int, width: int) -> Tensor:
