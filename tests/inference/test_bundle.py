@@ -1,4 +1,4 @@
-"""The adjustment of `refine` finds what COLMAP's finds: lenses free, wrong observations among the right ones."""
+"""The adjustment of `refine` finds what COLMAP's finds: free lenses, and some wrong observations."""
 
 import pytest
 import torch
