@@ -73,7 +73,8 @@ class Report:
 
     Attributes:
         model, constant: figures by the keys of `metric_table.ROWS`.
-        protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set.
+        protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set. "apart": groups are
+            other tasks, shown side by side, not as their mean.
         scenes: one per scene: {"name", "group", "frames", "model": {key: value}, "constant": {…}}; figures
             of a report on a data set are means over groups of means over their scenes.
         histograms: "rotation", "translation" and "larger" (of the two): how many pairs of views have an error
@@ -155,13 +156,29 @@ class Report:
 
         Depth under other alignments has a table of its own; so have groups of scenes, if there are any.
         """
-        rows = figure_rows([(self, "model"), (self, "constant")], without=DEPTH_ROWS)
-        parts = [self.protocol["text"], markdown_table(("", "", "model", "constant predictor"), rows, "llrr")]
+        apart = self.apart()
+        columns = [(report, who) for report in apart.values() for who in ("model", "constant")]
+        heads = ["", ""]
+        for group, report in apart.items():
+            heads += [f"{group}: model" if group else "model", "constant predictor"]
+        rows = figure_rows(columns, without=DEPTH_ROWS, intervals=len(apart) > 1)
+        parts = [self.protocol["text"], markdown_table(heads, rows, "ll" + "r" * len(columns))]
         parts += [table for table in (self._by_alignment(), self._by_group()) if table]
         said = self.protocol
         precision = f", {said['precision']}," if "precision" in said else ""
         made = f"Measured on {said['hardware']}{precision} in {said['seconds']:.0f} s."
         return "\n\n".join([*parts, made]) + "\n"
+
+    def groups(self) -> dict[str, "Report"]:
+        """A report of each group of scenes."""
+        groups: dict[str, list[dict]] = {}
+        for scene in self.scenes:
+            groups.setdefault(scene["group"], []).append(scene)
+        return {group: Report.of_scenes(scenes, self.protocol, {}) for group, scenes in groups.items()}
+
+    def apart(self) -> dict[str, "Report"]:
+        """What is shown side by side: the groups where they are other tasks, else the report itself, as ""."""
+        return self.groups() if self.protocol.get("apart") else {"": self}
 
     def _by_alignment(self) -> str:
         """A table of depth under each alignment; none where a report knows the median only."""
@@ -178,17 +195,14 @@ class Report:
 
     def _by_group(self) -> str:
         """A table with one row per group of scenes, where there are several."""
-        groups: dict[str, list[dict]] = {}
-        for scene in self.scenes:
-            groups.setdefault(scene["group"], []).append(scene)
-        if len(groups) < 2:
+        groups = self.groups()
+        if len(groups) < 2 or len(self.apart()) > 1:
             return ""
         shown = self.model.keys() - DEPTH_ROWS.keys()
         known = {key: row for key, row in rows_of(self.protocol).items() if key in shown}
         rows = []
-        for group, scenes in groups.items():
-            means = Report.of_scenes(scenes, self.protocol, {})
-            rows.append([group, len(scenes), *(means.cell(key, row[2]) for key, row in known.items())])
+        for group, means in groups.items():
+            rows.append([group, len(means.scenes), *(means.cell(key, row[2]) for key, row in known.items())])
         heads = ["", "scenes", *(row[0] for row in known.values())]
         return markdown_table(heads, rows, "l" + "r" * (len(heads) - 1))
 
