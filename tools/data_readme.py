@@ -1,4 +1,4 @@
-"""Keep the tables of data files, bundled weights and pictures, in the README.md beside them, in step with them.
+"""Keep the tables of data, bundled weights and pictures, in the README.md beside them, in step.
 
     python tools/data_readme.py update     write sizes and sha256 anew; new files get "?" for a person to fill
     python tools/data_readme.py check      say what is out of step; exit code 1 if anything is

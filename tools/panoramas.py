@@ -2,11 +2,11 @@
 
     python tools/panoramas.py FOLDER     write vggt_lite/evaluation/panorama_views/ anew
 
-FOLDER holds NAME.exr for each name of `WIDEST`: README.md in the written folder says where they come from. They
-are read by OpenEXR (pip install OpenEXR), which nothing else here needs. The same panoramas give the same views.
+FOLDER holds NAME.exr for each name of `NARROWEST`: README.md in the written folder says where they come from.
+They are read by OpenEXR (pip install OpenEXR), which nothing else here needs. Same panoramas, same views.
 
-A panorama is equirectangular, (H, W, 3), linear light: columns are longitudes from -180° to 180°, to the right;
-rows are latitudes from 90° (up) to -90°. Its world has x to the right of longitude 0, y down, z towards it.
+A panorama is equirectangular, (H, W, 3), linear light: columns are longitudes from -180° to 180°, to the
+right; rows are latitudes from 90° (up) to -90°. Its world: x to the right of longitude 0, y down, z towards it.
 """
 
 import json
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.ndimage import map_coordinates
-from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when run as a script
 
@@ -37,7 +36,9 @@ NARROWEST = {
 SETS = ((2, 10, 18), (2, 22, 34), (4, 9, 16))  # (views, degrees between neighbours: from, to)
 
 
-def cut(panorama: np.ndarray, yaw_pitch_roll: tuple[float, float, float], fov: float, side: int) -> np.ndarray:
+def cut(
+    panorama: np.ndarray, yaw_pitch_roll: tuple[float, float, float], fov: float, side: int
+) -> np.ndarray:
     """A square pinhole view, linear light, each pixel the mean of its rays.
 
     Args:
@@ -57,10 +58,10 @@ def cut(panorama: np.ndarray, yaw_pitch_roll: tuple[float, float, float], fov: f
     longitude = np.arctan2(rays[..., 0], rays[..., 2])
     latitude = np.arctan2(-rays[..., 1], np.hypot(rays[..., 0], rays[..., 2]))
     column, row = (longitude / (2 * np.pi) + 0.5) * width - 0.5, (0.5 - latitude / np.pi) * height - 0.5
-    around = np.pad(panorama, ((0, 0), (1, 1), (0, 0)), mode="wrap")  # the last column's neighbour is the first
-    colours = [
-        map_coordinates(around[..., c], [row, column + 1], order=1, mode="nearest") for c in range(3)
-    ]
+    around = np.pad(
+        panorama, ((0, 0), (1, 1), (0, 0)), mode="wrap"
+    )  # the last column's neighbour is the first
+    colours = [map_coordinates(around[..., c], [row, column + 1], order=1, mode="nearest") for c in range(3)]
     return np.stack(colours, axis=-1).reshape(side, SAMPLES, side, SAMPLES, 3).mean(axis=(1, 3))
 
 
@@ -102,7 +103,9 @@ def make(folder: Path, out: Path) -> None:
     """Cut all views: NAME.jpg holds those of a panorama side by side, views.json how they look."""
     missing = [name for name in NARROWEST if not (folder / f"{name}.exr").is_file()]
     if missing:
-        raise SystemExit(f"{folder}: {missing[0]}.exr is missing; {out / 'README.md'} says where it comes from.")
+        raise SystemExit(
+            f"{folder}: {missing[0]}.exr is missing; {out / 'README.md'} says where it comes from."
+        )
     found = {}
     for seed, (name, narrowest) in enumerate(NARROWEST.items()):
         panorama, found[name], strip = read(folder / f"{name}.exr"), drawn(seed, narrowest), []

@@ -1,7 +1,7 @@
 """Views cut from panoramas: real pixels, and cameras that are known exactly because they were chosen.
 
-All views of a panorama share one place: rotations and the field of view are exact, translation is zero and depth
-unknown. Where the pictures come from stands in panorama_views/README.md; tools/panoramas.py cut them.
+All views of a panorama share one place: rotations and the field of view are exact, translation is zero and
+depth unknown. Where the pictures come from stands in panorama_views/README.md; tools/panoramas.py cut them.
 """
 
 from pathlib import Path

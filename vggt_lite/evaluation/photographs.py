@@ -8,8 +8,8 @@
 The first two are always scored, so that their figures do not depend on what else is installed. Each group is
 another task with truth of its own: they stand side by side in the report, and no mean over them is shown.
 
-Beside the model stands an answer that never looks: not turned, moved to the right, everything equally far, 60°
-wide. For pairs that are rectified it is right about the motion by construction, so the model can only tie
+Beside the model stands an answer that never looks: not turned, moved to the right, everything equally far,
+60° wide. For pairs that are rectified it is right about the motion by construction, so the model can only tie
 there; depth is where it must do better.
 """
 
@@ -50,9 +50,9 @@ BLIND_FOV = 60.0  # degrees
 TEXT = (
     "Photographs that no model of this repository was trained on, fitted by {mode!r}; each group by itself. "
     "Panoramas: views cut from panoramas, two pairs and a set of four of each, so that rotations and the "
-    "field of view are exact; the camera only turned, so neither motion nor depth is judged. Stereo pairs: two "
-    "photographs; depth of the left one, where its truth is known. Rotation: angle between predicted and true "
-    "relative rotation of each pair of views, mean and median over those of a panorama. Field of view: "
+    "field of view are exact; the camera only turned, so neither motion nor depth is judged. Stereo pairs: "
+    "two photographs; depth of the left one, where its truth is known. Rotation: angle between predicted and "
+    "true relative rotation of each pair of views, mean and median over those of a panorama. Field of view: "
     "horizontal. Direction of motion: angle between predicted and true translation, sign ignored (0 … 90°). "
     "Depth: one median scale per pair where no other alignment is named, the prediction read at the truth's "
     "pixels. The constant answer: not turned, moved to the right, one depth for all pixels, 60° wide. Of a "
@@ -73,7 +73,7 @@ class Pair(NamedTuple):
 def evaluate_photographs(
     model, options: Options | None = None, opencv: Path | str | None = None, workers: Alone | None = None
 ) -> Report:
-    """Score a model on the panoramas and the Motorcycle, and on the pairs of opencv-doc if its folder is named.
+    """Score a model on the panoramas and the Motorcycle; on opencv-doc's pairs, too, if its folder is named.
 
     Args:
         model: a `VGGT` with camera and depth heads.
@@ -143,7 +143,10 @@ def score_turns(model, sets: list[PanoramaViews], options: Options) -> Scored:
     for number, views in enumerate(sets):
         scene = seen(model, views.pictures, options)
         true = views.cam_from_world.double()
-        guesses = {"model": scene.cam_from_world.double(), "constant": torch.eye(3, 4).repeat(len(true), 1, 1)}
+        guesses = {
+            "model": scene.cam_from_world.double(),
+            "constant": torch.eye(3, 4).repeat(len(true), 1, 1),
+        }
         for who, guess in guesses.items():
             turns[who].append(relative_pose_errors(guess.double(), true)[0])
         fovs["model"] += [abs(fov - views.fov) for fov in fovs_of(scene)]
@@ -165,7 +168,7 @@ def score_pair(model, pair: Pair, options: Options) -> Scored:
         turn_figures(turn, [abs(fov - pair.fov) for fov in wide]) | {"translation_deg": way.item()}
         for (turn, way), wide in zip((found, blind), fovs, strict=True)
     ]
-    scored = Scored([str(name) for name in scene.names], *poses, *found)
+    scored = Scored([str(name) for name in scene.names], *poses)
     if pair.depth is not None:
         height, width = pair.depth.shape
         pixels = scene.pixel_maps[0].to_network(grid((height, width), width).double())
@@ -198,7 +201,9 @@ def fov_of(focal: float, width: int) -> float:
 def fovs_of(scene: Reconstruction) -> list[float]:
     """Horizontal field of view of each whole photograph, degrees."""
     focals = scene.intrinsics[:, 0, 0].tolist()
-    return [fov_of(focal, part.original_size[1]) for focal, part in zip(focals, scene.pixel_maps, strict=True)]
+    return [
+        fov_of(focal, part.original_size[1]) for focal, part in zip(focals, scene.pixel_maps, strict=True)
+    ]
 
 
 def to_the_right(baseline: float) -> Tensor:

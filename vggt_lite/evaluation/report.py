@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -159,7 +160,7 @@ class Report:
         apart = self.apart()
         columns = [(report, who) for report in apart.values() for who in ("model", "constant")]
         heads = ["", ""]
-        for group, report in apart.items():
+        for group in apart:
             heads += [f"{group}: model" if group else "model", "constant predictor"]
         rows = figure_rows(columns, without=DEPTH_ROWS, intervals=len(apart) > 1)
         parts = [self.protocol["text"], markdown_table(heads, rows, "ll" + "r" * len(columns))]
@@ -177,7 +178,7 @@ class Report:
         return {group: Report.of_scenes(scenes, self.protocol, {}) for group, scenes in groups.items()}
 
     def apart(self) -> dict[str, "Report"]:
-        """What is shown side by side: the groups where they are other tasks, else the report itself, as ""."""
+        """What is shown side by side: groups where they are other tasks, else the report itself, named ""."""
         return self.groups() if self.protocol.get("apart") else {"": self}
 
     def _by_alignment(self) -> str:
@@ -185,11 +186,11 @@ class Report:
         if not self.model.keys() & DEPTH_ROWS.keys():
             return ""
         rows = []
-        for name, label in ALIGNED_BY.items():
+        for (group, report), (name, label) in product(self.apart().items(), ALIGNED_BY.items()):
             shown = ((depth_key("abs_rel", name), 3), (depth_key("delta_125", name), 1))
-            if shown[0][0] in self.model:
-                cells = [self.cell(*figure, who) for figure in shown for who in ("model", "constant")]
-                rows.append([label, *cells])
+            if shown[0][0] in report.model:
+                cells = [report.cell(*figure, who) for figure in shown for who in ("model", "constant")]
+                rows.append([f"{group}: {label}" if group else label, *cells])
         heads = ("depth, aligned by", "AbsRel ↓", "constant", "within 1.25, % ↑", "constant")
         return markdown_table(heads, rows, "lrrrr")
 

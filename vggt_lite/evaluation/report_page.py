@@ -47,7 +47,7 @@ def write_report_page(reports: Mapping[str, Report], path: str | Path, title: st
         reports=reports, drawn=figure_block, protocol_table=_protocol, scene_table=_scenes,
         different=len({report.protocol["text"] for report in reports.values()}) > 1,
         table=html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns)),
-        sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(reports)}.items(),
+        sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(apart)}.items(),
     )  # fmt: skip
     return write_page(path, title, [Markup(body)])
 
