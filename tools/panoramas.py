@@ -6,7 +6,7 @@ FOLDER holds NAME.exr for each name of `NARROWEST`: README.md in the written fol
 They are read by OpenEXR (pip install OpenEXR), which nothing else here needs. Same panoramas, same views.
 
 A panorama is equirectangular, (H, W, 3), linear light: columns are longitudes from -180° to 180°, to the
-right; rows are latitudes from 90° (up) to -90°. Its world: x to the right of longitude 0, y down, z towards it.
+right; rows are latitudes from 90° (up) to -90°. In its world z points to longitude 0, x to its right, y down.
 """
 
 import json

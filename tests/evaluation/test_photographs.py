@@ -106,9 +106,10 @@ def test_a_known_turn_is_measured(pair):
 def test_turns_and_lenses_of_a_panorama_are_pooled_over_its_sets():
     sample = next(panoramas())
     scored = score(Turned(sample.truth, 2.0, 3.0), sample, Options())
-    # Five pairs of neighbours are 2° off; in the set of four two more pairs are 4° off and one is 6°
-    assert scored.model["rotation_deg"] == pytest.approx(24 / 8, abs=0.01)
-    assert scored.model["rotation_median_deg"] == pytest.approx(2, abs=0.01)
+    # Five pairs of neighbours are 2° off; in the set of four two more pairs are 4° off and one is 6°;
+    # not quite, as these turns are about other axes than those between the views
+    assert scored.model["rotation_deg"] == pytest.approx(24 / 8, abs=0.03)
+    assert scored.model["rotation_median_deg"] == pytest.approx(2, abs=0.03)
     assert scored.model["fov_deg"] == pytest.approx(3, abs=1e-3)
     views = [abs(60 - views.fov) for views in sample.truth for _ in views.pictures]
     assert scored.constant["fov_deg"] == pytest.approx(np.mean(views)) and len(scored.frames) == 8
