@@ -81,7 +81,7 @@ def test_middle_grey_is_where_the_median_lies_and_light_below_zero_or_far_above_
 def test_the_bundled_views_are_the_drawn_ones_and_their_pixels_fit_the_cameras():
     """A view carried onto its neighbour by the claimed rotation and lens: JPEG and resampling remain.
 
-    Measured over all sets: at most 0.32 of the difference of the pictures as they lie.
+    Measured over all sets: at most 0.14 of the difference of the pictures as they lie, mostly 0.06.
     """
     sets = panorama_views()
     assert [views.panorama for views in sets] == [name for name in NARROWEST for _ in SETS]
@@ -99,4 +99,4 @@ def test_the_bundled_views_are_the_drawn_ones_and_their_pixels_fit_the_cameras()
         there = warped(second, homography)
         inside = np.isfinite(there)
         fits, lies = np.abs(there - first)[inside].mean(), np.abs(second - first)[inside].mean()
-        assert fits < 0.5 * lies, (views.panorama, fits / lies)
+        assert fits < 0.25 * lies, (views.panorama, fits / lies)
