@@ -14,7 +14,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BYTES = 32_000_000
+PANORAMAS = (
+    "city", "courtyard", "esplanade", "forest", "hall", "interior",
+    "lab", "lobby", "sunrise", "sunset", "warehouse", "workshop",
+)  # fmt: skip
 DATA = (  # what the wheel holds beside modules
+    *(f"vggt_lite/evaluation/panorama_views/{name}.jpg" for name in PANORAMAS),
+    "vggt_lite/evaluation/panorama_views/views.json",
     "vggt_lite/parity/golden_data/full.safetensors",
     "vggt_lite/parity/golden_data/functions.safetensors",
     "vggt_lite/parity/golden_data/rule_check.json",

@@ -1,4 +1,4 @@
-"""Keep the tables of data files and of bundled weights, in the README.md beside them, in step with the files.
+"""Keep the tables of data, bundled weights and pictures, in the README.md beside them, in step.
 
     python tools/data_readme.py update     write sizes and sha256 anew; new files get "?" for a person to fill
     python tools/data_readme.py check      say what is out of step; exit code 1 if anything is
@@ -14,7 +14,8 @@ from pathlib import Path
 from vggt_lite.utils.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = (ROOT / "data", ROOT / "vggt_lite" / "pretrained" / "bundled")
+PACKAGE = ROOT / "vggt_lite"
+FOLDERS = (ROOT / "data", PACKAGE / "pretrained" / "bundled", PACKAGE / "evaluation" / "panorama_views")
 BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
 HEADS = ("file", "bytes", "sha256", "origin", "licence")
 

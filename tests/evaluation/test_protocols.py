@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.training.test_parts import SMALL
-from vggt_lite.config import NANO, TINY, VGGT_1B, SceneConfig
+from vggt_lite.config import NANO, TINY, VGGT_1B, WIDE_SCENES, SceneConfig
 from vggt_lite.data import normalize_scene
 from vggt_lite.evaluation import Report, evaluate
 from vggt_lite.evaluation.constant import ConstantPredictor, nearest_rotation
@@ -211,3 +211,16 @@ def test_heads_that_a_model_lacks_are_left_out():
     assert {"depth_abs_rel", "matching_accuracy"} <= set(report.model)
     assert not any(key.startswith(("auc", "track", "point")) for key in report.model)
     assert "–" in report.to_markdown()
+
+
+def test_a_report_on_wide_scenes_has_tables_by_place_and_path():
+    model = VGGT(NANO.with_(heads=("camera",)))
+    report = evaluate(model, 8, num_views=2, size=32, scene_config=WIDE_SCENES, num_tracks=4)
+    kinds = [(scene["place"], scene["path"]) for scene in report.scenes]
+    text = report.to_markdown()
+    assert all(f"| {name} |" in text for pair in kinds for name in pair)
+    assert report.groups("path")[kinds[0][1]]["auc_30"] == pytest.approx(
+        sum(s["model"]["auc_30"] for s in report.scenes if s["path"] == kinds[0][1])
+        / sum(s["path"] == kinds[0][1] for s in report.scenes)
+    )
+    assert list(report.groups()) == [""]  # one group: means are over scenes

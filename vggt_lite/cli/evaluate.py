@@ -44,7 +44,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "--data", choices=(*DATA_SETS, OWN), help=f'a published data set, in --root; "{OWN}": your own scenes'
     )
     what.add_argument("--photographs", action="store_true",
-        help="the Motorcycle pair; with --root, the folder of opencv-doc's pictures, 14 more")  # fmt: skip
+        help="bundled views of panoramas and the Motorcycle pair; with --root, the folder of opencv-doc's "
+        "pictures, 14 pairs more")  # fmt: skip
     add("--refine", action="store_true",
         help="pictures of 448 pixels of generated scenes, before and after `refine`")  # fmt: skip
     add("--classical", action="store_true",

@@ -45,6 +45,7 @@ ROWS = {
     "rotation_deg": ("rotation error, °", "↓", 2),
     "translation_deg": ("error of the direction of motion, °", "↓", 2),
     "fov_median_deg": ("field of view error, median °", "↓", 2),
+    "fov_deg": ("field of view error, °", "↓", 2),
     "focal_median_percent": ("focal length error, median %", "↓", 1),
     "ate_rmse": ("ATE, RMS after a similarity, {unit}", "↓", 3),
     "rpe_translation_rmse": ("RPE between neighbouring views, translation, {unit}", "↓", 3),

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -73,7 +74,8 @@ class Report:
 
     Attributes:
         model, constant: figures by the keys of `metric_table.ROWS`.
-        protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set.
+        protocol: text, seeds, sizes, `conditions`, weights; "data" names a data set. "apart": groups are
+            other tasks, shown side by side, not as their mean.
         scenes: one per scene: {"name", "group", "frames", "model": {key: value}, "constant": {…}}; figures
             of a report on a data set are means over groups of means over their scenes.
         histograms: "rotation", "translation" and "larger" (of the two): how many pairs of views have an error
@@ -155,40 +157,53 @@ class Report:
 
         Depth under other alignments has a table of its own; so have groups of scenes, if there are any.
         """
-        rows = figure_rows([(self, "model"), (self, "constant")], without=DEPTH_ROWS)
-        parts = [self.protocol["text"], markdown_table(("", "", "model", "constant predictor"), rows, "llrr")]
+        apart = self.apart()
+        columns = [(report, who) for report in apart.values() for who in ("model", "constant")]
+        heads = ["", ""]
+        for group in apart:
+            heads += [f"{group}: model" if group else "model", "constant predictor"]
+        rows = figure_rows(columns, without=DEPTH_ROWS, intervals=len(apart) > 1)
+        parts = [self.protocol["text"], markdown_table(heads, rows, "ll" + "r" * len(columns))]
         parts += [self._by_alignment(), *(self._by(what) for what in ("group", "place", "path"))]
         said = self.protocol
         precision = f", {said['precision']}," if "precision" in said else ""
         made = f"Measured on {said['hardware']}{precision} in {said['seconds']:.0f} s."
         return "\n\n".join(filter(None, [*parts, made])) + "\n"
 
+    def groups(self, what: str = "group") -> dict[str, "Report"]:
+        """A report of each "group", "place" or "path" of scenes."""
+        groups: dict[str, list[dict]] = {}
+        for scene in self.scenes:
+            groups.setdefault(scene.get(what, ""), []).append(scene)
+        return {group: Report.of_scenes(scenes, self.protocol, {}) for group, scenes in groups.items()}
+
+    def apart(self) -> dict[str, "Report"]:
+        """What is shown side by side: groups where they are other tasks, else the report itself, named ""."""
+        return self.groups() if self.protocol.get("apart") else {"": self}
+
     def _by_alignment(self) -> str:
         """A table of depth under each alignment; none where a report knows the median only."""
         if not self.model.keys() & DEPTH_ROWS.keys():
             return ""
         rows = []
-        for name, label in ALIGNED_BY.items():
+        for (group, report), (name, label) in product(self.apart().items(), ALIGNED_BY.items()):
             shown = ((depth_key("abs_rel", name), 3), (depth_key("delta_125", name), 1))
-            if shown[0][0] in self.model:
-                cells = [self.cell(*figure, who) for figure in shown for who in ("model", "constant")]
-                rows.append([label, *cells])
+            if shown[0][0] in report.model:
+                cells = [report.cell(*figure, who) for figure in shown for who in ("model", "constant")]
+                rows.append([f"{group}: {label}" if group else label, *cells])
         heads = ("depth, aligned by", "AbsRel ↓", "constant", "within 1.25, % ↑", "constant")
         return markdown_table(heads, rows, "lrrrr")
 
     def _by(self, what: str) -> str:
         """A table with one row per "group", "place" or "path" of scenes, where there are several."""
-        groups: dict[str, list[dict]] = {}
-        for scene in self.scenes:
-            groups.setdefault(scene.get(what, ""), []).append(scene)
-        if len(groups) < 2:
+        groups = self.groups(what)
+        if len(groups) < 2 or len(self.apart()) > 1:
             return ""
         shown = self.model.keys() - DEPTH_ROWS.keys()
         known = {key: row for key, row in rows_of(self.protocol).items() if key in shown}
         rows = []
-        for group, scenes in groups.items():
-            means = Report.of_scenes(scenes, self.protocol, {})
-            rows.append([group, len(scenes), *(means.cell(key, row[2]) for key, row in known.items())])
+        for group, means in groups.items():
+            rows.append([group, len(means.scenes), *(means.cell(key, row[2]) for key, row in known.items())])
         heads = ["", "scenes", *(row[0] for row in known.values())]
         return markdown_table(heads, rows, "l" + "r" * (len(heads) - 1))
 

@@ -35,14 +35,19 @@ def write_report_page(reports: Mapping[str, Report], path: str | Path, title: st
     if not reports:
         raise ValueError("there is nothing to draw: give at least one report.")
     heads, columns = ["", ""], []
-    for name, report in reports.items():
-        heads += [name, _constant(name, reports)]
+    apart = {
+        f"{name}, {group}" if group else name: part
+        for name, report in reports.items()
+        for group, part in report.apart().items()
+    }
+    for name, report in apart.items():
+        heads += [name, _constant(name, apart)]
         columns += [(report, "model"), (report, "constant")]
     body = TEMPLATES.get_template("evaluation/report_page.html").render(
         reports=reports, drawn=figure_block, protocol_table=_protocol, scene_table=_scenes,
         different=len({report.protocol["text"] for report in reports.values()}) > 1,
         table=html_table(heads, figure_rows(columns, intervals=True), "ll" + "r" * len(columns)),
-        sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(reports)}.items(),
+        sections={"Poses": _pose_curves(reports), "Scene by scene": _spread(apart)}.items(),
     )  # fmt: skip
     return write_page(path, title, [Markup(body)])
 
