@@ -23,7 +23,7 @@ from vggt_lite.synthetic import generate_scenes
 
 SIZE = 32
 # What only reports on data sets and photographs hold
-OF_DATA_SETS = {"auc_min_30", "rotation_deg", "translation_deg"}
+OF_DATA_SETS = {"auc_min_30", "rotation_deg", "translation_deg", "fov_deg"}
 OF_DATA_SETS |= {key for key in ROWS if key.endswith(("accuracy_median", "completeness_median"))}
 
 
