@@ -3,8 +3,8 @@
     convert("facebook/VGGT-1B", "vggt_1b_int8.safetensors", "int8")
     model = VGGT.from_pretrained("vggt_1b_int8.safetensors")
 
-Tensors are read, rounded and written one at a time. Linear maps and convolutions are rounded; vectors and tokens
-stay float32, as they take next to no room.
+Tensors are read, rounded and written one at a time. Linear maps and convolutions are rounded; vectors, tokens
+and, beside int8, small matrices stay float32, as they take next to no room.
 """
 
 import json
@@ -24,7 +24,7 @@ from vggt_lite.utils.files import file_sha256, file_target
 from vggt_lite.utils.tensor_files import stream_tensors
 
 FORMS = ("bfloat16", INT8)
-ROUNDED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 OWN_LICENCE = "Apache-2.0, as vggt_lite"  # of the bundled weights
 
 
@@ -99,7 +99,8 @@ def _kinds(model: VGGT, form: str) -> dict[str, tuple[torch.dtype, tuple[int, ..
     with torch.device("meta"), skip_init():
         stored = type(model)(model.config)
     stored = to_int8(stored) if form == INT8 else stored
-    weights = {f"{name}.weight" for name, module in stored.named_modules() if isinstance(module, ROUNDED)}
+    kinds = CONVOLUTIONS if form == INT8 else (nn.Linear, *CONVOLUTIONS)
+    weights = {f"{name}.weight" for name, module in stored.named_modules() if isinstance(module, kinds)}
     return {
         key: (torch.bfloat16 if key in weights else value.dtype, tuple(value.shape))
         for key, value in stored.state_dict().items()
