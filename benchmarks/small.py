@@ -1,12 +1,12 @@
 """What do smaller weights cost?   python -m benchmarks.small [vggt] [tiny] [--folder DIR]
 
-*vggt*: VGGT-1B with weights made by rule, which needs no download, written in the release's form and converted by
-`vggt-lite convert`. Each form is loaded in a process of its own and sees two small views: memory above an
-interpreter that has imported everything, time, and how far its answers are from float32's. Takes 10 GB of disk in
---folder, where the files stay (started again, what is there is not made again), and ten minutes on one core.
+*vggt*: VGGT-1B with weights made by rule, which needs no download, written in the release's form and
+converted by `vggt-lite convert`. Each form is loaded in a process of its own and sees two small views: memory
+above an interpreter that has imported everything, time, and how far its answers are from float32's. Takes 9 GB of
+disk in --folder, where the files stay (started again, what is there is not made again), and a few minutes.
 
-*tiny*: the trained TINY on held-out scenes, in each form. int4 is an experiment: groups of 64 numbers of a row
-share a scale; it is computed with float32 numbers that were rounded so, and there is no such file.
+*tiny*: the trained TINY on held-out scenes, in each form. int4 is an experiment: 64 numbers of a row share a
+scale; it is computed with float32 numbers that were rounded so, and there is no such file.
 
 Written to benchmarks/results/small_cpu.json, with the instructions that the processor has for it.
 """
@@ -15,6 +15,7 @@ import argparse
 import json
 import re
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -24,17 +25,18 @@ from torch import nn
 
 from benchmarks import measure
 from vggt_lite import VGGT, VGGT_1B
-from vggt_lite.evaluation.protocols import evaluate
+from vggt_lite.evaluation.protocols import EVAL_DOMAINS, collect, held_out_scenes
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.model import VGGT as Network
 from vggt_lite.parity.deterministic_weights import deterministic_images, deterministic_tensor
 from vggt_lite.pretrained.convert import convert
 from vggt_lite.pretrained.int8 import SMALL, rounded, scales, to_int8
-from vggt_lite.pretrained.loading import cast_linear_weights, to_official
+from vggt_lite.pretrained.loading import to_official
 from vggt_lite.pretrained.weight_files import skip_init
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
 from vggt_lite.utils.tensor_files import stream_tensors
 
-FORMS = {"float32": None, "bfloat16": torch.bfloat16, "int8": None}  # and the dtype with which it is loaded
+FORMS = {"float32": None, "int8": None, "bfloat16": torch.bfloat16}  # and the dtype with which it is loaded
 VIEWS, SIZE, RUNS, SCENES = 2, 112, 1, 60
 INSTRUCTIONS = re.compile(r"\b(avx\w*|amx\w*|sse4_2|neon|asimd\w*|sve\w*)\b")
 
@@ -69,13 +71,12 @@ def converted(source: str, out: str, form: str) -> dict:
 
 
 class AnonymousMemory(measure.PeakMemory):
-    """`PeakMemory` without pages of files, which the system takes back when it likes."""
+    """`PeakMemory` without pages of files, which the system takes back when it likes. Linux only."""
 
     def __enter__(self) -> "AnonymousMemory":
-        self._has_mark, self.bytes = False, 0
         self.before = self._highest = measure._status("RssAnon")
-        self._done = measure.threading.Event()
-        self._watcher = measure.threading.Thread(target=self._watch, daemon=True)
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
         return self
 
@@ -119,10 +120,10 @@ def differences(found: str, reference: str) -> dict:
     cosine = (np.trace(turn, axis1=1, axis2=2) - 1) / 2
     apart = np.abs(one["camera"][:, :, 3] - other["camera"][:, :, 3]).max()
     return {
-        "depth_relative_median": float(np.median(np.abs(one["depth"] / other["depth"] - 1))),
-        "depth_relative_max": float(np.abs(one["depth"] / other["depth"] - 1).max()),
+        "depth_median_percent": 100 * float(np.median(np.abs(one["depth"] / other["depth"] - 1))),
+        "depth_most_percent": 100 * float(np.abs(one["depth"] / other["depth"] - 1).max()),
         "rotation_deg": float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).max()),
-        "translation_relative": float(apart / np.abs(other["camera"][:, :, 3]).max()),
+        "translation_percent": 100 * float(apart / np.abs(other["camera"][:, :, 3]).max()),
     }
 
 
@@ -132,16 +133,27 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
     if not source.exists():
         measure.in_child("benchmarks.small:write_release", path=str(source), threads=threads)
     for form, dtype in FORMS.items():
-        path, answers = (source if form == "float32" else folder / f"{form}.safetensors"), folder / f"{form}.npz"
+        path, answers = (
+            (source if form == "float32" else folder / f"{form}.safetensors"),
+            folder / f"{form}.npz",
+        )
         made = folder / f"{form}.json"
         if not path.exists():
             target = "benchmarks.small:converted"
             found = measure.in_child(target, source=str(source), out=str(path), form=form, **settings)
             made.write_text(json.dumps(found))
-        row = {"network": "VGGT_1B", "form": form, "views": VIEWS, "size": SIZE, "file_bytes": path.stat().st_size}
+        row = {
+            "network": "VGGT_1B",
+            "form": form,
+            "views": VIEWS,
+            "size": SIZE,
+            "file_bytes": path.stat().st_size,
+        }
         stored = dtype and str(dtype).removeprefix("torch.")
         target = "benchmarks.small:used"
-        row |= measure.in_child(target, path=str(path), dtype=stored, answers=str(answers), runs=RUNS, **settings)
+        row |= measure.in_child(
+            target, path=str(path), dtype=stored, answers=str(answers), runs=RUNS, **settings
+        )
         row |= json.loads(made.read_text()) if made.exists() else {}
         row |= differences(str(answers), str(folder / "float32.npz"))
         row.pop("peak_rss")
@@ -149,7 +161,7 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
         rows.append(row)
     for row in rows:
         row["time_to_float32"] = round(row["cpu_seconds_median"] / rows[0]["cpu_seconds_median"], 3)
-        row["time_to_bfloat16"] = round(row["cpu_seconds_median"] / rows[1]["cpu_seconds_median"], 3)
+        row["time_to_bfloat16"] = round(row["cpu_seconds_median"] / rows[-1]["cpu_seconds_median"], 3)
     return rows
 
 
@@ -160,37 +172,39 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
 def to_int4(model: nn.Module, group: int = 64) -> None:
     """Round every large matrix to integers from −7 to 7 times a scale for each group of a row."""
     for module in model.modules():
-        if isinstance(module, nn.Linear) and module.weight.numel() >= SMALL and not module.in_features % group:
+        if (
+            isinstance(module, nn.Linear)
+            and module.weight.numel() >= SMALL
+            and not module.in_features % group
+        ):
             rows = module.weight.reshape(-1, group)
             scale = scales(rows) * 127 / 7
             module.weight.copy_((rounded(rows, scale) * scale[:, None]).reshape(module.weight.shape))
 
 
-def tiny_row(form: str, scenes: int) -> dict:
-    """Scores of TINY on held-out scenes, its matrices stored in some form."""
-    from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain
-
-    model = VGGT.from_pretrained("tiny")
-    if form == "bfloat16":
-        cast_linear_weights(model, torch.bfloat16)
-    elif form == "int8":
-        to_int8(model)
-    elif form == "int4":
-        to_int4(model)
-    domain, _ = EVAL_DOMAINS[eval_domain(model.config)]
-    report = evaluate(model, scenes, size=model.config.image_size, scene_config=domain, device="cpu")
-    return {key: report.model[key] for key in ("auc_30", "auc_5", "depth_abs_rel")}
+def tiny(scenes: int) -> dict:
+    """Scores of TINY on the same held-out scenes in every form."""
+    models = {
+        form: VGGT.from_pretrained("tiny", heads=("camera", "depth"), dtype=dtype)
+        for form, dtype in (FORMS | {"int4": None}).items()
+    }
+    to_int8(models["int8"])
+    to_int4(models["int4"])
+    size, (domain, _) = models["int8"].config.image_size, EVAL_DOMAINS["tiny"]
+    held_out = held_out_scenes(scenes, FIRST_EVALUATION_SEED, 4, size, domain, 1, 20, "cpu")
+    found = collect(models, held_out, models["int8"].config.patch_size)
+    return {form: scores.result() for form, scores in found.items()}
 
 
 def tiny_rows(threads: int) -> list[dict]:
-    rows = []
+    found, rows = measure.in_child("benchmarks.small:tiny", scenes=SCENES, threads=threads), []
     for form in (*FORMS, "int4"):
-        scores = measure.in_child("benchmarks.small:tiny_row", form=form, scenes=SCENES, threads=threads)
-        scores.pop("peak_rss")
-        first = rows[0] if rows else scores
-        change = {f"{key}_change_percent": 100 * (scores[key] / first[key] - 1) for key in scores}
-        rows.append({"network": "TINY", "form": form, "scenes": SCENES} | scores | change)
-        print(rows[-1], flush=True)
+        row = {"network": "TINY", "form": form, "scenes": SCENES}
+        for key in ("auc_30", "auc_5", "depth_abs_rel"):
+            value = found[form][key]
+            row |= {key: value, f"{key}_change_percent": 100 * (value / found["float32"][key] - 1)}
+        rows.append(row)
+        print(row, flush=True)
     return rows
 
 

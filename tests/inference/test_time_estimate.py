@@ -12,7 +12,7 @@ from vggt_lite.inference.time_estimate import TimeEstimate, duration, estimate_t
 from vggt_lite.pretrained.int8 import to_int8
 
 MIDDLE = TINY.with_(
-    dim=256, vit_depth=4, depth=6, dense_layers=(1, 3, 4, 5), heads=("camera", "depth"), dense_dim=48
+    dim=256, vit_depth=2, depth=6, dense_layers=(1, 3, 4, 5), heads=("camera", "depth"), dense_dim=48
 )
 
 
@@ -20,10 +20,11 @@ MIDDLE = TINY.with_(
 def own_time(monkeypatch):
     """Seconds of this process's work: what else the machine does is left out on both sides."""
     monkeypatch.setattr(time, "perf_counter", time.process_time)
+    monkeypatch.setattr(time_estimate, "ENOUGH", 0.1)
 
 
 @pytest.mark.parametrize(
-    ("config", "views", "size"), [(TINY, 16, 112), (MIDDLE, 4, 168)], ids=["TINY", "middle"]
+    ("config", "views", "size"), [(TINY, 16, 112), (MIDDLE, 4, 112)], ids=["TINY", "middle"]
 )
 def test_the_estimate_is_within_a_factor_of_two_of_what_was_measured(config, views, size, own_time):
     torch.manual_seed(0)
@@ -41,7 +42,9 @@ def test_more_of_anything_takes_longer(monkeypatch):
     monkeypatch.setattr(time_estimate, "_speeds", lambda *_: (1e-10, 1e-9, 1e-4))
     model = VGGT(NANO)
     base = estimate_time(model, 2, 64, 64)
-    views, larger, points = (estimate_time(model, *case) for case in ((4, 64, 64), (2, 96, 64), (2, 64, 64, 9)))
+    views, larger, points = (
+        estimate_time(model, *case) for case in ((4, 64, 64), (2, 96, 64), (2, 64, 64, 9))
+    )
     assert base.seconds < min(views.seconds, larger.seconds, points.seconds)
     name = "aggregator.frame_blocks.0"
     assert views.parts[name] == pytest.approx(2 * base.parts[name])
@@ -84,7 +87,10 @@ def test_a_run_that_stops_leaves_no_hook_and_no_chunked_method(error, monkeypatc
         raise error
 
     own = model.aggregator.frame_blocks[1].register_forward_pre_hook(stop)
-    with pytest.raises((KeyboardInterrupt, RuntimeError)), pytest.warns(UserWarning, match="about 60 seconds"):
+    with (
+        pytest.raises((KeyboardInterrupt, RuntimeError)),
+        pytest.warns(UserWarning, match="about 60 seconds"),
+    ):
         reconstruct(model, [torch.rand(64, 64, 3).numpy()] * 2)
     assert seen == [1] and not hooks(model) and model.training
     assert not any("forward" in vars(module) for module in model.modules())

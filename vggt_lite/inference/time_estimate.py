@@ -1,8 +1,8 @@
 """How long will it take? Told before the work, and shown while it goes on.
 
-Operations are counted from the sizes of the network and of the scene. How many of them a second are done here is
-measured first, on few tokens: in one frame block of the model itself, in attention, and in one of its dense
-heads. What is not counted: reading the weights from the disk, where they have not been used before.
+Operations are counted from the sizes of the network and of the scene. How many of them a second are done here
+is measured first, on few tokens: in one frame block of the model itself, in attention, and in one of its dense
+heads. Not counted: reading the weights from the disk, where they have not been used before.
 """
 
 import time
@@ -22,7 +22,11 @@ from vggt_lite.utils.runtime import progress
 
 LONG = 10.0  # seconds; a shorter run passes without a word
 FEW = 2e10  # operations in matrices that take no machine so long: nothing is measured for them
-TOKENS, READ, PATCHES = 512, 1024, 8  # most of a measurement: in a block, in attention, along a dense head's side
+TOKENS, READ, PATCHES = (
+    512,
+    1024,
+    8,
+)  # most of a measurement: in a block, in attention, along a dense head's side
 ENOUGH = 0.3  # seconds for which a measurement is repeated
 measured: WeakKeyDictionary[nn.Module, dict] = WeakKeyDictionary()  # speeds that were measured before
 
@@ -53,9 +57,7 @@ def duration(seconds: float) -> str:
 
 
 @torch.no_grad()
-def estimate_time(
-    model: VGGT, views: int, height: int, width: int, query_points: int = 0
-) -> TimeEstimate:
+def estimate_time(model: VGGT, views: int, height: int, width: int, query_points: int = 0) -> TimeEstimate:
     """Seconds of one forward pass over a scene, chunked, on the device where the model is.
 
     Under autocast it is the time under autocast. It takes about a second for VGGT-1B on a CPU.

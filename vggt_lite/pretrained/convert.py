@@ -4,7 +4,7 @@
     model = VGGT.from_pretrained("vggt_1b_int8.safetensors")
 
 Tensors are read, rounded and written one at a time. Linear maps and convolutions are rounded; vectors, tokens
-and, beside int8, small matrices stay float32, as they take next to no room.
+and, beside int8, small matrices stay float32: they take next to no room.
 """
 
 import json
@@ -45,12 +45,12 @@ def convert(
             quarter; large matrices stay integers in memory, see `int8.py`, and convolutions are bfloat16.
 
     Returns:
-        What the file says about itself: configuration, source and its SHA-256, heads that were left out, licence,
-        and all notes of the source.
+        What the file says about itself: configuration, source and its SHA-256, heads that were left out,
+        licence, and all notes of the source.
 
     Raises:
-        FileExistsError: `out` is there. ValueError: the source holds integers already, or numbers that are not
-            finite. And all that `load_pretrained` raises.
+        FileExistsError: `out` is there. ValueError: the source holds integers already, or numbers that are
+            not finite. And all that `load_pretrained` raises.
     """
     if form not in FORMS:
         raise ValueError(f"dtype={form!r}: choose among {', '.join(FORMS)}.")

@@ -1,8 +1,8 @@
 """Matrices of eight-bit integers: a quarter of the memory, and nearly the same numbers.
 
-Row i of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per output
-channel). A product makes the float32 matrix of its layer anew and forgets it: computing stays what it was, and
-at no time is more than one matrix there in float32. What is rounded is the weights alone.
+A row of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per output
+channel). A product makes the float32 matrix of its layer anew and forgets it: only one matrix at a time is there
+in float32. The weights alone are rounded; products are what they were.
 """
 
 import torch
@@ -22,8 +22,13 @@ class Int8Linear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        scale = scales(linear.weight.detach())
-        self.register_buffer("weight", rounded(linear.weight.detach(), scale))
+        weight = linear.weight.detach()
+        if weight.is_meta:  # a place to load into; computing there would import torch's compiler
+            integers, scale = torch.empty_like(weight, dtype=torch.int8), weight.new_empty(len(weight))
+        else:
+            scale = scales(weight)
+            integers = rounded(weight, scale)
+        self.register_buffer("weight", integers)
         self.register_buffer("scale", scale)
         self.bias = linear.bias
 

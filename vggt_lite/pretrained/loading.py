@@ -185,8 +185,8 @@ def load_file(
     official, int8 = "config" not in metadata, metadata.get("stored_as") == INT8
     if int8 and dtype is not None:
         raise ValueError(
-            f"{path} holds int8 matrices, which stay what they are: leave out dtype={dtype}, or take the file "
-            f"that it was made from, {metadata.get('source')}."
+            f"{path} holds int8 matrices, which stay what they are: leave out dtype={dtype}, or take the "
+            f"file that it was made from, {metadata.get('source')}."
         )
     theirs = {key: key for key in tensors}  # from our name to the file's
     theirs = from_official(theirs, str(path)) if official else theirs
@@ -316,7 +316,7 @@ def load_pretrained(
 def locate(
     name: str | Path, revision: str | None = None, cache: str | Path | None = None
 ) -> tuple[Path, Release | None]:
-    """The file of weights that `load_pretrained` calls `name`, fetched if need be, and the release if it is one.
+    """The file that `load_pretrained` calls `name`, fetched if need be; and the release if it is one.
 
     Raises:
         What `load_pretrained` does.
