@@ -2,8 +2,8 @@
 
 *vggt*: VGGT-1B with weights made by rule, which needs no download, written in the release's form and
 converted by `vggt-lite convert`. Each form is loaded in a process of its own and sees two small views: memory
-above an interpreter that has imported everything, time, and how far its answers are from float32's. Takes 9 GB of
-disk in --folder, where the files stay (started again, what is there is not made again), and a few minutes.
+above an interpreter that has imported everything, time, and how far its answers are from float32's. Takes 9
+GB of disk in --folder, where the files stay (started again, what is there is not made again).
 
 *tiny*: the trained TINY on held-out scenes, in each form. int4 is an experiment: 64 numbers of a row share a
 scale; it is computed with float32 numbers that were rounded so, and there is no such file.

@@ -1,8 +1,8 @@
 """How long will it take? Told before the work, and shown while it goes on.
 
 Operations are counted from the sizes of the network and of the scene. How many of them a second are done here
-is measured first, on few tokens: in one frame block of the model itself, in attention, and in one of its dense
-heads. Not counted: reading the weights from the disk, where they have not been used before.
+is measured first, on few tokens: in one frame block of the model itself, in attention, and in one of its
+dense heads. Not counted: reading the weights from the disk, where they have not been used before.
 """
 
 import time
@@ -118,8 +118,11 @@ def shown(model: nn.Module, estimate: TimeEstimate | None) -> Iterator[None]:
     with progress(desc="network", total=estimate.seconds, bar_format=layout, leave=False) as bar:
         try:
             for name, seconds in estimate.parts.items():
-                module = model.get_submodule(name)
-                hooks.append(module.register_forward_hook(lambda *_, done=seconds: bar.update(done) and None))
+
+                def advance(*_, seconds=seconds) -> None:  # what a hook returns would become the output
+                    bar.update(seconds)
+
+                hooks.append(model.get_submodule(name).register_forward_hook(advance))
             yield
         finally:
             for hook in hooks:

@@ -1,8 +1,8 @@
 """Matrices of eight-bit integers: a quarter of the memory, and nearly the same numbers.
 
-A row of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per output
-channel). A product makes the float32 matrix of its layer anew and forgets it: only one matrix at a time is there
-in float32. The weights alone are rounded; products are what they were.
+A row of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per
+output channel). A product makes the float32 matrix of its layer anew and forgets it: only one matrix at a
+time is there in float32. The weights alone are rounded; products are what they were.
 """
 
 import torch
