@@ -39,6 +39,11 @@ def times(key: str) -> Callable[[Row], str]:
     return text
 
 
+def rounded(key: str, digits: int, unit: str = "") -> Callable[[Row], str]:
+    """A number with so many digits after the point."""
+    return lambda row: f"{row[key]:.{digits}f}{unit}" if key in row else ""
+
+
 def plain(key: str) -> Callable[[Row], str]:
     return lambda row: str(row.get(key, ""))
 

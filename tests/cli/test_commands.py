@@ -255,7 +255,7 @@ def test_train_follows_a_recipe_and_writes_a_model_that_loads(tmp_path, capsys, 
 OPTIONS = {
     "reconstruct": "--overwrite", "demo": "--skip-notebook", "train": "--weights-out",
     "fine-tune": "--adapters", "evaluate": "--queries", "report": "--out", "verify": "--full",
-    "scenes": "--varied", "import": "--size", "check-data": "COLMAP",
+    "scenes": "--varied", "import": "--size", "check-data": "COLMAP", "convert": "--heads",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.inference.memory_estimate import count_weights
 from vggt_lite.model import Aggregator
 from vggt_lite.pretrained import save_weights
+from vggt_lite.pretrained.int8 import to_int8
 from vggt_lite.research.adapters import adapted_maps
 from vggt_lite.research.fine_tune import FINE_TUNING, FineTuneOptions, batches, changes, fine_tune, prepare
 from vggt_lite.research.training_memory import estimate_training, live_in_training
@@ -137,6 +138,12 @@ def test_a_part_that_does_not_exist_and_a_model_without_anything_to_train_are_re
         prepare(small(), FineTuneOptions(freeze=("heads", "aggregator")))
     with pytest.raises(ValueError, match="rehearsal=1"):
         FineTuneOptions(rehearsal=1)
+
+
+def test_integers_are_not_trained(tmp_path):
+    with pytest.raises(ValueError, match="int8 matrices cannot be trained"):
+        fine_tune(to_int8(VGGT(NANO)), [], tmp_path / "out")
+    assert not list(tmp_path.iterdir())
 
 
 def test_changes_are_told_with_the_number_of_scenes_and_an_interval():

@@ -17,6 +17,7 @@ from vggt_lite.inference import VGGT
 from vggt_lite.metrics.tracks import MODES as QUERY_MODES
 from vggt_lite.pretrained.loading import BUNDLED, CONFIGS
 from vggt_lite.pretrained.releases import WEIGHT_FILES
+from vggt_lite.pretrained.weight_files import read_state_dict
 from vggt_lite.research import distributed
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.files import file_sha256, kept
@@ -155,7 +156,8 @@ def refuse_idle(args: argparse.Namespace) -> None:
 
 
 def weights_used(name: str) -> dict[str, str]:
-    """Which file the weights of this name are, and its SHA-256; of a folder's file the name only."""
+    """Which file the weights of this name are, its SHA-256, and how `convert` stored them if it did; of a
+    folder's file the name only."""
     path = Path(name).expanduser()
     if name in CONFIGS:
         path = BUNDLED / f"{name}.safetensors"
@@ -165,4 +167,6 @@ def weights_used(name: str) -> dict[str, str]:
         from vggt_lite.pretrained.hub import find_cached  # its client takes half a second to import
 
         path = find_cached(name)
-    return {"name": name, "file": path.name, "sha256": file_sha256(path)}
+    used = {"name": name, "file": path.name, "sha256": file_sha256(path)}
+    notes = read_state_dict(path, only=())[1]
+    return used | ({"stored_as": notes["stored_as"]} if "stored_as" in notes else {})

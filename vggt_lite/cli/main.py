@@ -20,6 +20,7 @@ COMMANDS = {  # name: (its file in this folder, what it does)
     "fine-tune": ("fine_tune", "train a model further on your own scenes"),
     "evaluate": ("evaluate", "score a model on scenes kept out of training, or on a data set"),
     "report": ("report", "draw one page from several reports of `evaluate`, side by side"),
+    "convert": ("convert", "weights in a smaller file: bfloat16 or int8"),
     "verify": ("verify", "compare the network with the official one, stage by stage"),
     "scenes": ("scenes", "generate scenes: one picture of many, scene folders, or training data"),
     "import": ("import_scene", "write a scene of another program as a scene folder"),

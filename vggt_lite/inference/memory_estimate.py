@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from vggt_lite.config import ModelConfig
 from vggt_lite.inference.chunked import chunk_sizes, chunked
 from vggt_lite.model import VGGT
+from vggt_lite.pretrained.int8 import to_int8
 from vggt_lite.pretrained.loading import cast_linear_weights, linear_modules
 from vggt_lite.pretrained.weight_files import skip_init
 from vggt_lite.utils.live_memory import LiveMemory
@@ -91,6 +92,7 @@ def estimate_memory(
         query_points: how many points are tracked.
         device: chunks are larger on a GPU.
         stored: of the aggregator's matrices; None takes `dtype`, as `from_pretrained(dtype=…)` stores them.
+            torch.int8: as a file of `convert` has them, those of the heads, too.
 
     Raises:
         ValueError: no views, or a size that is not a multiple of the patch.
@@ -101,11 +103,26 @@ def estimate_memory(
             f"of the patch size {config.patch_size}."
         )
     config = config.with_(heads=config.heads if heads is None else tuple(heads))
-    matrices, others = count_weights(config)
     stored = stored or dtype
-    weights = matrices * stored.itemsize + others * torch.float32.itemsize
+    weights = _weights(config, stored)
     stages = _stages(config, height, width, dtype, stored, query_points, torch.device(device).type)(views)
     return MemoryEstimate(weights, stages)
+
+
+@cache
+def _weights(config: ModelConfig, stored: torch.dtype) -> int:
+    """Bytes of a network whose matrices are stored so."""
+    return sum(value.nbytes for value in _meta_model(config, stored).state_dict().values())
+
+
+def _meta_model(config: ModelConfig, stored: torch.dtype) -> VGGT:
+    with torch.device("meta"), skip_init():
+        model = VGGT(config)
+        if stored == torch.int8:
+            to_int8(model)
+        else:
+            cast_linear_weights(model, stored)
+    return model
 
 
 @cache
@@ -155,7 +172,7 @@ def memory_advice(
     bound stands in for it where that fits, unless the scene `failed` already.
     """
     views, _, height, width = images.shape
-    weights = sum(p.nbytes for p in model.parameters() if p.device.type != device.type)
+    weights = sum(x.nbytes for x in model.state_dict().values() if x.device.type != device.type)
     available = available_memory(device)
     bound = FIXED + PER_BYTE * images.nbytes + PER_SIGHTING * views * query_points
     if bound + weights <= available and not failed:
@@ -212,15 +229,15 @@ def _one_of_each_kind(config: ModelConfig) -> ModelConfig:
 
 def fake_model(config: ModelConfig, stored: torch.dtype = torch.float32) -> VGGT:
     """A network whose parameters are fake: shapes and types, no memory. Use it inside its `fake_mode`."""
-    with torch.device("meta"), skip_init():
-        model = VGGT(config)
-        cast_linear_weights(model, stored)
+    model = _meta_model(config, stored)
     model.fake_mode = FakeTensorMode()
     with model.fake_mode:
         for module in model.modules():
             for name, weight in module._parameters.items():
                 if weight is not None:
                     module._parameters[name] = nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype))
+            for name, weight in module._buffers.items():
+                module._buffers[name] = torch.empty(weight.shape, dtype=weight.dtype)
         model.aggregator.register_constants()
     return model.eval()
 

@@ -23,6 +23,7 @@ from vggt_lite.inference.known import checked_intrinsics
 from vggt_lite.inference.masks import read_masks
 from vggt_lite.inference.memory_estimate import memory_advice, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
+from vggt_lite.inference.time_estimate import long_run, shown
 from vggt_lite.pretrained.loading import DTYPES, load_pretrained
 from vggt_lite.utils.runtime import pick_device, pick_dtype
 
@@ -61,7 +62,8 @@ def reconstruct(
 
     Warns:
         UserWarning: the size or the number of views lies outside what the weights were trained on; or the
-            scene is not likely to fit into memory, then it says how many views would.
+            scene is not likely to fit into memory, then it says how many views would; or it will take more
+            than ten seconds, then it says about how long, and a bar shows how far it is.
 
     Raises:
         MemoryError: it did not fit; the same advice, with the allocator's own error as its cause.
@@ -94,8 +96,13 @@ def reconstruct(
     try:
         model.to(device)
         with context, chunked(model):
+            if estimate := long_run(model, batch.images, scene[-1]):
+                views, _, height, width = batch.images.shape
+                what = f"{views} view{'s' * (views != 1)} of {width}×{height} pixels"
+                warnings.warn(f"{what} will take about {estimate} on {device}.", stacklevel=2)
             points = None if query_points is None else query_points.to(device)
-            pred = model.eval()(batch.images.to(device), query_points=points)
+            with shown(model, estimate):
+                pred = model.eval()(batch.images.to(device), query_points=points)
         result = Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
         result = result if known_intrinsics is None else result.with_intrinsics(known_intrinsics)
         return result if masks is None else result.with_masks(masks)

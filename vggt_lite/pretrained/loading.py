@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from vggt_lite.config import HEADS, NANO, TINY, VGGT_1B, ModelConfig
 from vggt_lite.model.vggt import VGGT
+from vggt_lite.pretrained.int8 import INT8, is_int8, to_int8
 from vggt_lite.pretrained.names import official_name, our_name
-from vggt_lite.pretrained.releases import WEIGHT_FILES, release_of
+from vggt_lite.pretrained.releases import WEIGHT_FILES, Release, release_of
 from vggt_lite.pretrained.weight_files import UnreadableFile, read_as, read_state_dict, skip_init
 from vggt_lite.utils.files import file_sha256
 from vggt_lite.utils.tensor_files import write_tensors
@@ -108,7 +109,14 @@ def check_fits(
             for key in shared
             if state_dict[key].shape != wanted[key].shape
         ],
-        "not floating-point": [shown(key) for key in shared if not state_dict[key].is_floating_point()],
+        "not floating-point": [
+            shown(key)
+            for key in shared
+            if wanted[key].is_floating_point() and not state_dict[key].is_floating_point()
+        ],
+        "not int8": [
+            shown(key) for key in shared if wanted[key].dtype == torch.int8 != state_dict[key].dtype
+        ],
     }
     for kind, keys in faults.items():
         if keys:
@@ -145,9 +153,11 @@ def save_weights(model: VGGT, path: str | Path, dtype: torch.dtype = torch.float
         notes: Texts kept in the file's metadata (training command, seed, licence).
 
     Raises:
-        ValueError: a number is not finite.
+        ValueError: a number is not finite, or the model's matrices are integers.
         OSError: the file could not be written.
     """
+    if is_int8(model):
+        raise ValueError(f"{path} was not written: the matrices are int8; copy the file they came from.")
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
     notes["config"] = json.dumps(model.config.to_dict())
     if trained_on := getattr(model, "trained_on", None):
@@ -172,7 +182,12 @@ def load_file(
     Options and errors are those of `load_pretrained`.
     """
     tensors, metadata = read_state_dict(path)
-    official = "config" not in metadata
+    official, int8 = "config" not in metadata, metadata.get("stored_as") == INT8
+    if int8 and dtype is not None:
+        raise ValueError(
+            f"{path} holds int8 matrices, which stay what they are: leave out dtype={dtype}, or take the "
+            f"file that it was made from, {metadata.get('source')}."
+        )
     theirs = {key: key for key in tensors}  # from our name to the file's
     theirs = from_official(theirs, str(path)) if official else theirs
     if config is None:
@@ -189,11 +204,12 @@ def load_file(
     own = not cls.__module__.startswith("vggt_lite.")
     with torch.device("meta"), skip_init():  # a model without memory: the file's map becomes its memory
         model = (VGGT if own else cls)(config)
+    model = to_int8(model) if int8 else model
     if own:  # what a class of the user's own adds to the network needs its first values
         held, asked = (sum(x.numel() for x in state.values()) for state in (tensors, model.state_dict()))
         if asked > 2 * held:
             raise ValueError(f"{path} holds {held:,} numbers, but its configuration asks for {asked:,}.")
-        model = cls(config)
+        model = to_int8(cls(config)) if int8 else cls(config)
     else:
         model.aggregator.register_constants()
     cast_linear_weights(model, dtype or torch.float32)
@@ -267,7 +283,8 @@ def load_pretrained(
         cache: Folder of the hub's cache; its default when omitted.
         heads: Build and read only these, for example ("camera", "depth"); all of them when omitted.
         dtype: torch.bfloat16 or torch.float16 stores the matrices of the aggregator in that type: see
-            `cast_linear_weights`. Everything is float32 when omitted, whatever the file holds.
+            `cast_linear_weights`. Everything is float32 when omitted, whatever the file holds; but matrices
+            that `convert` stored as int8 stay so.
         cls: Class of the model, built as cls(config). Where the file lacks what a class of your own adds to
             the network, that keeps its initial values.
 
@@ -279,7 +296,32 @@ def load_pretrained(
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(f"dtype={dtype}: choose among {', '.join(map(str, DTYPES))}.")
-    text, path, hub = str(name), Path(name).expanduser(), None
+    path, release = locate(name, revision, cache)
+    config = config or (release.config if release else None)
+    try:
+        model = load_file(path, config, heads, dtype, cls)
+    except UnreadableFile as error:
+        if release:
+            from vggt_lite.pretrained import hub
+
+            if hub.discard_if_damaged(path):
+                said = f"{path} was damaged and has been deleted from the cache; try again to download it."
+                raise ValueError(f"{said} ({error})") from error
+        raise
+    if str(name) in BUNDLED_TRAINED_ON:
+        model.trained_on = BUNDLED_TRAINED_ON[str(name)]
+    return model
+
+
+def locate(
+    name: str | Path, revision: str | None = None, cache: str | Path | None = None
+) -> tuple[Path, Release | None]:
+    """The file that `load_pretrained` calls `name`, fetched if need be; and the release if it is one.
+
+    Raises:
+        What `load_pretrained` does.
+    """
+    text, path = str(name), Path(name).expanduser()
     if text in CONFIGS:
         path = BUNDLED / f"{text}.safetensors"
         if not path.is_file():
@@ -299,14 +341,5 @@ def load_pretrained(
             )
         from vggt_lite.pretrained import hub  # its client takes half a second to import
 
-        path, config = hub.fetch(text, revision, cache), config or release_of(text).config
-    try:
-        model = load_file(path, config, heads, dtype, cls)
-    except UnreadableFile as error:
-        if hub and hub.discard_if_damaged(path):
-            said = f"{path} was damaged and has been deleted from the cache; try again to download it."
-            raise ValueError(f"{said} ({error})") from error
-        raise
-    if text in BUNDLED_TRAINED_ON:
-        model.trained_on = BUNDLED_TRAINED_ON[text]
-    return model
+        return hub.fetch(text, revision, cache), release_of(text)
+    return path, None

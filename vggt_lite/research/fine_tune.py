@@ -17,6 +17,7 @@ from vggt_lite.data.scene_folders import ZOOMS, MixtureSource, SceneFolders
 from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.evaluation.report import Report
 from vggt_lite.metrics.intervals import bootstrap_interval
+from vggt_lite.pretrained.int8 import is_int8
 from vggt_lite.pretrained.loading import TrainedOn, save_weights
 from vggt_lite.research.adapters import add_adapters, merge_adapters
 from vggt_lite.training.checkpoint import list_checkpoints
@@ -120,6 +121,8 @@ def fine_tune(
     Raises:
         FileNotFoundError, ValueError: a folder, a part or the run in `out` does not fit; see the message.
     """
+    if is_int8(model):
+        raise ValueError("int8 matrices cannot be trained: take the weights that they were made from.")
     options, out, device = options or FineTuneOptions(), Path(out), pick_device(device)
     folders, workers = [str(folder) for folder in folders], workers or Alone()
     size = model.config.image_size if size is None else size
