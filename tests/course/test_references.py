@@ -8,6 +8,7 @@ from vggt_lite import geometry, losses
 from vggt_lite.course import checks
 from vggt_lite.data.normalize import normalize_geometry
 from vggt_lite.data.pixel_map import PixelMap
+from vggt_lite.inference.joins import moved_camera
 from vggt_lite.losses.camera import PART_WEIGHTS, PARTS, STAGE_DECAY
 from vggt_lite.losses.surface import difference_loss
 from vggt_lite.metrics.poses import area_under_curve
@@ -39,12 +40,34 @@ def track_loss(said, true, visible):
     return losses.track_loss(*scene)["coordinates"]
 
 
+def composed(outer, inner):
+    found = geometry.Similarity(*outer).compose(geometry.Similarity(*inner))
+    return found.scale, found.rotation, found.translation
+
+
+def pixels_by_log_focal(points, intrinsics):
+    def pixels(log_factor):
+        lens = intrinsics * torch.stack([log_factor.exp(), log_factor.exp(), torch.ones(())])[:, None]
+        moved = geometry.project_points(points, torch.eye(3, 4), lens)[0]
+        return moved - lens[:2, 2]  # the principal point is multiplied above, and does not count
+
+    return torch.func.jacfwd(pixels)(torch.zeros(()))
+
+
+def scaled(cam_from_world, depth, factor):
+    larger = geometry.Similarity(
+        torch.tensor(factor).double(), torch.eye(3).double(), torch.zeros(3).double()
+    )
+    return moved_camera(larger, cam_from_world), factor * depth
+
+
 def umeyama(source, target):
     fit = geometry.umeyama(source, target)
     return fit.scale, fit.rotation, fit.translation
 
 
 PACKAGE = {
+    "adjustment.by_focal_length": pixels_by_log_focal,
     "alignment.umeyama": umeyama,
     "alternating.first_and_others": aggregator.first_and_others,
     "attention.attention_weights": layers.attention_weights,
@@ -62,6 +85,11 @@ PACKAGE = {
         pred[None, ..., None], true[None, ..., None], valid[None]
     ),
     "evaluation.auc": lambda r, t, threshold: area_under_curve(torch.maximum(r, t), threshold),
+    "frames.composed": composed,
+    "frames.from_opengl": lambda m: geometry.convert_cameras(
+        m, "opengl_world_from_cam", "opencv_cam_from_world"
+    ),
+    "frames.scaled": scaled,
     "losses.camera": camera_loss,
     "losses.tracks": track_loss,
     "scenes.normalize": normalized,
