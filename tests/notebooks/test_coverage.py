@@ -34,7 +34,7 @@ DERIVED = {
         evaluation.scores evaluation.metric_table
         evaluation.constant evaluation.motion_correlation evaluation.protocols evaluation.report""",
     "12": """geometry.conventions inference.pipeline inference.reconstruction inference.sequences
-        inference.refine inference.known inference.positions inference.masks inference.edges inference.joins
+        inference.refine inference.known inference.masks inference.edges inference.joins
         evaluation.classical""",
     "13": """config model.variants.attention_scope model.variants.global_positions
         model.variants.register_attention model.variants.token_merging model.variants.reference_free
