@@ -56,12 +56,20 @@ def test_scenes_that_fit_into_no_memory_are_refused_before_anything_is_written(
     assert "GB" in line and "4096" in line and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("where", [(), ("--photographs",), *(("--data", name) for name in evaluate.COUNTS if
-    name not in ("generated scenes", "--photographs"))])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [
+        (),
+        ("--photographs",),
+        ("--refine",),
+        *(("--data", name) for name in (*evaluate.DATA_SETS, evaluate.OWN)),
+    ],
+)
 def test_an_option_that_would_change_nothing_is_refused(where, tmp_path, capsys):
     given = {"kind": "tiny", "scenes": "2", "views": "2", "size": "16", "seed": "1", "mode": "pad",
              "queries": "strided", "icp": "0.1"}  # fmt: skip
-    known = evaluate.COUNTS[where[-1] if where else "generated scenes"]
+    scored = {(): "generated scenes", ("--refine",): "--refine or --classical"}
+    known = evaluate.COUNTS[scored.get(where) or where[-1]]
     root = ("--root", tmp_path) if "--data" in where else ()
     for option in given.keys() - known:
         line = fails_in_one_line(capsys, "evaluate", *where, *root, f"--{option}", given[option])

@@ -26,9 +26,9 @@ def truth() -> Reconstruction:
     return Reconstruction.from_batch(batch)
 
 
-def disturbed(scene: Reconstruction, lens: float = 1.06) -> Reconstruction:
+def disturbed(scene: Reconstruction, lens: float = 1.06, seed: int = 3) -> Reconstruction:
     """Cameras some degrees off, focal lengths 6 % too long; depth of view 2 is 10 % too large."""
-    noise = 0.04 * torch.randn(len(scene), 6, generator=torch.Generator().manual_seed(3))
+    noise = 0.04 * torch.randn(len(scene), 6, generator=torch.Generator().manual_seed(seed))
     noise[0] = 0
     intrinsics, depth = scene.intrinsics.clone(), scene.depth.clone()
     intrinsics[:, [0, 1], [0, 1]] *= lens
@@ -46,10 +46,17 @@ def refined(truth) -> Reconstruction:
 def test_cameras_and_lenses_become_precise(truth, refined):
     before = relative_pose_errors(disturbed(truth).cam_from_world, truth.cam_from_world)
     after = relative_pose_errors(refined.cam_from_world, truth.cam_from_world)
-    assert before[0].median() > 2 and after[0].median() < 0.5
-    assert before[1].median() > 2 and after[1].median() < 1.0
+    assert before[0].median() > 2 and after[0].median() < 0.2
+    assert before[1].median() > 2 and after[1].median() < 0.4
     focal = refined.intrinsics[:, 0, 0] / truth.intrinsics[:, 0, 0]
-    assert (focal - 1).abs().median() < 0.03  # of 0.06
+    assert (focal - 1).abs().median() < 0.01  # of 0.06
+
+
+def test_the_end_does_not_depend_on_the_beginning(truth, refined):
+    """The last adjustment stops where nothing more is to be gained, not on the way through a flat valley."""
+    other = disturbed(truth, seed=5).refine()
+    assert relative_pose_errors(other.cam_from_world, refined.cam_from_world)[1].max() < 0.05
+    assert torch.allclose(other.intrinsics[:, 0, 0], refined.intrinsics[:, 0, 0], rtol=0.001)
 
 
 def test_the_report_says_what_was_done(refined):

@@ -13,7 +13,6 @@ from vggt_lite.geometry import project_points
 from vggt_lite.geometry.bundle_adjustment import bundle_adjust
 from vggt_lite.inference.correspondences import Tracks
 
-TOLERANCE = 1e-5  # of an adjustment
 JOIN_PX = 12.0  # largest error of a point that helps to place the next view
 
 
@@ -33,7 +32,7 @@ class Lens:
 
 def adjust(
     tracks: Tracks, seen: Tensor, points: Tensor, cameras: Pinholes, robust_px: float, lens: Lens,
-    steps: int = 40,
+    steps: int = 40, tolerance: float = 1e-5,
 ) -> tuple[Tensor, Pinholes]:  # fmt: skip
     """Minimise the reprojection errors over all cameras and points, with a Cauchy loss (`bundle_adjust`).
 
@@ -45,6 +44,7 @@ def adjust(
         robust_px: errors beyond this count ever less.
         lens: what of the lenses is free.
         steps: at most.
+        tolerance: it ends when a step lowers what is minimised by less than this share.
 
     Returns:
         Points (N, 3) and cameras; the first one stays where it was.
@@ -53,7 +53,7 @@ def adjust(
     radial = None if not lens.radial else torch.zeros(len(seen)) if cameras.radial is None else cameras.radial
     found = bundle_adjust(
         tracks.pixels[:, used], seen[:, used], cameras.cam_from_world, cameras.intrinsics, points[used],
-        steps, robust_px, lens.free, radial, lens.expected, lens.sigma, TOLERANCE,
+        steps, robust_px, lens.free, radial, lens.expected, lens.sigma, tolerance,
     )  # fmt: skip
     points = points.clone()
     points[used] = found.points
