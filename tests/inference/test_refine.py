@@ -126,8 +126,9 @@ def test_bare_walls_give_too_few_points():
     unrefined(Reconstruction.from_batch(batch), "shares fewer than 15 points")
 
 
-def test_turning_without_moving_is_refused():
-    """Points agree with any distance then: residuals are small, and the cameras mean nothing."""
+@pytest.fixture(scope="module")
+def turning() -> Reconstruction:
+    """Three views from one place."""
     from vggt_lite.synthetic.batch_rng import BatchRNG
     from vggt_lite.synthetic.layout import sample_layout
     from vggt_lite.synthetic.materials import sample_materials
@@ -145,10 +146,19 @@ def test_turning_without_moving_is_refused():
     batch.images, batch.depth, batch.cam_from_world, batch.intrinsics = (
         x[None] for x in (images, depth, cameras, k)
     )
-    scene = Reconstruction.from_batch(batch)
-    turned = rotation_angle(scene.cam_from_world[:1, :, :3], scene.cam_from_world[1:, :, :3])
+    return Reconstruction.from_batch(batch)
+
+
+def test_turning_without_moving_is_refused(turning):
+    """Points agree with any distance then: residuals are small, and the cameras mean nothing."""
+    turned = rotation_angle(turning.cam_from_world[:1, :, :3], turning.cam_from_world[1:, :, :3])
     assert turned.rad2deg().min() > 5
-    unrefined(scene, "turned without moving")
+    unrefined(turning, "directions only .* turned without moving", lens="kept")
+    unrefined(turning, "one homography explains")
+    moved = turning.cam_from_world.clone()  # a prediction with motion in it: free lenses can keep it up
+    moved[:, :, 3] += torch.tensor([[0.0, 0, 0], [0.2, 0, 0.1], [-0.1, 0, 0.2]])
+    longer = turning.intrinsics * torch.tensor([[1.2, 1, 1], [1, 1.2, 1], [1, 1, 1]])
+    unrefined(replace(turning, cam_from_world=moved, intrinsics=longer), "one homography explains")
 
 
 def test_bad_calls_say_what_to_do(truth, monkeypatch):

@@ -1,5 +1,6 @@
 """Cameras, points and lenses moved together, and cameras to start from."""
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from vggt_lite.geometry.bundle_adjustment import bundle_adjust
 from vggt_lite.inference.correspondences import Tracks
 
 JOIN_PX = 12.0  # largest error of a point that helps to place the next view
+ENOUGH_TO_TELL = 15  # points of two views, until it says something that a homography does not explain them
 
 
 @dataclass(frozen=True)
@@ -132,3 +134,27 @@ def consistent(tracks: Tracks, cameras: Pinholes, limit: float) -> tuple[Tensor,
         seen = tracks.seen & (errors(tracks, tracks.seen, points, cameras) < limit)
         seen = seen & (seen.sum(0) >= 2)
     return points, seen
+
+
+def homography_share(tracks: Tracks, seen: Tensor, limit: float) -> float:
+    """The share of two views' points that one homography explains, of the pair of views where it is lowest.
+
+    Near 1 the cameras turned without moving, or all points lie in a plane; then nothing tells the lenses
+    (Hartley & Zisserman, 2nd ed., sections 11.6 and 13.6).
+
+    Args:
+        tracks: what was seen where.
+        seen: (S, N) bool: the observations that count.
+        limit: largest error of a point that is explained, pixels.
+    """
+    pycolmap = import_pycolmap()
+    ransac, lowest = pycolmap.RANSACOptions(max_error=limit, random_seed=0), 1.0
+    for pair in itertools.combinations(range(len(seen)), 2):
+        both = seen[list(pair)].all(0)
+        if both.sum() < ENOUGH_TO_TELL:
+            continue
+        found = pycolmap.estimate_homography_matrix(
+            *(tracks.pixels[view, both].numpy() for view in pair), ransac
+        )
+        lowest = min(lowest, found["num_inliers"] / both.sum().item() if found else 0.0)
+    return lowest

@@ -17,7 +17,14 @@ from torch import Tensor
 from vggt_lite.config import LENSES, check_choice
 from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
-from vggt_lite.inference.bundle import Lens, adjust, cameras_from_pair, consistent, errors
+from vggt_lite.inference.bundle import (
+    Lens,
+    adjust,
+    cameras_from_pair,
+    consistent,
+    errors,
+    homography_share,
+)
 from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 from vggt_lite.inference.masks import in_masks
 
@@ -36,6 +43,7 @@ LEAST_SHARE = 0.5  # of observations that fit, or the scene is not refined
 FEWEST = 15  # points that fit, in every view
 LENS_RANGE = 1.6  # factor by which a focal length may leave the prediction
 FOCAL_SIGMA = 0.3  # a weak prior: it decides where there is too little parallax to tell
+ONE_HOMOGRAPHY = 0.8  # of the points of every pair of views: nothing tells free lenses
 LEAST_ANGLE = 1.0  # degrees between the rays to a point, median: less is turning without moving
 TRUSTED = 200  # points it takes until a view's own depth scale counts as much as the one of all views
 STARTS = 4  # pairs of views from which cameras are built up, if the prediction does not lead to a fit
@@ -109,8 +117,9 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
     best, why = None, too_few(tracks)
     if not why:
         free = Lens(lens, radial, predicted.intrinsics[:, 0, 0], FOCAL_SIGMA / scale)
-        best = best_fit(Problem(scene, tracks, predicted, free, scale))
-        why = doubts(best) if best else "no start led to cameras that most points fit."
+        problem = Problem(scene, tracks, predicted, free, scale)
+        best = best_fit(problem)
+        why = doubts(problem, best) if best else "no start led to cameras that most points fit."
     if why:
         warnings.warn(f"the scene is not refined: {why}", stacklevel=2)
         return replace(scene, refinement=Refinement(False, why, tracks.matches))
@@ -215,7 +224,7 @@ def fit(problem: Problem, cameras: Pinholes, start: str) -> Candidate | None:
     return Candidate(cameras, points, inliers, start, share, *ratios)
 
 
-def doubts(best: Candidate) -> str:
+def doubts(problem: Problem, best: Candidate) -> str:
     """Why a fit is not to be trusted, in words; empty if it is."""
     if best.share < LEAST_SHARE:
         return (
@@ -224,6 +233,15 @@ def doubts(best: Candidate) -> str:
     poor = [str(view + 1) for view, count in enumerate(best.inliers.sum(1).tolist()) if count < FEWEST]
     if poor:
         return f"of view {', '.join(poor)} fewer than {FEWEST} points fit. Leave it out."
+    if problem.lens.free != "kept":
+        flat = homography_share(problem.tracks, best.inliers, problem.scale * INLIER_PX)
+        if flat > ONE_HOMOGRAPHY:
+            return (
+                f"one homography explains {flat:.0%} of the points of every pair of views: the cameras "
+                "turned without moving, or everything lies in one plane, and nothing tells the focal "
+                "lengths. Take pictures from different places, or give the lens: `with_intrinsics`, then "
+                '`lens="kept"`.'
+            )
     angle = widest_angles(best).median().item()
     if angle < LEAST_ANGLE:
         return (
