@@ -97,10 +97,15 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
 
     Raises:
         ImportError: pycolmap (or OpenCV, where asked for) is not installed.
-        ValueError: an unknown choice, or a scene without cameras or tracks.
+        ValueError: an unknown choice, a shared lens for photographs whose longer sides differ, or a scene
+            without cameras or tracks.
     """
     check_choice("features", features, FEATURES)
     check_choice("lens", lens, LENSES)
+    if lens == "shared" and len({max(size) for size in scene.original_sizes}) > 1:
+        raise ValueError(
+            'lens="shared": photographs of different sizes cannot share a focal length in pixels.'
+        )
     if not scene.camera_ok.all() or len(scene) < 2:
         raise ValueError("refining needs two or more views, each with a camera: reconstruct them first.")
     started = time.monotonic()
@@ -111,7 +116,8 @@ def refine(scene, features: str = "sift", lens: str = "each", radial: bool = Fal
         tracks = find_tracks(pictures, features, scene.masks, scene.original_sizes)
     intrinsics = scene.intrinsics.double().clone()
     if lens != "kept":
-        intrinsics[:, [0, 1], [0, 1]] = intrinsics[:, [0, 1], [0, 1]].mean(1, keepdim=True)  # square pixels
+        focal = intrinsics[:, [0, 1], [0, 1]].mean(1, keepdim=True)  # square pixels
+        intrinsics[:, [0, 1], [0, 1]] = focal.log().mean().exp() if lens == "shared" else focal
     predicted = Pinholes(scene.cam_from_world.double(), intrinsics, scene.original_sizes)
     scale = max(max(size) for size in predicted.sizes) / 448
     best, why = None, too_few(tracks)
