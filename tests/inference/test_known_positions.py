@@ -1,5 +1,6 @@
 """Measured positions of the cameras give metres and a frame."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -57,6 +58,23 @@ def test_noise_is_averaged_and_the_shape_of_the_scene_stays(scene, metric):
     found = scene.aligned_to(camera_center(metric.cam_from_world) + noise)
     ratio = found.depth / scene.depth
     assert torch.allclose(ratio, ratio.flatten()[0]) and ratio[0, 0, 0] == pytest.approx(3.0, rel=0.05)
+
+
+@pytest.mark.parametrize("wrong", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_of_four_noisy_positions_one_may_be_wrong(scene, metric, wrong, seed):
+    """Cameras stand about as near to their true places as the noise lets them, with or without an outlier."""
+    centers = camera_center(metric.cam_from_world[:4])
+    noise = 0.02 * torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+    positions = centers + noise
+    if wrong is not None:
+        positions[wrong] += torch.tensor([6.0, 0, 0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = scene.aligned_to(positions, [0, 1, 2, 3])
+    off = (camera_center(found.cam_from_world[:4]) - centers).norm(dim=-1)
+    right = [view for view in range(4) if view != wrong]
+    assert off[right].max() < 3 * noise[right].norm(dim=-1).max()
 
 
 @pytest.mark.parametrize(

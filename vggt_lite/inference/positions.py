@@ -13,6 +13,8 @@ from vggt_lite.inference.known import check_spread, chosen_views, moved, numbers
 EARTH = 6_378_137.0, 1 / 298.257223563  # WGS 84: radius at the equator in metres, flattening
 LINE = 1e-3  # width of positions, over their length: less is a line, about which the scene could turn
 MOST_TRIPLES = 300
+NOISE = 0.05  # of the positions' spread: errors beyond it count ever less
+OUTLIER = 3.0  # times that: an outlier
 FAR_OFF = 5.0  # times the median distance: such a position is named, if it is
 NOTICED = 0.05  # of the spread off, too
 
@@ -20,8 +22,8 @@ NOTICED = 0.05  # of the spread off, too
 def aligned_to(scene, positions, views=None):
     """The scene in metres and in the frame of measured camera positions, which may hold outliers.
 
-    The similarity comes from the three positions that agree with most others, then from all, each weighed by
-    how well it fits.
+    The similarity starts from the three positions that agree best with the others; then all count, each
+    weighed by how well it fits.
 
     Args:
         scene: a `Reconstruction` with cameras.
@@ -69,24 +71,34 @@ def on_a_line(points: Tensor) -> bool:
 
 
 def robust_similarity(source: Tensor, target: Tensor) -> Similarity:
-    """The `Similarity` that lays points (n, 3) over others, of which less than half may be wrong."""
+    """The `Similarity` that lays points (n, 3) over others, of which less than half may be wrong.
+
+    It minimises the sum of Cauchy's loss over all points, from the three points that give the least sum; in
+    the end outliers are left out.
+    """
     if math.comb(len(source), 3) <= MOST_TRIPLES:
         triples = map(list, combinations(range(len(source)), 3))
     else:
         chance = torch.rand(MOST_TRIPLES, len(source), generator=torch.Generator().manual_seed(0))
         triples = chance.argsort(1)[:, :3].tolist()
+    scale = NOISE * (target - target.quantile(0.5, dim=0)).norm(dim=-1).quantile(0.5)
+
+    def squares(fit: Similarity) -> Tensor:
+        return ((fit.apply(source) - target) / scale).square().sum(-1)  # (n,)
+
     best, least = umeyama(source, target), math.inf
     for triple in triples:
         if on_a_line(source[triple]) or on_a_line(target[triple]):
             continue
         tried = umeyama(source[triple], target[triple])
-        if (median := (tried.apply(source) - target).norm(dim=-1).median().item()) < least:
-            best, least = tried, median
-    floor = 1e-9 * (target - target.mean(0)).norm()
-    for _ in range(20):  # Cauchy's weights
-        off = (best.apply(source) - target).norm(dim=-1)
-        best = umeyama(source, target, 1 / (1 + (off / (2 * off.median() + floor)).square()))
-    return best
+        if (total := squares(tried).log1p().sum().item()) < least:
+            best, least = tried, total
+    for _ in range(20):  # iteratively reweighted least squares
+        best = umeyama(source, target, 1 / (1 + squares(best)))
+    good = squares(best) < OUTLIER**2
+    if good.sum() < 3 or on_a_line(source[good]) or on_a_line(target[good]):
+        return best
+    return umeyama(source[good], target[good])
 
 
 def local_metres(latitude, longitude, altitude) -> Tensor:
