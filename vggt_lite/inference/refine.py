@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import LENSES, check_choice
+from vggt_lite.data.pixel_map import look_up
 from vggt_lite.export.pinholes import Pinholes
 from vggt_lite.geometry import camera_center, compose, invert_rigid, transform_points
 from vggt_lite.inference.bundle import (
@@ -315,11 +316,9 @@ def depth_ratios(scene, tracks: Tracks, z: Tensor, inliers: Tensor) -> tuple[Ten
     if scene.depth is None:
         return found, count
     for view, pixel_map in enumerate(scene.pixel_maps):
-        column, row = pixel_map.to_network(tracks.pixels[view].float()).floor().long().unbind(-1)
-        height, width = scene.depth.shape[1:]
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height) & inliers[view]
-        depth = scene.depth[view, row[inside], column[inside]].double()
-        ratio = (z[view, inside] / depth)[depth > 0]
+        depth = look_up(scene.depth[view], pixel_map.to_network(tracks.pixels[view].float()), 0.0)  # (N,)
+        told = inliers[view] & (depth > 0)
+        ratio = z[view, told] / depth[told].double()
         if len(ratio):
             found[view], count[view] = ratio.median(), len(ratio)
     return found, count
