@@ -265,6 +265,7 @@ def test_a_folder_without_students_or_lessons_is_refused(tmp_path, capsys, chang
 def test_the_exercises_of_the_course_are_found_and_their_checks_exist():
     lessons, known = course(LESSONS), checks.every_check()
     assert len(lessons) == len(list(LESSONS.glob("*.ipynb")))
+    assert lessons == course(LESSONS / "student")  # either folder will do for --lessons
     marked = [pair for exercises in lessons.values() for e in exercises for pair in e.checks]
     assert len(marked) > 50 and {key for key, _ in marked} <= known.keys()
     everyone = [e.number for exercises in lessons.values() for e in exercises]

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with only_run_in(reports):
         limits = Limits(args.seconds, args.cell_seconds, args.memory * 10**9, not args.unguarded)
         seed = args.seed or kept_seed(reports)
-        book = GradeBook(reports, lessons, args.lessons.resolve().parent / "data", seed, limits)
+        book = GradeBook(reports, lessons, seed, limits)
         for submission in submissions:
             record = book.grade(submission)
             book.write_table(args.out)  # after each: an interruption loses nothing

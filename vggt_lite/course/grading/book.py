@@ -36,15 +36,12 @@ class GradeBook:
     Args:
         folder: For a report (Markdown) and a record (JSON) of each student.
         course: Lesson number → exercises.
-        data: The course's folder data/.
         seed: Of the hidden inputs.
         limits: For each notebook.
     """
 
-    def __init__(
-        self, folder: Path, course: dict[str, list[Exercise]], data: Path, seed: int, limits: Limits
-    ) -> None:
-        self.folder, self.course, self.data, self.seed, self.limits = folder, course, data, seed, limits
+    def __init__(self, folder: Path, course: dict[str, list[Exercise]], seed: int, limits: Limits) -> None:
+        self.folder, self.course, self.seed, self.limits = folder, course, seed, limits
         self.settings = json.dumps([__version__, seed, msgspec.to_builtins([limits, course])])
         self.records: dict[str, Record] = {}
 
@@ -66,8 +63,7 @@ class GradeBook:
         return record
 
     def grade_lesson(self, submission: Submission, lesson: str) -> Graded:
-        exercises = self.course[lesson]
-        return grade_notebook(submission, lesson, exercises, self.data, self.seed, self.limits)
+        return grade_notebook(submission, lesson, self.course[lesson], self.seed, self.limits)
 
     def columns(self) -> list[str]:
         """Exercises of the lessons that anybody handed in."""

@@ -20,6 +20,7 @@ from vggt_lite.course.grading.submissions import Submission
 from vggt_lite.course.grading.values import decoded
 
 PACKAGE = Path(__file__).resolve().parents[2]
+LOGS = ("data", "benchmarks")  # what lessons read of a checkout, beside the package
 POLL = 0.1  # seconds
 MOST_DISK = 1_000_000_000  # bytes that a submission may write
 MOST_ERRORS = 20  # of a notebook, told in the report
@@ -72,7 +73,7 @@ class Line(msgspec.Struct):
 
 
 def grade_notebook(
-    submission: Submission, lesson: str, exercises: list[Exercise], data: Path, seed: int, limits: Limits
+    submission: Submission, lesson: str, exercises: list[Exercise], seed: int, limits: Limits
 ) -> Graded:
     """Run and mark one notebook.
 
@@ -80,7 +81,6 @@ def grade_notebook(
         submission: The student's; all its files lie beside the notebook when it runs.
         lesson: Which of its notebooks.
         exercises: Of this lesson.
-        data: The course's folder data/, which lessons read.
         seed: Of the hidden inputs.
         limits: For the whole notebook.
 
@@ -97,8 +97,6 @@ def grade_notebook(
         for folder in (work / "notebooks", home, temporary):
             folder.mkdir(parents=True)
         copy_files(submission, notebook.parent, work / "notebooks")
-        if data.is_dir():
-            (work / "data").symlink_to(data.resolve(), target_is_directory=True)
         record = place / "record"
         task = {
             "cells": cells,
@@ -107,7 +105,7 @@ def grade_notebook(
             "work": str(work),
             "folder": str(work / "notebooks"),
             "record": str(record),
-            "readable": [str(data.resolve())],
+            "readable": [str(PACKAGE.parent / name) for name in LOGS],
             **msgspec.to_builtins(limits),
         }
         homes = {"HOME": str(home), "IPYTHONDIR": str(home), "TMPDIR": str(temporary)}
