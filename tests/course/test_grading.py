@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import sys
 from pathlib import Path
 
 import nbformat
@@ -12,6 +14,7 @@ from vggt_lite.cli import main
 from vggt_lite.course import checks
 from vggt_lite.course.checks.check import Failed
 from vggt_lite.course.checks.compare import difference
+from vggt_lite.course.grading import session, stand_ins
 from vggt_lite.course.grading.exercises import check_calls, course
 from vggt_lite.course.grading.guard import landlock_version
 from vggt_lite.course.grading.values import Other, decoded, encoded
@@ -242,6 +245,23 @@ def test_a_notebook_that_cannot_be_interrupted_is_ended(tmp_path):
     row = table(tmp_path)["gus"]
     assert (row["3.1"], row["3.2"]) == ("1", "0")
     assert "it ran longer than 20 s" in report(tmp_path, "gus")
+
+
+def test_a_worker_that_cannot_begin_is_no_students_fault(place, tmp_path, capsys, monkeypatch):
+    (tmp_path / "lessons").symlink_to(place / "lessons")
+    hand_in(tmp_path / "in", "ada", [WEIGHTS])
+    monkeypatch.setattr(session, "PACKAGE", tmp_path / "nowhere" / "vggt_lite")
+    monkeypatch.setattr(session.sys, "executable", sys.base_prefix + "/bin/python3")
+    assert grade(tmp_path) == 2
+    assert "no notebook can be run here: " in capsys.readouterr().err
+    assert not (tmp_path / "grades.csv").exists() and not (tmp_path / "grades_reports" / "ada.json").exists()
+
+
+def test_other_ways_to_write_the_path_of_a_check_lead_to_the_same_file():
+    folder = Path(checks.__file__).parent
+    paths = [folder / "attention.py", str(folder) + "/../checks/attention.py", os.fsencode(folder / "x.pyc")]
+    assert all(map(stand_ins.is_answer, paths))
+    assert not any(map(stand_ins.is_answer, [0, folder.parent / "x.py", __file__]))
 
 
 @pytest.mark.parametrize(

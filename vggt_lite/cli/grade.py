@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from vggt_lite.cli.options import output, whole
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             "submissions are run under limits that Windows lacks: use Linux, WSL or a container."
         )
+    if not all(map(find_spec, ("IPython", "nbformat"))):
+        raise ImportError("notebooks are run with IPython: pip install 'vggt-lite[notebook]'.")
     from vggt_lite.course.grading.book import GradeBook
     from vggt_lite.course.grading.exercises import course
     from vggt_lite.course.grading.guard import landlock_version

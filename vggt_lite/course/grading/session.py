@@ -60,6 +60,7 @@ class Graded(msgspec.Struct):
 class Line(msgspec.Struct):
     """One line of what a worker wrote: a cell begins or stopped, an answer is tried, what came of it."""
 
+    ready: bool = False
     cell: int | None = None
     error: str | None = None
     exercise: str = ""
@@ -86,6 +87,7 @@ def grade_notebook(
 
     Raises:
         ValueError: the file is not a notebook.
+        OSError: the worker could not begin: no fault of the submission.
     """
     notebook = submission.notebooks[lesson]
     cells = [cell.source for cell in read_cells(notebook) if cell.cell_type == "code"]
@@ -112,6 +114,9 @@ def grade_notebook(
         path = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(PACKAGE.parent)}
         ended = run_worker(task, place, work, {**path, **SHORT, **homes}, limits)
         lines = read_record(record)
+        if not any(line.ready for line in lines):
+            said = (place / "errors").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise OSError(f"no notebook can be run here: {(said or [ended])[-1]}")
     return Graded(
         {exercise.number: mark(exercise, lines, seed) for exercise in exercises if exercise.checks},
         [*([ended] if ended else []), *cell_errors(lines)],
@@ -131,10 +136,16 @@ def copy_files(submission: Submission, root: Path, target: Path) -> None:
 def run_worker(task: dict, place: Path, work: Path, environment: dict, limits: Limits) -> str | None:
     """Run a worker to its end, or end it. Returns what cut it short, or None."""
     command = [sys.executable, "-m", "vggt_lite.course.grading.worker"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, cwd=place, env=environment, start_new_session=True, **quiet
-    )
+    with (place / "errors").open("wb") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            cwd=place,
+            env=environment,
+            start_new_session=True,
+        )
     try:
         process.stdin.write(json.dumps(task).encode())
         process.stdin.close()

@@ -1,5 +1,6 @@
 """What a submission sees of the checks while it is marked: their names, and none of their answers."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,13 +55,19 @@ def free() -> Iterator[None]:
         _free = False
 
 
+def is_answer(path) -> bool:
+    """Whether a path, in whatever form, leads to a file that holds references."""
+    named = isinstance(path, str | bytes | os.PathLike)  # not the number of a file that is open
+    return named and os.path.realpath(os.fsdecode(path)).startswith(ANSWERS)
+
+
 def watch() -> None:
     """From now on answers cannot be read from their files, and nothing can be started beside the notebook."""
 
     def refuse(event: str, arguments: tuple) -> None:
         if _free:
             return
-        if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(ANSWERS):
+        if event == "open" and is_answer(arguments[0]):
             raise PermissionError("a submission cannot read the checks while it is marked.")
         if event in STARTS:
             raise PermissionError("a submission cannot start other programs while it is marked.")

@@ -101,6 +101,7 @@ class Worker:
         stand_ins.watch()
 
     def run(self) -> None:
+        self.note(ready=True)
         for number, source in enumerate(self.task.cells, start=1):
             self.note(cell=number)
             self.printed.count = 0
