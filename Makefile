@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-learner demo lab test test-full lint student solutions wheelhouse lock clean
+.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse lock clean
 
 help:       ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 16
@@ -15,11 +15,12 @@ test-full:  ## the same with slow tests, notebooks at full size
 lint:       ## style of code and notebooks
 student:    ## write notebooks/student anew: the lessons without solutions, for a class
 solutions:  ## pack solved lessons and keys for teachers: outputs/solutions.zip
+slides:     ## slides of each lesson from its own figures, HTML and PDF: outputs/slides/
 wheelhouse: ## download all that a class needs to install without a network: wheelhouse/
 lock:       ## write constraints.txt anew
 setup:      ## make .venv, once
 setup-learner: ## the same without test tools; `make demo` and `make lab` need no more
 clean:      ## remove .venv, caches and outputs
 
-demo lab test test-full lint student solutions wheelhouse lock setup setup-learner clean:
+demo lab test test-full lint student solutions slides wheelhouse lock setup setup-learner clean:
 	@$(PYTHON) tasks.py $@ $(ARGS)

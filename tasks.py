@@ -7,6 +7,7 @@
     lint        style of code and notebooks
     student     write notebooks/student anew: the lessons without solutions, for a class
     solutions   pack solved lessons and keys for teachers: outputs/solutions.zip
+    slides      slides of each lesson from its own figures, HTML and PDF: outputs/slides/
     wheelhouse  download all that a class needs to install without a network: wheelhouse/
     lock        write constraints.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
@@ -180,6 +181,11 @@ def solutions(*arguments):
     run(PYTHON, "tools/solutions.py", *arguments)
 
 
+def slides(*arguments):
+    setup()
+    run(PYTHON, "tools/slides.py", *(arguments or ["--pdf"]))
+
+
 def wheelhouse(*arguments):
     """Wheels of this package and of all that learners' set-up installs, for this Python and system."""
     setup_learner()
@@ -217,6 +223,7 @@ COMMANDS = {
     "lint": lint,
     "student": student,
     "solutions": solutions,
+    "slides": slides,
     "wheelhouse": wheelhouse,
     "lock": lock,
     "setup": setup,

@@ -329,7 +329,7 @@ def test_the_solved_lessons_pass(path, tmp_path):
     (tmp_path / "lessons").symlink_to(LESSONS)
     (tmp_path / "in" / "ada").mkdir(parents=True)
     (tmp_path / "in" / "ada" / path.name).write_bytes(path.read_bytes())
-    assert grade(tmp_path, "--cell-seconds", "200") == 0
+    assert grade(tmp_path, "--cell-seconds", "400", "--seconds", "1800") == 0
     row = table(tmp_path)["ada"]
     assert row["passed"] == row["of"], report(tmp_path, "ada")
     assert "stopped" not in report(tmp_path, "ada")
