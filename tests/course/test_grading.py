@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vggt_lite.cli import main
+from vggt_lite.cli.grade import kept_seed
 from vggt_lite.course import checks
 from vggt_lite.course.checks.check import Failed
 from vggt_lite.course.checks.compare import difference
@@ -262,6 +263,21 @@ def test_other_ways_to_write_the_path_of_a_check_lead_to_the_same_file():
     paths = [folder / "attention.py", str(folder) + "/../checks/attention.py", os.fsencode(folder / "x.pyc")]
     assert all(map(stand_ins.is_answer, paths))
     assert not any(map(stand_ins.is_answer, [0, folder.parent / "x.py", __file__]))
+
+
+def test_without_protection_of_files_nothing_runs_unless_asked_for(tmp_path, capsys, monkeypatch):
+    new_class(tmp_path, "ada")
+    monkeypatch.setattr("vggt_lite.course.grading.guard.landlock_version", lambda: 0)
+    assert grade(tmp_path) == 2
+    assert "a submission could change your files" in capsys.readouterr().err
+    assert not (tmp_path / "grades_reports").exists()
+
+
+def test_a_secret_seed_is_drawn_once(tmp_path):
+    seed = kept_seed(tmp_path)
+    assert 1 <= seed <= 999_999 and kept_seed(tmp_path) == seed
+    (tmp_path / "seed.txt").unlink()
+    assert kept_seed(tmp_path) != seed  # equal once in a million times
 
 
 @pytest.mark.parametrize(
