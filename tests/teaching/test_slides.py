@@ -73,19 +73,36 @@ def test_an_unknown_lesson_is_named(tmp_path, capsys):
     assert "there is no lesson '99_gone'" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(bool(stills.missing()), reason=str(stills.missing()))
-def test_a_pdf_has_a_sheet_for_each_slide_and_nothing_leaves_its_slide(lesson, tmp_path):
-    from playwright.sync_api import sync_playwright
+# What stands outside of its slide, by number.
+OUTSIDE = """[...document.querySelectorAll("section")].flatMap((slide, index) => {
+  const {top, bottom} = slide.getBoundingClientRect();
+  const boxes = [...slide.querySelectorAll("*")].map((part) => part.getBoundingClientRect());
+  return boxes.some((box) => box.height && (box.top < top || box.bottom > bottom)) ? [index + 1] : [];
+})"""
 
+
+@pytest.mark.skipif(bool(stills.missing()), reason=str(stills.missing()))
+def test_a_pdf_has_a_sheet_for_each_slide(lesson, tmp_path):
     path = tmp_path / "03_attention.ipynb"
     nbformat.write(lesson, path)
     count = slides.write(path, tmp_path, pdf=True)
     sheets = re.findall(rb"/Type\s*/Page\b", (tmp_path / "03_attention.pdf").read_bytes())
     assert len(sheets) == count == 8
+
+
+@pytest.mark.skipif(bool(stills.missing()), reason=str(stills.missing()))
+def test_in_a_browser_everything_stays_on_its_slide_and_keys_turn_them(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    assert slides.main(["--out", str(tmp_path)]) == 0
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=stills.CHROMIUM, args=stills.FLAGS)
         tab = browser.new_page(viewport={"width": 1280, "height": 720})
-        tab.goto((tmp_path / "03_attention.html").as_uri())
+        outside = {}
+        for path in LESSONS:
+            tab.goto((tmp_path / f"{path.stem}.html").as_uri())
+            outside[path.stem] = tab.evaluate(OUTSIDE)
         tab.keyboard.press("ArrowRight")
         tab.wait_for_function("Math.round(scrollY) === document.querySelector('section').offsetHeight")
         browser.close()
+    assert not {name: numbers for name, numbers in outside.items() if numbers}
