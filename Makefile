@@ -3,10 +3,10 @@
 PYTHON ?= python3
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-full lint student lock clean
+.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse lock clean
 
 help:       ## this list
-	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 16
 
 demo:       ## reconstruct a held-out scene and a photographed stereo pair: outputs/demo/index.html
 lab:        ## open JupyterLab on notebook 00
@@ -14,9 +14,13 @@ test:       ## lint, unit tests, golden parity, notebooks, browser (what CI runs
 test-full:  ## the same with slow tests, notebooks at full size
 lint:       ## style of code and notebooks
 student:    ## write notebooks/student anew: the lessons without solutions, for a class
+solutions:  ## pack solved lessons and keys for teachers: outputs/solutions.zip
+slides:     ## slides of each lesson from its own figures, HTML and PDF: outputs/slides/
+wheelhouse: ## download all that a class needs to install without a network: wheelhouse/
 lock:       ## write constraints.txt anew
 setup:      ## make .venv, once
+setup-learner: ## the same without test tools; `make demo` and `make lab` need no more
 clean:      ## remove .venv, caches and outputs
 
-demo lab test test-full lint student lock setup clean:
+demo lab test test-full lint student solutions slides wheelhouse lock setup setup-learner clean:
 	@$(PYTHON) tasks.py $@ $(ARGS)

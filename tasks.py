@@ -6,8 +6,12 @@
     test-full   the same, with the tests marked slow, and notebooks at full size
     lint        style of code and notebooks
     student     write notebooks/student anew: the lessons without solutions, for a class
+    solutions   pack solved lessons and keys for teachers: outputs/solutions.zip
+    slides      slides of each lesson from its own figures, HTML and PDF: outputs/slides/
+    wheelhouse  download all that a class needs to install without a network: wheelhouse/
     lock        write constraints.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
+    setup-learner  the same without test tools; `demo` and `lab` need no more
     clean       remove .venv, caches and outputs/
 
 Standard library only, and it starts on Python 3.8, so that it can say which Python is needed.
@@ -26,7 +30,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / ".vggt_lite_stamp"
-EXTRAS = "dev,browser"
+EVERYTHING, LEARNER = "dev,browser", "learner"  # extras of pyproject.toml
 LOCK_INPUTS = ("pyproject.toml", "constraints.in")
 FIRST_NOTEBOOK = "notebooks/00_quickstart.ipynb"
 # Notebooks under test draw few points, take few steps and print no progress bars. A thread each: processes
@@ -67,9 +71,10 @@ def jupyter_env():
     }
 
 
-def setup():
+def setup(extras=EVERYTHING):
     """Make .venv and install into it, unless the stamp says that nothing has changed since."""
-    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() == fingerprint():
+    enough = {fingerprint(extras), fingerprint(EVERYTHING)}
+    if PYTHON.exists() and STAMP.exists() and STAMP.read_text() in enough:
         return
     if sys.version_info < (3, 10):  # noqa: UP036 (this file may be started by an older one)
         version = sys.version.split()[0]
@@ -78,16 +83,21 @@ def setup():
     print("setting up .venv (once; one to four minutes) …", flush=True)
     if not PYTHON.exists():
         run(sys.executable, "-m", "venv", VENV)  # Debian, Ubuntu: needs the package python3-venv
-    install("-c", "constraints.txt", "-e", f".[{EXTRAS}]")
+    install("-c", "constraints.txt", "-e", f".[{extras}]")
     configure_jupyter()
-    STAMP.write_text(fingerprint())
+    STAMP.write_text(fingerprint(extras))
     print(f"environment ready in {time.time() - start:.0f} s", flush=True)
 
 
-def fingerprint():
+def setup_learner():
+    """What lessons and the demo need: no test tools."""
+    setup(LEARNER)
+
+
+def fingerprint(extras):
     """Changes when anything that decides what is installed changes."""
     files = [ROOT / "pyproject.toml", ROOT / "constraints.txt", *sorted((ROOT / "jupyter_config").iterdir())]
-    digest = hashlib.sha256(EXTRAS.encode())
+    digest = hashlib.sha256(extras.encode())
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -99,6 +109,8 @@ def install(*arguments):
     if uv:
         wheels = os.environ.get("PIP_FIND_LINKS")  # a folder of wheels that pip knows of serves uv too
         env = {"UV_FIND_LINKS": wheels} if wheels else {}
+        if os.environ.get("PIP_NO_INDEX"):
+            env["UV_NO_INDEX"] = "1"
         run(uv, "pip", "install", "--quiet", "--python", PYTHON, *arguments, **env)
     else:
         run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
@@ -116,12 +128,12 @@ def configure_jupyter():
 
 
 def demo(*arguments):
-    setup()
+    setup_learner()
     run(PYTHON, "-m", "vggt_lite.cli", "demo", *arguments)
 
 
 def lab(*arguments):
-    setup()
+    setup_learner()
     options = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options += ["--allow-root", "--no-browser"]  # containers; Lab prints the address to open
@@ -160,8 +172,27 @@ def lint_code():
 
 
 def student(*arguments):
-    setup()
+    setup_learner()
     run(PYTHON, "tools/student.py", *(arguments or ["write"]))
+
+
+def solutions(*arguments):
+    setup_learner()
+    run(PYTHON, "tools/solutions.py", *arguments)
+
+
+def slides(*arguments):
+    setup()
+    run(PYTHON, "tools/slides.py", *(arguments or ["--pdf"]))
+
+
+def wheelhouse(*arguments):
+    """Wheels of this package and of all that learners' set-up installs, for this Python and system."""
+    setup_learner()
+    folder = arguments[0] if arguments else "wheelhouse"
+    wanted = ["-c", "constraints.txt", f".[{LEARNER}]", "setuptools>=77"]  # what builds an editable install
+    run(PYTHON, "-m", "pip", "wheel", "--disable-pip-version-check", "--wheel-dir", folder, *wanted)
+    print(f"{folder}: next, on a machine without a network, see teaching/classroom.md", flush=True)
 
 
 def lock():
@@ -191,8 +222,12 @@ COMMANDS = {
     "test-full": test_full,
     "lint": lint,
     "student": student,
+    "solutions": solutions,
+    "slides": slides,
+    "wheelhouse": wheelhouse,
     "lock": lock,
     "setup": setup,
+    "setup-learner": setup_learner,
     "clean": clean,
 }
 

@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 MAX_BYTES, MAX_DATA_BYTES = 1_000_000, 48_000_000
 MAY_BE_LARGE = ("vggt_lite/pretrained/bundled/", "vggt_lite/parity/golden_data/")
-# Written so that this file does not match itself.
+# Written so that this file does not match itself. "jovyan" is the user in every Jupyter container.
 PRIVATE_PATHS = re.compile(
-    r"(?<![\w.])/(?:home|Users)/[a-z]\w+/|(?<![\w.])/(?:[w]ork|root)/|\.\./[s]hared|/opt/(?:[w]heels|[p]ypi)"
+    r"(?<![\w.])/(?:home|Users)/(?!jovyan/)[a-z]\w+/|(?<![\w.])/(?:[w]ork|root)/|\.\./[s]hared|/opt/(?:[w]heels|[p]ypi)"
 )
 DRAWING = {"plotly", "matplotlib"}
 
@@ -95,7 +95,12 @@ def test_no_text_names_a_path_of_one_persons_machine():
 def test_private_paths_are_recognised():
     for path in ("/home/" + "ada/vggt", "/wo" + "rk/main", "../sha" + "red/notes.md", "see /ro" + "ot/x"):
         assert PRIVATE_PATHS.search(path), path
-    for path in ("https://github.com/org/framework/main", "our work/main idea", "geometry.root/x"):
+    for path in (
+        "/home/jovyan/work",
+        "https://github.com/org/framework/main",
+        "our work/main idea",
+        "geometry.root/x",
+    ):
         assert not PRIVATE_PATHS.search(path), path
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import re
 
 import nbformat
 import pytest
@@ -53,8 +54,14 @@ def test_a_copy_has_neither_solutions_nor_outputs(notebook):
 
 def test_a_copy_says_where_it_comes_from_and_its_links_still_lead_somewhere(notebook):
     copy = student.student_copy(notebook, "01_title.ipynb")
-    assert "[01_title.ipynb](../01_title.ipynb)" in copy.cells[0].source
+    assert "Student copy of 01_title.ipynb," in copy.cells[0].source
     assert "(../../data/README.md), [next](04_next.ipynb), [paper](https://x)" in copy.cells[1].source
+
+
+def test_no_copy_leads_to_a_solved_lesson():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.ipynb")}
+    solved = re.compile(r"\]\((?:\.\./)+(?:notebooks/)?\d\d_\w+\.ipynb|teaching/key")
+    assert texts and not {name: hit[0] for name, text in texts.items() if (hit := solved.search(text))}
 
 
 def test_ids_do_not_depend_on_the_lessons_ids(notebook):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections import namedtuple
@@ -386,3 +387,46 @@ def test_environment_variables_choose_hub_and_cache(site, tmp_path):
             site.requests = []
             environment["HF_HUB_OFFLINE"] = "1"
     assert (tmp_path / "home" / "hub").is_dir()
+
+
+@pytest.fixture
+def shared(tmp_path, monkeypatch, weights) -> Path:
+    """A folder for a class, read-only, with the weights."""
+    path = tmp_path / "shared" / NAME / "model.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(weights)
+    path.chmod(0o444)
+    monkeypatch.setenv("VGGT_LITE_WEIGHTS_DIR", str(tmp_path / "shared"))
+    return path
+
+
+def test_a_shared_folder_is_looked_at_before_cache_and_hub(site, cache, shared, capsys):
+    assert load_pretrained(NAME, cache=cache).config == SMALL
+    assert hub.find_cached(NAME, cache=cache) == shared == hub.fetch(NAME, cache=cache)
+    assert not site.requests and not cache.exists()
+    assert capsys.readouterr().out.count("licence") == 1
+
+
+def test_a_shared_folder_without_the_file_says_what_to_copy_where(site, cache, shared, monkeypatch):
+    missing = re.escape(str(shared.parents[2] / "someone" / "else"))
+    with pytest.raises(
+        FileNotFoundError, match=rf"copy model.safetensors or model.pt into {missing}, or unset"
+    ):
+        load_pretrained("someone/else", cache=cache)
+    assert hub.find_cached("someone/else", cache=cache) is None
+    monkeypatch.delenv("VGGT_LITE_WEIGHTS_DIR")
+    hub.fetch(NAME, cache=cache)
+    assert len(site.gets()) == 1
+
+
+def test_a_revision_is_asked_of_the_hub(site, cache, shared):
+    assert hub.fetch(NAME, "main", cache) != shared
+    assert len(site.gets()) == 1
+
+
+def test_a_damaged_shared_file_is_named_and_left_where_it_is(site, cache, shared):
+    shared.chmod(0o644)
+    shared.write_bytes(shared.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cut off after"):
+        load_pretrained(NAME, cache=cache)
+    assert shared.exists()

@@ -63,3 +63,35 @@ def timetables() -> list[tuple[str, int, list[int]]]:
 @pytest.mark.parametrize(("heading", "promised", "rows"), timetables())
 def test_a_timetable_adds_up(heading, promised, rows):
     assert sum(rows) == promised
+
+
+def numbered(page: str, pattern: str) -> list[str]:
+    return re.findall(pattern, (TEACHING / page).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_lesson_has_notes():
+    assert {path.stem for path in (TEACHING / "lesson_notes").glob("*.md")} == {n[:2] for n in NOTEBOOKS}
+
+
+def test_the_quiz_has_three_questions_a_lesson_and_its_key_answers_each():
+    asked = numbered("quiz.md", r"^- \*\*(\d\d\.\d)\*\*")
+    assert asked == [f"{name[:2]}.{k}" for name in sorted(NOTEBOOKS) for k in (1, 2, 3)]
+    assert numbered("key/quiz.md", r"^\| (\d\d\.\d) \|") == asked
+
+
+def test_the_key_of_the_quiz_names_sections_that_exist():
+    for number, section in numbered("key/quiz.md", r"^\| (\d\d)\.\d \| ([^|]+) \|"):
+        named = re.fullmatch(r"(.+) \(lesson (\d\d)\)", section)
+        section, number = named.groups() if named else (section, number)
+        (name,) = [name for name in NOTEBOOKS if name.startswith(number)]
+        assert section in titles(NOTEBOOKS[name]), (number, section)
+
+
+def test_the_exam_questions_have_answers_in_the_key_and_nowhere_else():
+    asked = {}
+    for path in (TEACHING / "lesson_notes").glob("*.md"):
+        _, _, question = path.read_text(encoding="utf-8").partition("Exam question: ")
+        if question:
+            asked[path.stem] = " ".join(question.split()).strip('"')
+    key = dict(numbered("key/exam.md", r"^\| (\d\d) \| (.+?) \| "))
+    assert asked == key and len(asked) >= 12

@@ -24,6 +24,7 @@ COMMANDS = {  # name: (its file in this folder, what it does)
     "verify": ("verify", "compare the network with the official one, stage by stage"),
     "scenes": ("scenes", "generate scenes: one picture of many, scene folders, or training data"),
     "import": ("import_scene", "write a scene of another program as a scene folder"),
+    "grade": ("grade", "mark exercises that learners hand in, on hidden inputs"),
     "check-data": ("check_data", "say what is wrong with a scene, show it, and say how to mend it"),
 }
 # Each carries a sentence that says what to do; anything else is a fault of this package.

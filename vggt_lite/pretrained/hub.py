@@ -2,6 +2,9 @@
 
 The hub's own client asks, and finds files in its own cache (`~/.cache/huggingface/hub` unless HF_HOME
 says otherwise). Only the bytes are brought here: the client (2.4) begins a broken download of 5 GB anew.
+
+A class shares one copy: VGGT_LITE_WEIGHTS_DIR names a folder that holds OWNER/NAME/model.safetensors. It is
+looked at first, and never written to.
 """
 
 import os
@@ -17,6 +20,7 @@ from vggt_lite.pretrained.releases import SITE, release_of
 from vggt_lite.utils.files import atomic_write, file_sha256
 from vggt_lite.utils.runtime import progress
 
+SHARED = "VGGT_LITE_WEIGHTS_DIR"
 COMMIT = "[0-9a-f]{40}"
 REVISION = r"(?!.*\.\.)[\w.+-][\w./+-]*"  # becomes a path in the cache
 SHA256 = "[0-9a-f]{64}"  # the hub's ETag of a weight file
@@ -24,7 +28,7 @@ announced: set[str] = set()  # repositories whose licence this process has print
 
 
 def fetch(repository: str, revision: str | None = None, cache: str | Path | None = None) -> Path:
-    """The weight file of a hub repository: from the cache if it is the current one, else downloaded.
+    """The weight file of a hub repository: shared, from the cache if it is the current one, or downloaded.
 
     A download that broke off goes on where it stopped. Without a network the cached file is used. The
     licence is printed once per process. Access to gated repositories comes from HF_TOKEN or
@@ -33,12 +37,13 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
     Args:
         repository: "owner/name", such as "facebook/VGGT-1B".
         revision: A branch, a tag, or a whole commit (which, once cached, needs no network); "main" if None.
+            With one, the shared folder is not looked at: its files bear no revision.
         cache: Folder of the cache; the hub's default if None.
 
     Raises:
         ConnectionError: the hub cannot be reached or broke off, and nothing is in the cache.
         PermissionError: gated, and no token of an account that was granted access.
-        FileNotFoundError: no such repository or revision, or no weight file in it.
+        FileNotFoundError: no such repository or revision, or no weight file in it or in the shared folder.
         OSError: not enough space; says how much is needed and how much is free.
         ValueError: what arrived is not what the hub announced; it has been deleted.
     """
@@ -46,7 +51,8 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
         raise FileNotFoundError(f"revision={revision!r} names no branch, tag or commit; None is the newest.")
     try:
         pinned = re.fullmatch(COMMIT, revision or "") and find_cached(repository, revision, cache)
-        path = pinned or _current_file(repository, revision, cache)
+        path = pinned or (None if revision else find_shared(repository, required=True))
+        path = path or _current_file(repository, revision, cache)
     except errors.HFValidationError as error:
         raise _explained(error, repository, "") from error
     if repository not in announced:
@@ -56,7 +62,9 @@ def fetch(repository: str, revision: str | None = None, cache: str | Path | None
 
 
 def find_cached(repository: str, revision: str | None = None, cache: str | Path | None = None) -> Path | None:
-    """The weight file of a repository if the cache has it, else None; never asks the network."""
+    """The weight file of a repository if it is shared or cached, else None; never asks the network."""
+    if revision is None and (shared := find_shared(repository)):
+        return shared
     for name in release_of(repository).files:
         found = client.try_to_load_from_cache(repository, name, cache_dir=cache, revision=revision)
         if isinstance(found, str):
@@ -64,11 +72,31 @@ def find_cached(repository: str, revision: str | None = None, cache: str | Path 
     return None
 
 
+def find_shared(repository: str, required: bool = False) -> Path | None:
+    """The weight file of a repository in the folder that VGGT_LITE_WEIGHTS_DIR names; None without one.
+
+    Raises:
+        FileNotFoundError: `required`, the variable is set, and the folder lacks the file.
+    """
+    if not (root := os.environ.get(SHARED)):
+        return None
+    folder, names = Path(root).expanduser() / repository, release_of(repository).files
+    found = next((folder / name for name in names if (folder / name).is_file()), None)
+    if required and found is None:
+        raise FileNotFoundError(
+            f"{SHARED}={root} holds no weights of {repository}: copy {' or '.join(names)} into {folder}, "
+            f"or unset {SHARED} to take them from the hub."
+        )
+    return found
+
+
 def discard_if_damaged(path: Path) -> bool:
     """Delete a cached file whose bytes are not (or cannot be shown to be) those the hub sent.
 
-    Cached files bear their hash as a name. Returns False, and deletes nothing, if it is intact.
+    Cached files bear their hash as a name. Returns False, and deletes nothing, if it is intact or shared.
     """
+    if (root := os.environ.get(SHARED)) and path.is_relative_to(Path(root).expanduser()):
+        return False
     blob = path.resolve()
     if blob.is_file() and file_sha256(blob) == blob.name:
         return False

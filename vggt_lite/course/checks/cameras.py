@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.course.checks.check import Check, draw
+from vggt_lite.course.checks.seeds import generator
 from vggt_lite.geometry import (
     camera_center,
     intrinsics_from_fov,
@@ -19,7 +20,7 @@ K = torch.tensor([[50.0, 0.0, 32.0], [0.0, 60.0, 24.0], [0.0, 0.0, 1.0]])
 
 def cameras(count: int, seed: int) -> Tensor:
     """(count, 3, 4) float32 cam_from_world: turned by some 10°, shifted by some 0.3."""
-    g = torch.Generator().manual_seed(seed)
+    g = generator(seed)
     quat_xyzw = torch.cat([0.1 * torch.randn(count, 3, generator=g), torch.ones(count, 1)], dim=-1)
     return torch.cat([matrix_from_quat_xyzw(quat_xyzw), 0.3 * torch.randn(count, 3, 1, generator=g)], dim=-1)
 

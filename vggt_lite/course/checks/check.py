@@ -34,6 +34,7 @@ from torch import Tensor
 
 from vggt_lite.course.checks.compare import ATOL, RTOL, Difference, count, difference
 from vggt_lite.course.checks.outcome import Outcome
+from vggt_lite.course.checks.seeds import generator
 
 BLANK = (
     "Replace the `...` in the cell above, run that cell, then run this one again. If you did: is a `return` "
@@ -43,8 +44,8 @@ BLANK = (
 
 def draws(*shapes: tuple[int, ...], seed: int = 0) -> tuple[Tensor, ...]:
     """Normal random tensors of these shapes for a case, from a generator of their own."""
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(shape, generator=generator) for shape in shapes)
+    own = generator(seed)
+    return tuple(torch.randn(shape, generator=own) for shape in shapes)
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -119,9 +120,17 @@ class Check:
             blank = candidate is None or candidate is ...
             message = BLANK if blank else f"`{type(candidate).__name__}` is no function: leave out the `( )`."
             return Outcome("blank" if blank else "wrong", self.name, message)
+        return self.judged(*self.tried(candidate))
+
+    def tried(self, candidate: Callable) -> tuple[dict[str, object], bool]:
+        """What an answer returns for every case, and whether it is still a stub."""
         returned = []
         results = self.results(watched(candidate, returned) if inspect.isfunction(candidate) else candidate)
-        if all(is_blank(result) for result in returned or results.values()):
+        return results, all(is_blank(result) for result in returned or results.values())
+
+    def judged(self, results: dict[str, object], blank: bool = False) -> Outcome:
+        """The verdict on what `tried` found, here or in another process."""
+        if blank:
             return Outcome("blank", self.name, BLANK)
         problems = self.problems(results)
         if not problems:

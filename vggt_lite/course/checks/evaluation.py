@@ -3,6 +3,7 @@
 import torch
 
 from vggt_lite.course.checks.check import Check, draw, draws
+from vggt_lite.course.checks.seeds import generator
 from vggt_lite.metrics.depths import weighted_median
 
 
@@ -132,7 +133,7 @@ def interval_of(values, drawn):
 
 
 def _drawn(count: int, times: int, seed: int = 0):
-    return torch.randint(count, (times, count), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(count, (times, count), generator=generator(seed))
 
 
 def _normal(values, drawn):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.course.checks.check import Check, draw
+from vggt_lite.course.checks.seeds import generator, shifted
 from vggt_lite.geometry import compose, invert_rigid, transform_points
 from vggt_lite.synthetic.generate import generate_scenes
 
@@ -63,9 +64,9 @@ def normalized(cam_from_world, points, depth, valid):
 
 def scene_case(seed: int, views: int, holes: float):
     """A small room; the pixels of a share `holes` have no truth."""
-    scene = generate_scenes(seed, 1, views, 6, 8)
+    scene = generate_scenes(shifted(seed), 1, views, 6, 8)
     depth, points = scene.depth[0], scene.point_map[0]
-    valid = torch.rand(depth.shape, generator=torch.Generator().manual_seed(seed)) >= holes
+    valid = torch.rand(depth.shape, generator=generator(seed)) >= holes
     depth[~valid], points[~valid] = 0.0, 100.0
     return scene.cam_from_world[0], points, depth, valid
 

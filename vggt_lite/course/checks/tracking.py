@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.course.checks.check import Check, draw
+from vggt_lite.course.checks.seeds import generator
 from vggt_lite.model.track_head import sample_bilinear
 
 
 def places(images: int, count: int, width: int, height: int, seed: int):
     """Random positions (M, N, 2) within a map, (x, y)."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(images, count, 2, generator=generator) * torch.tensor([width - 1.0, height - 1.0])
+    own = generator(seed)
+    return torch.rand(images, count, 2, generator=own) * torch.tensor([width - 1.0, height - 1.0])
 
 
 def sampled(maps, points):
