@@ -17,7 +17,7 @@ from vggt_lite.course.checks.outcome import Outcome
 
 __all__ = ["Check", "Outcome", "compare", "every_check", "topics"]
 
-MACHINERY = {"check", "compare", "outcome"}
+MACHINERY = {"check", "compare", "outcome", "watching"}
 
 
 def topics() -> list[str]:

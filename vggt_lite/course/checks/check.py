@@ -23,6 +23,7 @@ import functools
 import inspect
 import linecache
 import math
+import sys
 import textwrap
 import traceback
 import warnings
@@ -34,10 +35,24 @@ from torch import Tensor
 
 from vggt_lite.course.checks.compare import ATOL, RTOL, Difference, count, difference
 from vggt_lite.course.checks.outcome import Outcome
+from vggt_lite.course.checks.watching import (
+    Refused,
+    gradients,
+    is_stub,
+    leaving_arguments,
+    pieces_of,
+    refusing,
+)
 
 BLANK = (
     "Replace the `...` in the cell above, run that cell, then run this one again. If you did: is a `return` "
     "missing?"
+)
+
+MISSING = "`{}` is made of {}: not written yet. Write that first, run its cell, then this one again."
+LOST = (
+    "Case “{}”: the numbers are right, but the gradient at `{}` is {}, so training would go wrong. Look for "
+    "`.detach()`, `.data`, `.item()`, `torch.tensor(…)` or `no_grad` on its way."
 )
 
 
@@ -53,7 +68,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 
 def edited(function: Callable, edits: str) -> Callable:
-    """A function with other words in its source: "old → new", or several as "old → new; old → new".
+    """A function or class with other words in its source: "old → new", or several as "old → new; old → new".
 
     Raises:
         ValueError: an old text does not occur.
@@ -64,7 +79,7 @@ def edited(function: Callable, edits: str) -> Callable:
         if old not in source:
             raise ValueError(f"{function.__qualname__} has no {old!r} that could be replaced:\n{source}")
         source = source.replace(old, new)
-    exec(source, function.__globals__, names)
+    exec(source, sys.modules[function.__module__].__dict__, names)
     return names[function.__name__]
 
 
@@ -95,6 +110,8 @@ class Check:
         rtol: or by this share of the reference.
         hint: What to try when the mistake is not a known one.
         run: How an answer is tried, `run(answer, *arguments)`; for classes, or to look at gradients.
+        trained: Training goes through the answer: its gradients are compared as well.
+        without: Functions that the answer may not call: those it is to be.
     """
 
     name: str
@@ -105,6 +122,8 @@ class Check:
     rtol: float = RTOL
     hint: str | None = None
     run: Callable = lambda answer, *arguments: answer(*arguments)
+    trained: bool = False
+    without: tuple[Callable, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = {
@@ -119,11 +138,20 @@ class Check:
             blank = candidate is None or candidate is ...
             message = BLANK if blank else f"`{type(candidate).__name__}` is no function: leave out the `( )`."
             return Outcome("blank" if blank else "wrong", self.name, message)
+        missing = [piece.__name__ for piece in pieces_of(candidate) if is_stub(piece)]
+        if missing and missing[0] != candidate.__name__:
+            return Outcome("blank", self.name, MISSING.format(candidate.__name__, listed(missing)))
         returned = []
-        results = self.results(watched(candidate, returned) if inspect.isfunction(candidate) else candidate)
+        answer = watched(leaving_arguments(candidate), returned) if inspect.isfunction(candidate) else candidate
+        with refusing(self.without) as called:
+            results = self.results(answer)
+        if called:
+            return Outcome("wrong", self.name, f"It calls `{called[0]}` of the package: write it yourself.")
         if all(is_blank(result) for result in returned or results.values()):
             return Outcome("blank", self.name, BLANK)
         problems = self.problems(results)
+        if not problems and self.trained and (lost := self.lost_gradient(answer)):
+            return Outcome("wrong", self.name, lost)
         if not problems:
             return Outcome("passed", self.name, f"{count(len(results), 'case')} agree: {', '.join(results)}.")
         if mistake := self.recognise(results):
@@ -151,6 +179,20 @@ class Check:
         expected = self.results(self.reference)
         found = {label: self.difference(results[label], expected[label]) for label in expected}
         return {label: difference for label, difference in found.items() if difference.problem}
+
+    def lost_gradient(self, function: Callable) -> str | None:
+        """Where a function whose numbers are right sends other gradients than the reference; None: nowhere."""
+        for label, arguments in self.cases().items():
+            expected = gradients(self.run, self.reference, arguments)
+            try:
+                found = gradients(self.run, function, arguments)
+            except Exception as error:  # NumPy in between, for example
+                return f"The numbers are right, but for gradients {told(error)}"
+            for name, got, want in zip(inspect.signature(self.reference).parameters, found, expected, strict=False):
+                if want is not None and not torch.allclose(got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max())):
+                    state = "another" if got.any() else "lost"
+                    return LOST.format(label, name, state)
+        return None
 
     def difference(self, result, expected) -> Difference:
         if isinstance(result, Failed):
@@ -185,6 +227,10 @@ def watched(function: Callable, returned: list) -> Callable:
     return noted
 
 
+def listed(names: list[str]) -> str:
+    return " and ".join(f"`{name}`" for name in sorted(names))
+
+
 def is_blank(result) -> bool:
     """Whether a stub gave this result."""
     kind = getattr(result, "kind", type(result).__name__)
@@ -193,6 +239,8 @@ def is_blank(result) -> bool:
 
 def told(error: Exception) -> str:
     """An exception in one line, with the line of the notebook where it happened."""
+    if isinstance(error, Refused):
+        return str(error)
     summary = " ".join(str(error).split()).rstrip(".")
     summary = f"{summary[:160]}…" if len(summary) > 161 else summary
     steps = traceback.extract_tb(error.__traceback__)
