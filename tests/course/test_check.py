@@ -146,7 +146,10 @@ TRAINED = dataclasses.replace(CHECK, trained=True)
         "data": (lambda q, k: weights(q, k.data), "the gradient at `k` is lost"),
         "half of it": (lambda q, k: weights((q + q.detach()) / 2, k), "the gradient at `q` is another"),
         "made anew": (lambda q, k: torch.tensor(weights(q, k).tolist()), "the gradient at `q` is lost"),
-        "NumPy": (lambda q, k: torch.from_numpy(weights(q, k).numpy()), "for gradients your function stopped"),
+        "NumPy": (
+            lambda q, k: torch.from_numpy(weights(q, k).numpy()),
+            "for gradients your function stopped",
+        ),
     }.values(),
 )
 def test_where_training_goes_through_a_lost_gradient_is_told(answer, words):
@@ -208,7 +211,7 @@ def made_of_a_class(q, k):
 def test_a_piece_that_is_still_blank_is_named(answer, piece):
     outcome = CHECK(answer)
     assert outcome.state == "blank"
-    assert f"`{answer.__name__}` is made of `{piece}`: not written yet" in outcome.message
+    assert f"`{piece}`, a piece of `{answer.__name__}`, is not written yet" in outcome.message
 
 
 def test_classes_are_tried_by_a_function_of_ones_own():

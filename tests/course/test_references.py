@@ -1,5 +1,7 @@
 """Checks that write their right answer out accept what the package itself does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F

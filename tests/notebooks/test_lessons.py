@@ -79,12 +79,14 @@ def test_there_are_at_least_four_exercises_of_which_two_are_written_in_code(less
     assert len(headed) == len(lesson.exercises), "not all are `### Exercise 3.2 · ●●○ · 10 min`"
 
 
-def test_an_exercise_has_a_short_task_a_hint_and_an_answer_that_student_copies_drop(lesson):
+def test_an_exercise_has_a_short_task_a_hint_and_an_answer(lesson):
+    """`solution`: student copies drop it. `answer`: they keep it, folded, since nobody could check words."""
     for exercise in lesson.exercises:
         task = DETAILS.sub("", exercise.cells[0].source.replace(exercise.title, ""))
         assert words(task) <= 75, exercise.title
-        answers = [cell for cell in exercise.cells if "solution" in tags(cell)]
-        assert answers, f"{exercise.title}: no cell is tagged `solution`"
+        answers = [cell for cell in exercise.cells if {"solution", "answer"} & set(tags(cell))]
+        assert answers, f"{exercise.title}: no cell is tagged `solution` or `answer`"
+        assert not exercise.is_code or not exercise.tagged("answer", "markdown"), exercise.title
         if exercise.is_code:
             open_text = [c.source for c in exercise.cells if c.cell_type == "markdown" and c not in answers]
             assert any("<details>" in text for text in open_text), f"{exercise.title}: no folded hint"

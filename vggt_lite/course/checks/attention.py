@@ -44,9 +44,10 @@ attention_weights = Check(
 )  # fmt: skip
 
 
-def mix_heads(qkv, num_heads: int):
+def mix_heads(qkv, num_heads: int, prepare=None):
     """The middle of multi-head attention: [q | k | v] (B, L, 3C) in, what the heads read (B, L, C) out."""
     q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)  # three of (B, n, L, d)
+    q, k = prepare(q, k) if prepare else (q, k)
     heads = layers.attention_weights(q, k) @ v
     return heads.transpose(1, 2).flatten(2)
 
@@ -59,10 +60,13 @@ multi_head = Check(
         "two heads": (*draws((1, 3, 12)), 2),
         "four heads of a batch": (*draws((2, 5, 48), seed=1), 4),
         "one head": (*draws((2, 4, 9), seed=2), 1),
+        "prepared queries and keys": (*draws((2, 5, 48), seed=3), 4, lambda q, k: (2 * q, k.tanh())),
     },
     mutants={
         "you cut into heads before cutting into q, k and v: the order is [q | k | v]":
             "(3, num_heads, -1)).permute(2, 0, 3 → (num_heads, 3, -1)).permute(3, 0, 2",
+        "`prepare` was never called": "prepare(q, k) if prepare else (q, k) → q, k",
+        "`prepare` got keys and queries in the wrong order": "prepare(q, k) → prepare(k, q)[::-1]",
         "you divided by √C: a head compares only d = C / n channels": "(q, k) → (q / num_heads**0.5, k)",
         "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)":
             "heads.transpose(1, 2).flatten(2) → heads.reshape(*qkv.shape[:2], -1)",
@@ -141,7 +145,7 @@ pieces = Check(
         "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
         "you held all rows of shares at once: cut the readers before you compare":
             "split(most, → split(q.shape[-2],",
-        "`chunk(most)` makes `most` pieces; `split(most)` makes pieces of `most` readers": "q.split → q.chunk",
+        "`chunk(most)` makes `most` pieces, `split(most)` pieces of `most` readers": "q.split → q.chunk",
         "you lost the last tokens when the length is no multiple of the piece":
             "q.split → q[..., : q.shape[-2] // most * most, :].split",
     },

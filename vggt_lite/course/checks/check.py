@@ -27,7 +27,7 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -49,7 +49,7 @@ BLANK = (
     "missing?"
 )
 
-MISSING = "`{}` is made of {}: not written yet. Write that first, run its cell, then this one again."
+MISSING = "`{}`, a piece of `{}`, is not written yet. Write it first, run its cell, then this one again."
 LOST = (
     "Case “{}”: the numbers are right, but the gradient at `{}` is {}, so training would go wrong. Look for "
     "`.detach()`, `.data`, `.item()`, `torch.tensor(…)` or `no_grad` on its way."
@@ -138,11 +138,13 @@ class Check:
             blank = candidate is None or candidate is ...
             message = BLANK if blank else f"`{type(candidate).__name__}` is no function: leave out the `( )`."
             return Outcome("blank" if blank else "wrong", self.name, message)
-        missing = [piece.__name__ for piece in pieces_of(candidate) if is_stub(piece)]
-        if missing and missing[0] != candidate.__name__:
-            return Outcome("blank", self.name, MISSING.format(candidate.__name__, listed(missing)))
+        if missing := [piece.__name__ for piece in pieces_of(candidate) if is_stub(piece)]:
+            other = MISSING.format(missing[0], getattr(candidate, "__name__", self.name))
+            return Outcome("blank", self.name, BLANK if is_stub(candidate) else other)
         returned = []
-        answer = watched(leaving_arguments(candidate), returned) if inspect.isfunction(candidate) else candidate
+        answer = (
+            watched(leaving_arguments(candidate), returned) if inspect.isfunction(candidate) else candidate
+        )
         with refusing(self.without) as called:
             results = self.results(answer)
         if called:
@@ -164,15 +166,17 @@ class Check:
 
     def results(self, function: Callable) -> dict[str, object]:
         """What a function returns for every case; `Failed` where it stops."""
+        return dict(self.each(function))
+
+    def each(self, function: Callable) -> Iterator[tuple[str, object]]:
+        """The same, case by case."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            found = {}
             for label, arguments in self.cases().items():
                 try:
-                    found[label] = self.run(function, *arguments)
+                    yield label, self.run(function, *arguments)
                 except Exception as error:
-                    found[label] = Failed(type(error).__name__, told(error))
-            return found
+                    yield label, Failed(type(error).__name__, told(error))
 
     def problems(self, results: dict) -> dict[str, Difference]:
         """The cases that do not agree with the reference, and how."""
@@ -181,15 +185,19 @@ class Check:
         return {label: difference for label, difference in found.items() if difference.problem}
 
     def lost_gradient(self, function: Callable) -> str | None:
-        """Where a function whose numbers are right sends other gradients than the reference; None: nowhere."""
+        """Where an answer whose numbers are right sends other gradients than the reference; None: nowhere."""
         for label, arguments in self.cases().items():
             expected = gradients(self.run, self.reference, arguments)
             try:
                 found = gradients(self.run, function, arguments)
             except Exception as error:  # NumPy in between, for example
                 return f"The numbers are right, but for gradients {told(error)}"
-            for name, got, want in zip(inspect.signature(self.reference).parameters, found, expected, strict=False):
-                if want is not None and not torch.allclose(got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max())):
+            for name, got, want in zip(
+                inspect.signature(self.reference).parameters, found, expected, strict=False
+            ):
+                if want is not None and not torch.allclose(
+                    got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max())
+                ):
                     state = "another" if got.any() else "lost"
                     return LOST.format(label, name, state)
         return None
@@ -206,9 +214,9 @@ class Check:
         for mistake, mutant in self.mutants.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the mutant's, not the learner's
-                known = self.results(mutant)
-            if not any(self.difference(results[label], known[label]).problem for label in known):
-                return mistake
+                each = self.each(mutant)
+                if not any(self.difference(results[label], known).problem for label, known in each):
+                    return mistake
         return None
 
 
@@ -225,10 +233,6 @@ def watched(function: Callable, returned: list) -> Callable:
         return returned[-1]
 
     return noted
-
-
-def listed(names: list[str]) -> str:
-    return " and ".join(f"`{name}`" for name in sorted(names))
 
 
 def is_blank(result) -> bool:

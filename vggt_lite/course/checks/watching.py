@@ -1,4 +1,4 @@
-"""What an answer does beside its result: does it change its arguments, lose gradients, call what it must write?"""
+"""What an answer does beside its result: does it change its arguments, lose gradients, call the package?"""
 
 import dis
 import functools
@@ -40,7 +40,8 @@ def leaving_arguments(function: Callable) -> Callable:
             if difference(x, before[name], atol=0, rtol=0).problem:
                 raise Refused(
                     f"your function changes `{name}` in place, and the caller's tensor with it "
-                    f"(`{name} /= …`, `{name}[…] = …` and `relu_()` do). Make a new one: `{name} = {name} / …`."
+                    f"(as `{name} /= …`, `{name}[…] = …` and `relu_()` do). Make a new one: "
+                    f"`{name} = {name} / …`."
                 )
         return result
 
