@@ -19,6 +19,7 @@ from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.model.camera_head import CameraHead
 from vggt_lite.model.dense_head import DenseHead, DPTDecoder, FusionBlock, ResidualUnit
 from vggt_lite.model.patch_embed import ViTPatchEmbed
+from vggt_lite.model.track_head import Tracker
 from vggt_lite.pretrained import load_pretrained
 
 QUIET = 1e-3
@@ -447,4 +448,67 @@ dense_head = Check(
         "every head got exp: points have signs, and pass `inv_log`": "self.activation) → 'exp')",
     },
     hint="Compare `maps` first (four sizes), then what each fusion hands up, then the full-size map.",
+)  # fmt: skip
+
+
+# --- tracker: lesson 07 -----------------------------------------------------------------------------
+
+
+def run_tracker(build, rounds: int, maps: Tensor, queries: Tensor):
+    """Tracks, visibility, confidence, and the gradient that the last positions alone send to the maps.
+
+    Few rounds: the waves of the displacement make a rounding error a thousand times larger in each.
+    """
+    tracker = loaded(build(NANO.with_(track_iterations=rounds)), weights_of("track_head.tracker"))
+    maps = maps.clone().requires_grad_()
+    with torch.enable_grad():
+        answer = tracker(maps, queries)
+        if answer is None:
+            return None
+        tracks, visibility, confidence = answer
+        pull = torch.autograd.grad(tracks[-1].sum(), maps, materialize_grads=True, allow_unused=True)[0]
+    pull = pull / pull.abs().max().clamp(min=1e-6)
+    return {"tracks": list(tracks), "visibility": visibility, "confidence": confidence, "gradient": pull}
+
+
+def _tracker_case(rounds: int, views: int, points: int, seed: int, scale: float = 1.0):
+    maps, places = draws((1, views, 32, 16, 16), (1, points, 2), seed=seed)
+    return rounds, scale * maps, 8 + 3 * places
+
+
+tracker = Check(
+    name="your tracker",
+    reference=Tracker,
+    cases=lambda: {
+        "one round, three views, five points": _tracker_case(1, 3, 5, seed=0),
+        "two rounds": _tracker_case(2, 2, 4, seed=1),
+        "maps that hardly vary": _tracker_case(1, 2, 4, seed=2, scale=QUIET),
+    },
+    run=run_tracker,
+    atol=1e-2,
+    rtol=1e-2,
+    mutants={
+        "`feature_map_norm` was never used: maps are normalised over their channels": "self.feature_map_norm("
+            "maps.movedim(2, -1)).movedim(-1, 2) → maps",
+        "`feature_map_norm` has ε = 1e-5": "self.feature_map_norm = nn.LayerNorm(dim, eps=1e-5) "
+            "→ self.feature_map_norm = nn.LayerNorm(dim, eps=1e-6)",
+        "positions are not detached: each round learns to correct what it is given": "tracks.detach() → tracks",
+        "queries were read in the last view: they lie in the first": "normed[:, 0] → normed[:, -1]",
+        "level l is 2^l times smaller: divide the positions": "centers / 2**number → centers",
+        "the place of the query was not added": "tokens + place + role → tokens + role",
+        "the role of the view was not added: slot 0 in the first view, slot 1 in others":
+            "tokens + place + role → tokens + place",
+        "the roles are exchanged: slot 0 is the first view's": "[0] + [1] * (num_views - 1) "
+            "→ [1] + [0] * (num_views - 1)",
+        "the displacement is shown divided by `track_flow_scale`": "flow / self.flow_scale → flow",
+        "the displacement counts from the query's place in view 1": "tracks - tracks[:, :1] → tracks",
+        "`feature_norm` was never used": "self.feature_norm(change[..., 2:]) → change[..., 2:]",
+        "the features were replaced: the update is added": "features + self.feature_update → self.feature_update",
+        "the query moved: in view 1 it stays where it was asked": "torch.cat([queries[:, None], tracks[:, 1:]], dim=1) "
+            "→ tracks",
+        "visibility and confidence are exchanged": "self.visibility(features)[..., 0], "
+            "self.confidence(features)[..., 0] → self.confidence(features)[..., 0], "
+            "self.visibility(features)[..., 0]",
+    },
+    hint="Compare one round: the windows, the tokens (B, S, N, 3C + 4), the change, then the new tracks.",
 )  # fmt: skip
