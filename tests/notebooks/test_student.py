@@ -222,7 +222,7 @@ class Nameless(ast.NodeTransformer):
         return ast.Name(id="_", ctx=ast.Load())
 
 
-def fragments(module: ast.Module, smallest: int = 13) -> dict[str, str]:
+def fragments(module: ast.Module, smallest: int = 14) -> dict[str, str]:
     """Expressions of at least so many parts, by what they compute whatever the names are: {shape: text}."""
     large = [
         node
@@ -262,10 +262,12 @@ def test_a_leak_is_found_whatever_its_names():
     exercise = Exercise("3.2")
     exercise.cells = [
         v4.new_code_cell("def f(x):\n    ..."),
-        v4.new_code_cell("def f(x):\n    return x.reshape(2, -1).transpose(0, 1).flatten(0) / len(x)"),
+        v4.new_code_cell("def f(x):\n    return x.reshape(2, -1).transpose(0, 1).flatten(0, 2) / len(x)"),
     ]
     exercise.cells[1].metadata["tags"] = ["solution"]
-    elsewhere = v4.new_code_cell("y = 3 * (tokens.reshape(2, -1).transpose(0, 1).flatten(0) / len(tokens))")
+    elsewhere = v4.new_code_cell(
+        "y = 3 * (tokens.reshape(2, -1).transpose(0, 1).flatten(0, 2) / len(tokens))"
+    )
     other = v4.new_code_cell("y = tokens.reshape(2, -1)")
     assert leaks([exercise], [*exercise.cells, elsewhere, other]).keys() == {"3.2"}
     assert not leaks([exercise], [*exercise.cells, other])
