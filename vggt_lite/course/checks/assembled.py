@@ -11,14 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from vggt_lite.config import NANO
-from vggt_lite.course.checks.assembled_heads import camera_head, dense_head, tracker
+from vggt_lite.course.checks.assembled_heads import camera_head, dense_head, tracker  # noqa: F401
 from vggt_lite.course.checks.check import Check, draws, edited
 from vggt_lite.course.checks.nano_weights import QUIET, loaded, weights_of
 from vggt_lite.model import layers
 from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.model.patch_embed import ViTPatchEmbed
-
-__all__ = ["aggregator", "block", "camera_head", "dense_head", "patch_embed", "tracker"]
 
 # --- block: lesson 03 -------------------------------------------------------------------------------
 
