@@ -4,9 +4,11 @@
     python tools/student.py verify                   exit code 1 if a copy is out of step
     python tools/student.py write --code-only DIR    headings and code without prose, to recall a lesson
 
-Cells tagged `solution` are dropped, everything else is kept. The bytes depend on the notebook alone. The id
-of a copy's first cell is a digest of the rest: what somebody changed since, or put beside it, is kept and
-named, with exit code 1. `write --overwrite` replaces changed copies, and nothing else.
+Cells tagged `solution` are dropped, everything else is kept: `answer`, the folded model answer of an exercise
+that asks for words, and `piece`, by which vggt_lite/course/pieces.py finds what a learner wrote. The bytes
+depend on the notebook alone. The id of a copy's first cell is a digest of the rest: what somebody changed
+since, or put beside it, is kept and named, with exit code 1. `write --overwrite` replaces changed copies, and
+nothing else.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 Notebook = Cell = nbformat.NotebookNode
 SOLUTION = "solution"
-KEPT_TAGS = ("exercise", "raises-exception")  # outputs are gone: nothing is left to compare
+KEPT_TAGS = ("exercise", "piece", "raises-exception")  # outputs are gone: nothing is left to compare
 UNSIGNED = "student-000"  # id of the first cell, until the rest is known
 SIGNED = re.compile(r'"id": "student-([0-9a-f]{40})"')
 RELATIVE_LINK = re.compile(r"\]\((?!https?:|mailto:|#|attachment:)([^)\s]+)\)")
@@ -105,7 +107,7 @@ def signed(text: str) -> str:
 def is_untouched(name: str, text: str) -> bool:
     """Whether a notebook is, to the byte, a copy that this tool wrote under this name."""
     unsigned, found = SIGNED.subn(f'"id": "{UNSIGNED}"', text, count=1)
-    return bool(found) and f"Student copy of {name}," in text and text == signed(unsigned)
+    return bool(found) and f"*Student copy of {name}, " in text and text == signed(unsigned)
 
 
 def problems(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The machine behind the exercise checks: what it says to each kind of answer."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import pytest
@@ -100,12 +101,117 @@ def test_a_stub_is_recognised_by_what_it_returns_not_by_what_is_made_of_it():
     assert summed(lambda x: x).passed
 
 
-def test_an_answer_that_changes_its_arguments_cannot_spoil_the_other_cases():
-    def greedy(q, k):
-        q /= q.shape[-1] ** 0.5
-        return (q @ k.mT).softmax(-1)
+def divides_in_place(q, k):
+    q /= q.shape[-1] ** 0.5
+    return (q @ k.mT).softmax(-1)
 
-    assert CHECK(greedy).passed and CHECK(weights).passed
+
+def writes_into_a_view(q, k):
+    shares = weights(q, k)
+    k[..., 0] = 0
+    return shares
+
+
+def transposes_in_place(q, k):
+    return weights(q, k.transpose_(-2, -1).mT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"), [(divides_in_place, "q"), (writes_into_a_view, "k"), (transposes_in_place, "k")]
+)
+def test_an_answer_that_changes_its_arguments_is_refused_by_their_name(answer, name):
+    outcome = CHECK(answer)
+    assert not outcome.passed and f"changes `{name}` in place" in outcome.message
+    assert CHECK(weights).passed
+
+
+def test_tensors_inside_other_arguments_are_watched_too():
+    first = Check(
+        name="first",
+        reference=lambda parts: parts["a"][0] + 0,
+        cases=lambda: {"one": ({"a": [torch.ones(2)]},)},
+        mutants={},
+    )
+    assert "changes `parts.a[0]` in place" in first(lambda parts: parts["a"][0].add_(1) - 1).message
+    assert first(lambda parts: parts["a"][0].clone().add_(1) - 1).passed
+
+
+TRAINED = dataclasses.replace(CHECK, trained=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    {
+        "detached": (lambda q, k: weights(q.detach(), k), "the gradient at `q` is lost"),
+        "data": (lambda q, k: weights(q, k.data), "the gradient at `k` is lost"),
+        "half of it": (lambda q, k: weights((q + q.detach()) / 2, k), "the gradient at `q` is another"),
+        "made anew": (lambda q, k: torch.tensor(weights(q, k).tolist()), "the gradient at `q` is lost"),
+        "NumPy": (
+            lambda q, k: torch.from_numpy(weights(q, k).numpy()),
+            "for gradients your function stopped",
+        ),
+    }.values(),
+)
+def test_where_training_goes_through_a_lost_gradient_is_told(answer, words):
+    outcome = TRAINED(answer)
+    assert not outcome.passed and words in outcome.message
+    assert CHECK(answer).passed, "its numbers are right"
+
+
+def stable(q, k):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    shares = (scores - scores.detach().amax(-1, keepdim=True)).exp()
+    return shares / shares.sum(-1, keepdim=True)
+
+
+def by_rows(q, k):
+    scores = torch.einsum("...ld,...md->...lm", q, k)
+    return torch.stack([row.softmax(-1) for row in (scores / q.shape[-1] ** 0.5).unbind(-2)], dim=-2)
+
+
+@pytest.mark.parametrize("answer", [stable, by_rows, lambda q, k: weights(q.double(), k.double()).float()])
+@pytest.mark.parametrize("grad", [True, False])
+def test_right_answers_of_other_kinds_train_as_well(answer, grad):
+    with torch.set_grad_enabled(grad):  # lesson 02 turns it off
+        assert TRAINED(answer).passed
+        assert torch.is_grad_enabled() == grad
+
+
+def test_a_function_that_is_to_be_written_may_not_be_called_under_any_name():
+    def calls_it(q, k, borrowed=weights):
+        return borrowed(q, k)
+
+    alone = dataclasses.replace(CHECK, without=(weights,))
+    assert alone(calls_it).message == "It calls `weights` of the package: write it yourself."
+    assert alone(by_rows).passed and CHECK(calls_it).passed
+
+
+def unwritten_score(q, k):
+    """To be written."""
+    ...
+
+
+class Unwritten:
+    def forward(self, x):
+        """To be written."""
+        ...
+
+
+def made_of_pieces(q, k):
+    return [unwritten_score(row, k).softmax(-1) for row in q]
+
+
+def made_of_a_class(q, k):
+    return Unwritten().forward(q)
+
+
+@pytest.mark.parametrize(
+    ("answer", "piece"), [(made_of_pieces, "unwritten_score"), (made_of_a_class, "Unwritten")]
+)
+def test_a_piece_that_is_still_blank_is_named(answer, piece):
+    outcome = CHECK(answer)
+    assert outcome.state == "blank"
+    assert f"`{piece}`, a piece of `{answer.__name__}`, is not written yet" in outcome.message
 
 
 def test_classes_are_tried_by_a_function_of_ones_own():

@@ -1,5 +1,7 @@
 """Checks that write their right answer out accept what the package itself does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -108,4 +110,7 @@ PACKAGE = {
 @pytest.mark.parametrize("key", PACKAGE)
 def test_what_the_package_does_passes(key):
     check = checks.every_check()[key]
+    if PACKAGE[key] in check.without:
+        assert "of the package: write it yourself" in check(PACKAGE[key]).message
+        check = replace(check, without=())
     assert check(PACKAGE[key]).passed, check(PACKAGE[key])

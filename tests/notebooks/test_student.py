@@ -3,11 +3,12 @@
 import ast
 import builtins
 import re
+from copy import deepcopy
 
 import nbformat
 import pytest
 
-from tests.notebooks.lesson import ROOT, defined, lessons, tags, tree
+from tests.notebooks.lesson import ROOT, Exercise, defined, lessons, tags, tree
 from tools import nb, student
 
 FOLDER = ROOT / "notebooks" / "student"
@@ -39,6 +40,8 @@ def notebook():
             cell("code", "def f():\n    ...", "exercise"),
             cell("code", "def f():\n    return 42", "solution"),
             cell("markdown", "<details>42</details>", "solution"),
+            cell("markdown", "<details>because</details>", "answer"),
+            cell("code", "def g():\n    ...", "piece"),
         ]
     )
 
@@ -47,14 +50,16 @@ def test_a_copy_has_neither_solutions_nor_outputs(notebook):
     copy = student.student_copy(notebook, "01_title.ipynb")
     assert "42" not in nb.as_text(copy)
     code = [cell for cell in copy.cells if cell.cell_type == "code"]
-    assert [(cell.outputs, cell.execution_count) for cell in code] == [([], None), ([], None)]
-    assert [tags(cell) for cell in code] == [[], ["exercise"]]
+    assert [(cell.outputs, cell.execution_count) for cell in code] == 3 * [([], None)]
+    assert [tags(cell) for cell in code] == [[], ["exercise"], ["piece"]]
+    assert "<details>because</details>" in nb.as_text(copy), "answers in words stay, folded"
     assert notebook.cells[1].outputs, "the lesson itself is left as it is"
 
 
 def test_a_copy_says_where_it_comes_from_and_its_links_still_lead_somewhere(notebook):
     copy = student.student_copy(notebook, "01_title.ipynb")
-    assert "Student copy of 01_title.ipynb," in copy.cells[0].source
+    assert "*Student copy of 01_title.ipynb, " in copy.cells[0].source
+    assert "](" not in copy.cells[0].source, "a link to the solutions"
     assert "(../../data/README.md), [next](04_next.ipynb), [paper](https://x)" in copy.cells[1].source
 
 
@@ -217,6 +222,62 @@ def test_an_unwritten_exercise_stops_nothing(lesson):
         inside = [id(cell) for cell in exercise.cells]
         outside = [cell for cell in lesson.code if id(cell) not in inside and "solution" not in tags(cell)]
         assert not {name for cell in outside for name in loaded(tree(cell))} & names, exercise.title
+
+
+class Nameless(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(id="_", ctx=ast.Load())
+
+
+def fragments(module: ast.Module, smallest: int = 14) -> dict[str, str]:
+    """Expressions of at least so many parts, by what they compute whatever the names are: {shape: text}."""
+    large = [
+        node
+        for node in ast.walk(module)
+        if isinstance(node, ast.expr)
+        and sum(isinstance(part, ast.expr) for part in ast.walk(node)) >= smallest
+    ]
+    return {ast.dump(Nameless().visit(deepcopy(node))): ast.unparse(node) for node in large}
+
+
+def leaks(exercises: list, cells: list) -> dict[str, str]:
+    """What cells outside an exercise, its check and its stub hold of its solution."""
+    found = {}
+    for exercise in exercises:
+        inside = [id(cell) for cell in exercise.cells]
+        told = [fragments(tree(cell)) for cell in exercise.cells if is_open(cell)]
+        for solution in exercise.tagged("solution", "code"):
+            secret = fragments(tree(solution))
+            for cell in (cell for cell in cells if is_open(cell) and id(cell) not in inside):
+                for shape in secret.keys() & fragments(tree(cell)).keys() - set().union(*told):
+                    found[exercise.title.strip()] = secret[shape]
+    return found
+
+
+def is_open(cell) -> bool:
+    return cell.cell_type == "code" and "solution" not in tags(cell)
+
+
+@pytest.mark.parametrize("number", range(len(LESSONS)), ids=lambda number: LESSONS[number].path.stem)
+def test_no_cell_before_or_beside_an_exercise_gives_it_away(number):
+    """Looked for in the same lesson and in all earlier ones; a later one may use what was learned."""
+    before = [cell for lesson in LESSONS[: number + 1] for cell in lesson.code]
+    assert not leaks(LESSONS[number].exercises, before)
+
+
+def test_a_leak_is_found_whatever_its_names():
+    exercise = Exercise("3.2")
+    exercise.cells = [
+        v4.new_code_cell("def f(x):\n    ..."),
+        v4.new_code_cell("def f(x):\n    return x.reshape(2, -1).transpose(0, 1).flatten(0, 2) / len(x)"),
+    ]
+    exercise.cells[1].metadata["tags"] = ["solution"]
+    elsewhere = v4.new_code_cell(
+        "y = 3 * (tokens.reshape(2, -1).transpose(0, 1).flatten(0, 2) / len(tokens))"
+    )
+    other = v4.new_code_cell("y = tokens.reshape(2, -1)")
+    assert leaks([exercise], [*exercise.cells, elsewhere, other]).keys() == {"3.2"}
+    assert not leaks([exercise], [*exercise.cells, other])
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import torch
 
 from vggt_lite.course.checks.check import Check, draws
+from vggt_lite.model import aggregator
 
 
 def one_for_the_first(tokens, num_scenes: int, num_views: int):
@@ -14,6 +15,8 @@ def one_for_the_first(tokens, num_scenes: int, num_views: int):
 first_and_others = Check(
     name="first and others",
     reference=one_for_the_first,
+    trained=True,
+    without=(aggregator.first_and_others,),
     cases=lambda: {
         "two scenes of three views": (torch.tensor([1.0, 2.0]).reshape(1, 2, 1, 1), 2, 3),
         "four registers": (*draws((1, 2, 4, 8)), 3, 2),
@@ -54,6 +57,7 @@ def pair_case(num_scenes: int, num_views: int, num_tokens: int, seed: int):
 pair = Check(
     name="one pair of blocks",
     reference=alternate,
+    trained=True,
     cases=lambda: {
         "one scene of three views": pair_case(1, 3, 2, seed=0),
         "two scenes of two views": pair_case(2, 2, 5, seed=1),
@@ -123,6 +127,9 @@ one_way = Check(
         "you turned it round: rows are readers, and old ones do not read from new ones":
             lambda *sizes: one_way_mask(*sizes).mT,
         "True must mean *may read*; yours marks what is forbidden": lambda *sizes: ~one_way_mask(*sizes),
+        "you made it causal, view by view: old views read all old ones, new views all new ones":
+            lambda views, tokens, _: torch.ones(views, views).tril().bool()
+            .repeat_interleave(tokens, 0).repeat_interleave(tokens, 1),
         "you forbade token by token: old views read all old ones":
             lambda *sizes: torch.ones_like(one_way_mask(*sizes)).tril(),
         "the new views do not see the old ones: that makes two scenes": "| ~is_new → == is_new",

@@ -1,9 +1,11 @@
 """Attention: checks of the exercises, with the mistakes people make."""
 
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from vggt_lite.course.checks.check import Check, draws
+from vggt_lite.course.checks.watching import Refused
 from vggt_lite.model import layers
 
 
@@ -15,6 +17,8 @@ def shares_of_keys(q, k):
 attention_weights = Check(
     name="attention weights",
     reference=shares_of_keys,
+    trained=True,
+    without=(layers.attention_weights,),
     cases=lambda: {
         "three tokens": (2 * torch.eye(3)[:, :2], torch.tensor([[1.0, 0], [0, 1], [1, 1]])),
         "four readers and six keys in a batch": draws((3, 2, 4, 8), (3, 2, 6, 8)),
@@ -40,9 +44,10 @@ attention_weights = Check(
 )  # fmt: skip
 
 
-def mix_heads(qkv, num_heads: int):
+def mix_heads(qkv, num_heads: int, prepare=None):
     """The middle of multi-head attention: [q | k | v] (B, L, 3C) in, what the heads read (B, L, C) out."""
     q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)  # three of (B, n, L, d)
+    q, k = prepare(q, k) if prepare else (q, k)
     heads = layers.attention_weights(q, k) @ v
     return heads.transpose(1, 2).flatten(2)
 
@@ -50,14 +55,18 @@ def mix_heads(qkv, num_heads: int):
 multi_head = Check(
     name="several heads",
     reference=mix_heads,
+    trained=True,
     cases=lambda: {
         "two heads": (*draws((1, 3, 12)), 2),
         "four heads of a batch": (*draws((2, 5, 48), seed=1), 4),
         "one head": (*draws((2, 4, 9), seed=2), 1),
+        "prepared queries and keys": (*draws((2, 5, 48), seed=3), 4, lambda q, k: (2 * q, k.tanh())),
     },
     mutants={
         "you cut into heads before cutting into q, k and v: the order is [q | k | v]":
             "(3, num_heads, -1)).permute(2, 0, 3 → (num_heads, 3, -1)).permute(3, 0, 2",
+        "`prepare` was never called": "prepare(q, k) if prepare else (q, k) → q, k",
+        "`prepare` got keys and queries in the wrong order": "prepare(q, k) → prepare(k, q)[::-1]",
         "you divided by √C: a head compares only d = C / n channels": "(q, k) → (q / num_heads**0.5, k)",
         "you flattened (n, L, d) as it stands: move the heads behind the tokens first, (L, n, d)":
             "heads.transpose(1, 2).flatten(2) → heads.reshape(*qkv.shape[:2], -1)",
@@ -86,6 +95,8 @@ class RowsOfShares(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
+        if function is F.scaled_dot_product_attention:  # its rows never come out
+            self.most = max(self.most, result.shape[-2])
         if isinstance(result, torch.Tensor) and result.ndim > 1 and result.shape[-1] == self.num_keys:
             rows = result.shape[-2]  # keys on their side, (…, d, M), have more rows than there are tokens
             self.most = max(self.most, rows if rows <= self.num_keys else 0)
@@ -93,10 +104,12 @@ class RowsOfShares(TorchFunctionMode):
 
 
 def try_pieces(answer, q, k, v, most: int):
-    """What came out, and whether more rows than allowed were held on the way."""
+    """What came out, unless more rows than allowed were held on the way."""
     with RowsOfShares(k.shape[-2]) as rows:
         result = answer(q, k, v, most)
-    return None if result is None else (result, torch.tensor(rows.most > most))
+    if rows.most > most:
+        raise Refused(f"{rows.most} rows of shares were held at once; at most {most} may be.")
+    return result
 
 
 def in_pieces(q, k, v, most: int):
@@ -119,6 +132,7 @@ pieces = Check(
     name="attention in pieces",
     reference=in_pieces,
     run=try_pieces,
+    trained=True,
     cases=lambda: {
         "six tokens in twos": (*draws((6, 8), (6, 8), (6, 8)), 2),
         "seven tokens in threes": (*draws((2, 7, 8), (2, 7, 8), (2, 7, 8), seed=1), 3),
@@ -131,6 +145,7 @@ pieces = Check(
         "you cut the keys and added up what each piece read: a row's shares need all keys at once": _summed,
         "you held all rows of shares at once: cut the readers before you compare":
             "split(most, → split(q.shape[-2],",
+        "`chunk(most)` makes `most` pieces, `split(most)` pieces of `most` readers": "q.split → q.chunk",
         "you lost the last tokens when the length is no multiple of the piece":
             "q.split → q[..., : q.shape[-2] // most * most, :].split",
     },

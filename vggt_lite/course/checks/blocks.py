@@ -29,6 +29,7 @@ def block_case(length: int, dim: int, scale: float, seed: int):
 block = Check(
     name="a block",
     reference=run_block,
+    trained=True,
     cases=lambda: {
         "three tokens": block_case(3, 4, 0.5, seed=0),
         "a longer sequence": block_case(9, 8, 1.0, seed=1),
@@ -41,6 +42,13 @@ block = Check(
         "the perceptron read the x from before the attention": "x = x + → y = x +; return x → return y",
         "you forgot to add x: each line adds to the stream": "x + gamma → gamma",
         "you forgot γ": "gamma1 * →; gamma2 * →",
+        "you swapped the γ: γ₁ belongs to the attention, γ₂ to the perceptron":
+            "gamma1 * → gammaX *; gamma2 * → gamma1 *; gammaX → gamma2",
+        "you swapped the norms: norm₁ stands before the attention, norm₂ before the perceptron":
+            "norm1(x) → normX(x); norm2(x) → norm1(x); normX(x) → norm2(x)",
+        "you swapped attention and perceptron: tokens read first, then think":
+            lambda x, attend, think, norm1, norm2, gamma1, gamma2:
+            run_block(x, think, attend, norm1, norm2, gamma1, gamma2),
         "you added to the normalised x: norms are for reading, the stream stays":
             "x + gamma1 * attend(norm1(x)) → norm2(norm1(x) + gamma1 * attend(norm1(x))); norm2(x) → x",
     },
@@ -60,6 +68,8 @@ def turn(x, positions, base: float):
 rotate = Check(
     name="rotary positions",
     reference=turn,
+    trained=True,
+    without=(layers.rotate, layers.rotary_tables),
     cases=lambda: {
         "small numbers": (torch.arange(8.0).reshape(2, 4), torch.tensor([[0, 1], [2, 0]]), 100.0),
         "two heads on a grid": (*draws((2, 6, 24)), layers.grid_positions(2, 3, 0), 100.0),

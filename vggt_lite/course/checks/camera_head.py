@@ -15,6 +15,8 @@ def activated(raw):
 activation = Check(
     name="activation",
     reference=activated,
+    trained=True,
+    without=(activate_pose,),
     cases=lambda: {
         "one camera, one field of view below zero": (torch.tensor([1.0, -2, 3, 0, -1, 0, 2, 0.9, -0.4]),),
         "two scenes of five views": draws((2, 5, 9)),
@@ -48,12 +50,25 @@ def modulated(tokens, numbers):
 modulation = Check(
     name="modulation",
     reference=modulated,
+    trained=True,
     cases=lambda: {
         "three tokens of two channels": (torch.tensor([[1.0, 3], [2, -2], [0, 5]]), draws((3, 6))[0]),
         "two scenes of four views": draws((2, 4, 16), (2, 4, 48), seed=1),
+        "tokens that hardly vary": ((1e-3 * draws((3, 8), seed=3)[0]), *draws((3, 24), seed=4)),
         "all numbers zero": (draws((2, 8), seed=2)[0], torch.zeros(2, 24)),
     },
     mutants={
+        "ε is 1e-5, PyTorch's default: this norm has 1e-6": "1e-6 → 1e-5",
+        "ε is missing: the norm divides by √(variance + 1e-6)": "1e-6 → 0.0",
+        "ε stands outside the root: the norm divides by √(variance + 1e-6)":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / (tokens.std(-1, unbiased=False, keepdim=True) + 1e-6)",
+        "the spread is divided by C − 1 (`std` of PyTorch): a norm divides by C, `unbiased=False`":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / (tokens.var(-1, True, keepdim=True) + 1e-6).sqrt()",
+        "two things: ε stands outside the root, and the spread is divided by C − 1 instead of C":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / (tokens.std(-1, keepdim=True) + 1e-6)",
         "you multiplied by scale, not by 1 + scale": "* (1 + scale) → * scale",
         "you forgot to add the token itself": "tokens + gate → gate",
         "you forgot to normalise the token": "(normed * → (tokens *",
@@ -91,20 +106,24 @@ def refined(correction, tokens, empty, iterations):
 
 
 def run_refinement(answer, weight, look, tokens, empty, iterations):
-    """What the loop returns, and the gradient that the last encoding alone sends to the head's weight."""
-    weight, look = weight.clone().requires_grad_(), look.clone().requires_grad_()
+    """What the loop returns, and gradients: at the head's weight by the last round, at its inputs by all."""
+    weight, look, tokens, empty = (x.clone().requires_grad_() for x in (weight, look, tokens, empty))
 
     def correction(tokens, pose):
         return torch.tanh(tokens @ weight + pose @ look)
 
-    encodings, gradient = answer(correction, tokens, empty, iterations), None
-    one = isinstance(encodings, torch.Tensor) and encodings.ndim == 3  # the encoding of one round, no list
-    if not one and len(encodings) and encodings[-1].requires_grad:
-        gradient = torch.autograd.grad(encodings[-1].sum(), weight, allow_unused=True)[0]
-    return {
-        "encodings": encodings if one else list(encodings),
-        "gradient": torch.zeros_like(weight) if gradient is None else gradient,
-    }
+    def slope(encodings, *at):
+        total = sum(e.sum() for e in encodings)
+        if not total.requires_grad:
+            return [torch.zeros_like(x) for x in at]
+        return torch.autograd.grad(total, at, retain_graph=True, materialize_grads=True)
+
+    encodings = answer(correction, tokens, empty, iterations)
+    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # the encoding of one round, no list
+        return {"encodings": encodings}
+    encodings = list(encodings)
+    found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
+    return found | {"gradient at the tokens": slope(encodings, tokens), "at empty": slope(encodings, empty)}
 
 
 def _refinement_case(scenes: int, views: int, iterations: int, seed: int):
@@ -126,6 +145,8 @@ refinement = Check(
         "you detached what the answer is added to, but not what the head is shown": "raw.detach()) → raw)",
         "you detached the correction, too, and no gradient is left: detach before you add":
             "activate_pose(raw) → activate_pose(raw).detach()",
+        "you detached the tokens: the aggregator learns through them": "(tokens, → (tokens.detach(),",
+        "you detached the empty pose: its nine numbers are learned, too": "empty. → empty.detach().",
         "you replaced the pose: a later answer is a correction, to be added": "raw.detach() + →",
         "you fed back the activated pose: the head is shown the raw one":
             "raw.detach()) → activate_pose(raw.detach()))",

@@ -23,10 +23,11 @@ import functools
 import inspect
 import linecache
 import math
+import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -35,10 +36,24 @@ from torch import Tensor
 from vggt_lite.course.checks.compare import ATOL, RTOL, Difference, count, difference
 from vggt_lite.course.checks.outcome import Outcome
 from vggt_lite.course.checks.seeds import generator
+from vggt_lite.course.checks.watching import (
+    Refused,
+    gradients,
+    is_stub,
+    leaving_arguments,
+    pieces_of,
+    refusing,
+)
 
 BLANK = (
     "Replace the `...` in the cell above, run that cell, then run this one again. If you did: is a `return` "
     "missing?"
+)
+
+MISSING = "`{}`, a piece of `{}`, is not written yet. Write it first, run its cell, then this one again."
+LOST = (
+    "Case “{}”: the numbers are right, but the gradient at `{}` is {}, so training would go wrong. Look for "
+    "`.detach()`, `.data`, `.item()`, `torch.tensor(…)` or `no_grad` on its way."
 )
 
 
@@ -54,7 +69,7 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
 
 
 def edited(function: Callable, edits: str) -> Callable:
-    """A function with other words in its source: "old → new", or several as "old → new; old → new".
+    """A function or class with other words in its source: "old → new", or several as "old → new; old → new".
 
     Raises:
         ValueError: an old text does not occur.
@@ -65,7 +80,7 @@ def edited(function: Callable, edits: str) -> Callable:
         if old not in source:
             raise ValueError(f"{function.__qualname__} has no {old!r} that could be replaced:\n{source}")
         source = source.replace(old, new)
-    exec(source, function.__globals__, names)
+    exec(source, sys.modules[function.__module__].__dict__, names)
     return names[function.__name__]
 
 
@@ -75,6 +90,15 @@ class Failed:
 
     kind: str
     text: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What an answer did with the cases of a check."""
+
+    results: dict[str, object]  # of every case
+    outcome: Outcome | None = None  # a verdict that needs no comparison: not written, or refused
+    lost: str | None = None  # where its gradients are not those of the reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +120,8 @@ class Check:
         rtol: or by this share of the reference.
         hint: What to try when the mistake is not a known one.
         run: How an answer is tried, `run(answer, *arguments)`; for classes, or to look at gradients.
+        trained: Training goes through the answer: its gradients are compared as well.
+        without: Functions that the answer may not call: those it is to be.
     """
 
     name: str
@@ -106,6 +132,8 @@ class Check:
     rtol: float = RTOL
     hint: str | None = None
     run: Callable = lambda answer, *arguments: answer(*arguments)
+    trained: bool = False
+    without: tuple[Callable, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = {
@@ -120,19 +148,34 @@ class Check:
             blank = candidate is None or candidate is ...
             message = BLANK if blank else f"`{type(candidate).__name__}` is no function: leave out the `( )`."
             return Outcome("blank" if blank else "wrong", self.name, message)
-        return self.judged(*self.tried(candidate))
+        return self.judged(self.tried(candidate))
 
-    def tried(self, candidate: Callable) -> tuple[dict[str, object], bool]:
-        """What an answer returns for every case, and whether it is still a stub."""
+    def tried(self, candidate: Callable) -> Tried:
+        """What an answer does with every case; nothing is compared yet."""
+        if missing := [piece.__name__ for piece in pieces_of(candidate) if is_stub(piece)]:
+            other = MISSING.format(missing[0], getattr(candidate, "__name__", self.name))
+            return Tried({}, Outcome("blank", self.name, BLANK if is_stub(candidate) else other))
         returned = []
-        results = self.results(watched(candidate, returned) if inspect.isfunction(candidate) else candidate)
-        return results, all(is_blank(result) for result in returned or results.values())
+        answer = (
+            watched(leaving_arguments(candidate), returned) if inspect.isfunction(candidate) else candidate
+        )
+        with refusing(self.without) as called:
+            results = self.results(answer)
+        if called:
+            message = f"It calls `{called[0]}` of the package: write it yourself."
+            return Tried(results, Outcome("wrong", self.name, message))
+        if all(is_blank(result) for result in returned or results.values()):
+            return Tried(results, Outcome("blank", self.name, BLANK))
+        return Tried(results, lost=self.lost_gradient(answer) if self.trained else None)
 
-    def judged(self, results: dict[str, object], blank: bool = False) -> Outcome:
+    def judged(self, tried: Tried) -> Outcome:
         """The verdict on what `tried` found, here or in another process."""
-        if blank:
-            return Outcome("blank", self.name, BLANK)
+        if tried.outcome:
+            return tried.outcome
+        results = tried.results
         problems = self.problems(results)
+        if not problems and tried.lost:
+            return Outcome("wrong", self.name, tried.lost)
         if not problems:
             return Outcome("passed", self.name, f"{count(len(results), 'case')} agree: {', '.join(results)}.")
         if mistake := self.recognise(results):
@@ -145,21 +188,41 @@ class Check:
 
     def results(self, function: Callable) -> dict[str, object]:
         """What a function returns for every case; `Failed` where it stops."""
+        return dict(self.each(function))
+
+    def each(self, function: Callable) -> Iterator[tuple[str, object]]:
+        """The same, case by case."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            found = {}
             for label, arguments in self.cases().items():
                 try:
-                    found[label] = self.run(function, *arguments)
+                    yield label, self.run(function, *arguments)
                 except Exception as error:
-                    found[label] = Failed(type(error).__name__, told(error))
-            return found
+                    yield label, Failed(type(error).__name__, told(error))
 
     def problems(self, results: dict) -> dict[str, Difference]:
         """The cases that do not agree with the reference, and how."""
         expected = self.results(self.reference)
         found = {label: self.difference(results[label], expected[label]) for label in expected}
         return {label: difference for label, difference in found.items() if difference.problem}
+
+    def lost_gradient(self, function: Callable) -> str | None:
+        """Where an answer whose numbers are right sends other gradients than the reference; None: nowhere."""
+        for label, arguments in self.cases().items():
+            expected = gradients(self.run, self.reference, arguments)
+            try:
+                found = gradients(self.run, function, arguments)
+            except Exception as error:  # NumPy in between, for example
+                return f"The numbers are right, but for gradients {told(error)}"
+            for name, got, want in zip(
+                inspect.signature(self.reference).parameters, found, expected, strict=False
+            ):
+                if want is not None and not torch.allclose(
+                    got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max())
+                ):
+                    state = "another" if got.any() else "lost"
+                    return LOST.format(label, name, state)
+        return None
 
     def difference(self, result, expected) -> Difference:
         if isinstance(result, Failed):
@@ -173,9 +236,9 @@ class Check:
         for mistake, mutant in self.mutants.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the mutant's, not the learner's
-                known = self.results(mutant)
-            if not any(self.difference(results[label], known[label]).problem for label in known):
-                return mistake
+                each = self.each(mutant)
+                if not any(self.difference(results[label], known).problem for label, known in each):
+                    return mistake
         return None
 
 
@@ -202,6 +265,8 @@ def is_blank(result) -> bool:
 
 def told(error: Exception) -> str:
     """An exception in one line, with the line of the notebook where it happened."""
+    if isinstance(error, Refused):
+        return str(error)
     summary = " ".join(str(error).split()).rstrip(".")
     summary = f"{summary[:160]}…" if len(summary) > 161 else summary
     steps = traceback.extract_tb(error.__traceback__)

@@ -16,6 +16,7 @@ def to_map(tokens, grid):
 tokens_to_map = Check(
     name="tokens to a map",
     reference=to_map,
+    trained=True,
     cases=lambda: {
         "six numbered tokens, 2 × 3": (torch.arange(12.0).reshape(1, 6, 2), (2, 3)),
         "a batch, 4 × 5": (*draws((3, 20, 8)), (4, 5)),
@@ -82,6 +83,7 @@ def residual_case(x, seed: int):
 residual_unit = Check(
     name="residual unit",
     reference=residual,
+    trained=True,
     cases=lambda: {
         "three pixels": (torch.tensor([[[[-1.0, 0.5, 2.0]]]]), lambda y: 2 * y - 1, lambda y: 10 * y - 3),
         "a batch of maps": residual_case(draws((2, 4, 5, 6))[0], seed=1),
@@ -109,6 +111,7 @@ def stretch_row(row, count: int):
 stretch = Check(
     name="resize that keeps the corners",
     reference=stretch_row,
+    trained=True,
     cases=lambda: {
         "two numbers on four places": (torch.tensor([0.0, 3.0]), 4),
         "seven on twenty": (*draws((7,)), 20),
@@ -140,6 +143,7 @@ def activated(raw, name: str):
 activations = Check(
     name="activations",
     reference=activated,
+    trained=True,
     cases=lambda: {
         "three depths": (torch.tensor([[[[-1.0, 0.0, 1.0]], [[-2.0, 0.0, 2.0]]]]), "exp"),
         "a batch of points": (*draws((2, 4, 3, 5)), "inv_log"),

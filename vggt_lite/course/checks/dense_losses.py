@@ -61,6 +61,7 @@ BLURRED = torch.tensor([[1.0, 1.3, 1.7, 2], [1, 1.3, 1.7, 2]])
 differences = Check(
     name="difference loss",
     reference=map_differences,
+    trained=True,
     cases=lambda: {
         "an edge in two rows, blurred": (BLURRED, EDGE, EDGE > 0),
         "with holes": _difference_case(6, 5, seed=0),

@@ -27,6 +27,7 @@ SECOND_GUESS = TRUE_CAMERA + torch.tensor([-0.06, 0, 0, 0.04, 0, 0, 0, 0.04, 0])
 camera = Check(
     name="camera loss",
     reference=camera_distance,
+    trained=True,
     cases=lambda: {
         "one camera, two iterations": ([FIRST_GUESS, SECOND_GUESS], TRUE_CAMERA),
         "three views, four iterations": _camera_case(4, 3, seed=0),
@@ -76,6 +77,7 @@ TWO_POINTS = torch.tensor([[[10.0, 10], [20, 20]], [[12, 10], [24, 20]]])  # vie
 tracks = Check(
     name="track loss",
     reference=track_distance,
+    trained=True,
     cases=lambda: {
         "two points, two iterations":
             ([TWO_POINTS + 3.0, TWO_POINTS + torch.tensor([1.0, 0])], TWO_POINTS, TWO_POINTS[..., 0] < 24),

@@ -45,6 +45,7 @@ first_hit = Check(
             "a * c → 4 * a * c; / a → / (2 * a)",
         "you took the root of a negative number, and nobody asked whether the ball lies behind":
             ".clamp_min(0) →; torch.where((inside >= 0) & (near > 0), near, math.inf) → near",
+        "the radius is not squared: |p − center|² = radius²": "radius**2 → radius",
         "you returned 0 where the ray misses: such a ray ends infinitely far away": "math.inf → 0.0",
         "you returned the distance along the ray: depth is t itself":
             "near, math.inf → near * direction.norm(dim=-1), math.inf",
@@ -100,6 +101,11 @@ normalize = Check(
         "you divided the whole matrix: a rotation has no length": "moved[..., :3], → moved[..., :3] / unit,",
         "you forgot the translations: cameras move in the same unit as points": "3:] / unit → 3:]",
         "you forgot the depths": "depth / unit → depth",
+        "you inverted the others, not the first: cam_from_first = cam_from_world · world_from_first":
+            "cam_from_world, invert_rigid(cam_from_world[:1]) "
+            "→ cam_from_world[:1], invert_rigid(cam_from_world)",
+        "you did not invert the first pose: what you need is world_from_first":
+            "invert_rigid(cam_from_world[:1]) → cam_from_world[:1]",
         "you composed on the wrong side: cam_from_first = cam_from_world · world_from_first":
             "cam_from_world, invert_rigid(cam_from_world[:1]) "
             "→ invert_rigid(cam_from_world[:1]), cam_from_world",

@@ -55,6 +55,7 @@ def unfolded(images: Tensor, patch: int) -> Tensor:
 patchify = Check(
     name="patchify",
     reference=unfolded,
+    trained=True,
     cases=lambda: {
         "a 4 × 4 picture": (counted(1, 1, 4, 4), 2),
         "two colour pictures, 8 × 12": (draw(2, 3, 8, 12), 4),
@@ -81,6 +82,7 @@ def folded(patches: Tensor, height: int, width: int, patch: int) -> Tensor:
 unpatchify = Check(
     name="unpatchify",
     reference=folded,
+    trained=True,
     cases=lambda: {
         "a 4 × 4 picture": (unfolded(counted(1, 1, 4, 4), 2), 4, 4, 2),
         "two colour pictures, 8 × 12": (unfolded(draw(2, 3, 8, 12), 4), 8, 12, 4),
@@ -109,6 +111,7 @@ def resized(table: Tensor, height: int, width: int) -> Tensor:
 position_table = Check(
     name="position table",
     reference=resized,
+    trained=True,
     cases=lambda: {
         "4 × 4 to 2 × 3": (counted(1, 17, 1), 2, 3),
         "8 × 8 to 12 × 16": (draw(1, 65, 6), 12, 16),

@@ -24,6 +24,7 @@ def sampled(maps, points):
 sample = Check(
     name="reading between pixels",
     reference=sampled,
+    trained=True,
     cases=lambda: {
         "a map of 3 × 3": (torch.arange(9.0).reshape(1, 1, 3, 3) ** 2, torch.tensor([[[0.5, 1.25], [2, 0]]])),
         "two maps of 5 × 8 with channels": (draw(2, 4, 5, 8), places(2, 7, 8, 5, seed=1)),
@@ -58,6 +59,7 @@ def correlated(level, features, centers, radius: int):
 correlation = Check(
     name="correlation in a window",
     reference=correlated,
+    trained=True,
     cases=lambda: {
         "one track, radius 1": (draw(1, 4, 5, 5), draw(1, 1, 4, seed=1), torch.tensor([[[2.0, 1.0]]]), 1),
         "two maps, three tracks between pixels":
@@ -90,6 +92,7 @@ def halved(maps, levels: int):
 pyramid = Check(
     name="the pyramid",
     reference=halved,
+    trained=True,
     cases=lambda: {
         "4 × 4, two levels": (torch.arange(16.0).reshape(1, 1, 4, 4), 2),
         "odd sides, three levels": (draw(2, 3, 9, 14), 3),
@@ -125,6 +128,7 @@ def move_case(views: int, points: int, channels: int, seed: int):
 step = Check(
     name="one step",
     reference=move,
+    trained=True,
     cases=lambda: {
         "two views, one point": move_case(2, 1, 2, seed=0),
         "four views, five points": move_case(4, 5, 8, seed=10),

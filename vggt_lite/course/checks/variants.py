@@ -26,6 +26,7 @@ def exchange_case(num_scenes: int, num_views: int, num_tokens: int, num_special:
 register_attention = Check(
     name="register attention",
     reference=special_tokens_attend,
+    trained=True,
     cases=lambda: {
         "two views of two special tokens and one patch": exchange_case(1, 2, 3, 2, seed=0),
         "two scenes of three views": exchange_case(2, 3, 9, 5, seed=1),
@@ -110,6 +111,7 @@ def merged_reading(x, groups, count: int):
 merging = Check(
     name="attention over merged tokens",
     reference=merged_reading,
+    trained=True,
     cases=lambda: {
         "three tokens, two of them equal": (
             torch.tensor([[2.0, 0], [0, 2], [0, 2]]),

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from vggt_lite.course.checks.check import Tried
 from vggt_lite.course.checks.seeds import other_inputs
 from vggt_lite.course.grading.exercises import Exercise, read_cells
 from vggt_lite.course.grading.hidden import marking_check
@@ -70,6 +71,7 @@ class Line(msgspec.Struct):
     problem: str | None = None
     blank: bool = False
     results: dict[str, Any] = {}
+    lost: str | None = None
     done: bool = False
 
 
@@ -225,10 +227,10 @@ def verdict(number: str, key: str, name: str, lines: list[Line], seed: int) -> M
 
 def judged(key: str, line: Line, seed: int) -> Mark:
     """One line of the record against the reference, which runs here."""
-    if line.problem:
-        return Mark(False, line.problem)
+    if line.problem or line.blank:
+        return Mark(False, line.problem or "Not written yet.")
     with other_inputs(seed):
         check = marking_check(key)
         results = {label: decoded(line.results.get(label)) for label in check.cases()}
-        outcome = check.judged(results, line.blank)
-    return Mark(outcome.passed, "Not written yet." if outcome.state == "blank" else outcome.message)
+        outcome = check.judged(Tried(results, lost=line.lost))
+    return Mark(outcome.passed, outcome.message)

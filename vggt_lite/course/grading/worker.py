@@ -178,8 +178,10 @@ class Worker:
         self.printed.count = 0
         check = stand_ins.real_check(key)
         with other_inputs(self.task.seed):
-            results, blank = check.tried(answer)
-        return {"blank": blank, "results": {label: encoded(value) for label, value in results.items()}}
+            tried = check.tried(answer)
+        if tried.outcome:
+            return {"blank": True} if tried.outcome.state == "blank" else {"problem": tried.outcome.message}
+        return {"results": {label: encoded(x) for label, x in tried.results.items()}, "lost": tried.lost}
 
 
 def is_own(answer, work: Path) -> bool:

@@ -1,0 +1,71 @@
+"""Every assembled class of the lessons: right when solved, and each piece that is missing is named."""
+
+import ast
+
+import pytest
+
+from tests.notebooks.lesson import lessons, tags, tree
+from vggt_lite.course.checks import assembled
+
+CLASSES = {
+    "02": (assembled.patch_embed, "MyViT"),
+    "03": (assembled.block, "MyBlock"),
+    "04": (assembled.aggregator, "MyAggregator"),
+    "05": (assembled.camera_head, "MyCameraHead"),
+    "06": (assembled.dense_head, "MyDenseHead"),
+    "07": (assembled.tracker, "MyTracker"),
+}
+LESSONS = {lesson.number: lesson for lesson in lessons()}
+
+
+def defined_in(lesson, blank: str | None = None) -> dict:
+    """Functions and classes of a lesson and what stands in for others, without the solution of one."""
+    space = {"__name__": f"lesson_{lesson.number}"}
+    for cell in lesson.code:
+        for node in tree(cell).body:
+            names = [
+                t.id for n in getattr(node, "targets", []) for t in ast.walk(n) if isinstance(t, ast.Name)
+            ]
+            name = getattr(node, "name", names[0] if names else "")
+            is_piece = isinstance(node, ast.FunctionDef) and "piece" in tags(cell)
+            if "solution" in tags(cell) and name == blank:
+                continue
+            if is_piece or name.startswith("My") or isinstance(node, ast.Import | ast.ImportFrom):
+                exec(compile(ast.Module([node], []), lesson.path.name, "exec"), space)
+    return space
+
+
+def pieces() -> list[tuple[str, str]]:
+    """(lesson, piece) for every piece that is an exercise."""
+    found = []
+    for number in CLASSES:
+        for exercise in LESSONS[number].exercises:
+            for cell in exercise.tagged("exercise", "code"):
+                kinds = ast.FunctionDef | ast.ClassDef
+                nodes = [node for node in tree(cell).body if isinstance(node, kinds)]
+                found += [(number, node.name) for node in nodes if "piece" in tags(cell)]
+    return found
+
+
+@pytest.mark.parametrize("number", CLASSES)
+def test_the_solved_class_passes(number):
+    check, name = CLASSES[number]
+    outcome = check(defined_in(LESSONS[number])[name])
+    assert outcome.passed, outcome
+
+
+@pytest.mark.parametrize(("number", "piece"), pieces())
+def test_a_missing_piece_is_named(number, piece):
+    check, name = CLASSES[number]
+    outcome = check(defined_in(LESSONS[number], blank=piece)[name])
+    assert outcome.state == "blank"
+    assert piece == name or f"`{piece}`, a piece of `{name}`, is not written yet" in outcome.message
+
+
+def test_every_function_written_for_a_network_is_used_by_it():
+    """What a learner wrote of the network runs in it; these few exercises look at something else."""
+    apart = {"my_stretch", "my_attention_in_pieces", "my_one_way_mask", "my_token"}
+    for number in ("03", "04", "05", "06", "07"):
+        stubs = [c for e in LESSONS[number].exercises for c in e.tagged("exercise", "code")]
+        written = {n.name for c in stubs for n in tree(c).body if isinstance(n, ast.FunctionDef)}
+        assert written - apart == {piece for n, piece in pieces() if n == number and piece.startswith("my_")}
