@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEACHING = ROOT / "teaching"
 PAGES = {name: (TEACHING / f"{name}.md").read_text(encoding="utf-8") for name in ("answers", "syllabus")}
 NOTEBOOKS = {path.name: Lesson(path) for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")}
-# [03](../notebooks/03_attention_and_rope.ipynb) “A position is an angle”
+# [03](../notebooks/03_attention_and_rope.ipynb) “Rotary positions: a position is an angle”
 REFERENCE = re.compile(r"\[(\d\d)\]\(\.\./notebooks/(\w+\.ipynb)\) “([^”]+)”")
 REFERENCES = [(page, *found) for page, text in PAGES.items() for found in REFERENCE.findall(text)]
 
