@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from vggt_lite.viz.panels import view_panels
 from vggt_lite.viz.style import COLORS, as_array, color_axis
 
-UNIT = "share of reading"
+UNIT = "attention weight"
 WIDTH = 200  # pixels of a view in a live figure
 
 
