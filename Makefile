@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test test-full lint student lock clean
+.PHONY: help setup demo lab test test-full lint student site lock clean
 
 help:       ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 12
@@ -14,9 +14,10 @@ test:       ## lint, unit tests, golden parity, notebooks, browser (what CI runs
 test-full:  ## the same with slow tests, notebooks at full size
 lint:       ## style of code and notebooks
 student:    ## write notebooks/student anew: the lessons without solutions, for a class
+site:       ## the lessons, docs and API as pages: site/index.html
 lock:       ## write constraints.txt anew
 setup:      ## make .venv, once
-clean:      ## remove .venv, caches and outputs
+clean:      ## remove .venv, .site-venv, caches, outputs and site
 
-demo lab test test-full lint student lock setup clean:
+demo lab test test-full lint student site lock setup clean:
 	@$(PYTHON) tasks.py $@ $(ARGS)

@@ -6,15 +6,17 @@
     test-full   the same, with the tests marked slow, and notebooks at full size
     lint        style of code and notebooks
     student     write notebooks/student anew: the lessons without solutions, for a class
+    site        the lessons, docs and API as pages: site/index.html
     lock        write constraints.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
-    clean       remove .venv, caches and outputs/
+    clean       remove .venv, .site-venv, caches, outputs/ and site/
 
 Standard library only, and it starts on Python 3.8, so that it can say which Python is needed.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,9 +24,16 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+
+
+def python_of(venv):
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
 VENV = ROOT / ".venv"
-BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+PYTHON = python_of(VENV)
+BIN = PYTHON.parent
+SITE_VENV = ROOT / ".site-venv"  # of the site alone: learners need no Sphinx, and the site no PyTorch
 STAMP = VENV / ".vggt_lite_stamp"
 EXTRAS = "dev,browser"
 LOCK_INPUTS = ("pyproject.toml", "constraints.in")
@@ -93,15 +102,15 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def install(*arguments):
-    """Into .venv, with uv where there is one (ten times faster), else with pip."""
+def install(*arguments, python=PYTHON):
+    """Into .venv or another, with uv where there is one (ten times faster), else with pip."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(BIN))
     if uv:
         wheels = os.environ.get("PIP_FIND_LINKS")  # a folder of wheels that pip knows of serves uv too
         env = {"UV_FIND_LINKS": wheels} if wheels else {}
-        run(uv, "pip", "install", "--quiet", "--python", PYTHON, *arguments, **env)
+        run(uv, "pip", "install", "--quiet", "--python", python, *arguments, **env)
     else:
-        run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def configure_jupyter():
@@ -164,6 +173,24 @@ def student(*arguments):
     run(PYTHON, "tools/student.py", *(arguments or ["write"]))
 
 
+def site():
+    """Make .site-venv, unless its stamp says that nothing has changed since; then build."""
+    python, stamp = python_of(SITE_VENV), SITE_VENV / ".vggt_lite_stamp"
+    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint()):
+        if not python.exists():
+            run(sys.executable, "-m", "venv", SITE_VENV)
+        install("-c", "constraints.txt", *site_requirements(), python=python)
+        stamp.write_text(fingerprint())
+    run(python, "tools/website/build.py")
+
+
+def site_requirements():
+    """The lines of the extra `site`, without installing the package, which would bring PyTorch."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lines = re.search(r"^site = \[.*?\n(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
+    return re.findall(r'^  "(.+?)",', lines, re.MULTILINE)
+
+
 def lock():
     """Resolve for every Python and system at once; torch itself pulls CUDA where it needs it."""
     setup()
@@ -180,7 +207,8 @@ def lock():
 
 
 def clean():
-    for name in (".venv", ".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info", "outputs"):
+    caches = (".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info")
+    for name in (".venv", ".site-venv", *caches, "outputs", "site"):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 
@@ -191,6 +219,7 @@ COMMANDS = {
     "test-full": test_full,
     "lint": lint,
     "student": student,
+    "site": site,
     "lock": lock,
     "setup": setup,
     "clean": clean,

@@ -22,8 +22,8 @@ BOTH = "VGGT, from left to right"
 DESCRIPTION = (
     "Photographs are cut into patches that a DINOv2 ViT embeds as tokens. Each view gets a camera token and "
     "registers. L pairs of frame attention and global attention follow. From the tokens the camera head "
-    "reads pose and field of view, two DPT heads read a depth map and a point map with confidences, and the track "
-    "head follows query points. A number at a part is the lesson that builds it."
+    "reads pose and field of view, two DPT heads read a depth map and a point map with confidences, and the "
+    "track head follows query points. A number at a part is the lesson that builds it."
 )
 
 # Colour of each class of shape: on light pages, on dark ones.
