@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.lab_page import PATIENCE
 from tools.network_map import FOLDER
 
 # Rectangles that text takes, in pixels of the drawing
@@ -34,3 +35,12 @@ def test_the_drawing_follows_the_colours_of_the_system(page):
         page.goto((FOLDER / "network.svg").as_uri())
         grounds[scheme] = page.evaluate("() => getComputedStyle(document.querySelector('.ground')).fill")
     assert grounds == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 30)"}
+
+
+@pytest.mark.parametrize("name", ["04_alternating_attention.ipynb", "student/04_alternating_attention.ipynb"])
+def test_jupyterlab_shows_it_in_the_lesson_and_in_its_student_copy(page, lab, name):
+    page.goto(f"{lab.url}/lab/tree/notebooks/{name}?reset&token={lab.token}")
+    image = page.locator(".jp-MarkdownCell img[alt^='Map of VGGT']").first
+    image.wait_for(timeout=PATIENCE)
+    page.wait_for_function("i => i.complete", arg=image.element_handle())
+    assert image.evaluate("i => i.naturalWidth") == 700

@@ -1,6 +1,9 @@
-"""The built site, opened from its files (`make site` first): pages load, search finds, dark is dark."""
+"""The built site, served from this machine (`make site` first): pages load, search finds, dark is dark."""
 
 import io
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from PIL import Image
@@ -22,17 +25,32 @@ PICTURES = """() => Promise.all([...document.querySelectorAll('article img')].ma
         return image.decode().then(() => [image.naturalWidth, image.alt]) }))"""
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where the site is served."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.fixture
-def tab(page):
+def tab(page, address):
     """A tab the size of a projector; nothing may fail or come from elsewhere."""
     page.set_viewport_size({"width": 1280, "height": 720})
+    page.address = address
     yield page
     assert not page.errors, page.errors
     assert not page.outside, page.outside
 
 
 def visit(tab, name: str) -> None:
-    tab.goto((SITE / name).as_uri())
+    tab.goto(tab.address + name)
     tab.locator("article h1").first.wait_for()
 
 
@@ -68,7 +86,7 @@ def test_solutions_are_folded_and_open_on_demand(tab):
 
 def test_search_finds_alternating_attention(tab):
     visit(tab, "index.html")
-    tab.goto((SITE / "search.html").as_uri() + "?q=alternating+attention")
+    tab.goto(tab.address + "search.html?q=alternating+attention")
     tab.locator("#search-results li a").first.wait_for()
     found = tab.locator("#search-results li a").evaluate_all(
         "links => links.map(a => a.getAttribute('href'))"
@@ -80,6 +98,12 @@ def test_formulas_are_drawn(tab):
     visit(tab, "teaching/equations.html")
     boxes = tab.locator("article math").evaluate_all("all => all.map(m => m.getBoundingClientRect().width)")
     assert len(boxes) > 20 and all(width > 4 for width in boxes)
+
+
+def test_the_first_page_needs_no_server(page):
+    page.goto((SITE / "index.html").as_uri())
+    assert all(width > 300 for width, _ in page.evaluate(PICTURES))
+    assert not page.errors and not page.outside
 
 
 def test_dark_mode_turns_the_page_and_the_map_dark(tab):

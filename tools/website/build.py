@@ -112,6 +112,9 @@ def lesson_page(
         if cell.cell_type == "markdown":
             cell.source = page(cell.source, name, pages, linked)
             continue
+        for output in cell.outputs:
+            if words := output.get("data", {}).get("text/markdown"):
+                output.data["text/markdown"] = page(words, name, pages, linked)
         if cell.metadata.get("jupyter", {}).get("source_hidden"):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-cell"]
         for output in cell.outputs:

@@ -30,7 +30,9 @@ def broken_links(site: Path) -> list[str]:
         return _Page(path.read_text(encoding="utf-8"))
 
     found = []
-    for path in sorted(site.rglob("*.html")):
+    for path in sorted(
+        set(site.rglob("*.html")) - set((site / "_static").rglob("*.html"))
+    ):  # the theme's own
         for address in page(path).addresses:
             parts = urlsplit(address)
             if parts.scheme or parts.netloc:

@@ -30,10 +30,13 @@ html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_math_renderer = "mathml"
+html_sidebars = {"source/**": []}  # code takes the width
 html_theme_options = {
+    "navbar_persistent": [],  # search stands in the sidebar
     "use_download_button": False,
     "show_toc_level": 2,
-    "show_navbar_depth": 1,
+    "secondary_sidebar_items": {"**": ["page-toc"], "teaching/glossary": [], "teaching/equations": []},
+    "collapse_navbar": True,  # else all 200 modules stand in every page
     "navigation_with_keys": True,
 }
 
