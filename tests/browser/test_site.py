@@ -98,6 +98,8 @@ def test_formulas_are_drawn(tab):
     visit(tab, "teaching/equations.html")
     boxes = tab.locator("article math").evaluate_all("all => all.map(m => m.getBoundingClientRect().width)")
     assert len(boxes) > 20 and all(width > 4 for width in boxes)
+    clipped = "all => all.filter(m => getComputedStyle(m).overflow !== 'visible').length"
+    assert tab.locator("article math").evaluate_all(clipped) == 0
 
 
 def test_the_first_page_needs_no_server(page):
@@ -114,6 +116,9 @@ def test_dark_mode_turns_the_page_and_the_map_dark(tab):
     assert tab.locator("html").get_attribute("data-theme") == "dark"
     for before, after in zip(light, brightness(tab), strict=True):
         assert before > 200 and after < 60
+    visit(tab, LESSON)
+    grounds = "all => [...new Set(all.map(i => getComputedStyle(i).backgroundColor))]"
+    assert tab.locator("article img").evaluate_all(grounds) == ["rgba(0, 0, 0, 0)"], "stills are transparent"
 
 
 def brightness(tab) -> tuple[int, int]:

@@ -31,7 +31,7 @@ PAGES += ("data/README.md", "tests/golden/README.md", "vggt_lite/*/*/README.md")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 KEYS = re.compile(r"teaching/.*(key|solution)")  # answers that a class should not find by searching
-REFERENCE = ("glossary", "equations", "syllabus")  # named in index.md
+REFERENCE = ("glossary", "equations", "syllabus")  # named in index.template
 
 
 def pages_of(root: Path) -> set[str]:
@@ -62,14 +62,14 @@ def gather(folder: Path, published: Repository | None) -> None:
 
 
 def first_page(pages: set[str]) -> str:
-    """index.md, with pictures and table from the README, which holds the only copy of them."""
+    """index.template, with pictures and table from the README, which holds the only copy of them."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     pictures = re.findall(r"^!\[.+?\]\(.+?\)$", readme, re.MULTILINE)
     table = re.search(r"^\| \| notebook \|.*?(?=\n\n)", readme, re.MULTILINE | re.DOTALL)[0]
     notes = sorted(n.removesuffix(".md") for n in pages if n.startswith("teaching/"))
     notes = ["teaching/syllabus"] + [n for n in notes if PurePosixPath(n).name not in REFERENCE]
     parts = {"hero": pictures[0], "map": pictures[1], "lessons": table, "teachers": "\n".join(notes)}
-    text = (HERE / "index.md").read_text(encoding="utf-8")
+    text = (HERE / "index.template").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text)
 
 
