@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse lock clean
+.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse site lock clean
 
 help:       ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 16
@@ -17,10 +17,11 @@ student:    ## write notebooks/student anew: the lessons without solutions, for 
 solutions:  ## pack solved lessons and keys for teachers: outputs/solutions.zip
 slides:     ## slides of each lesson from its own figures, HTML and PDF: outputs/slides/
 wheelhouse: ## download all that a class needs to install without a network: wheelhouse/
+site:       ## the lessons, docs and API as pages: site/index.html
 lock:       ## write constraints.txt anew
 setup:      ## make .venv, once
 setup-learner: ## the same without test tools; `make demo` and `make lab` need no more
-clean:      ## remove .venv, caches and outputs
+clean:      ## remove .venv, .site-venv, caches, outputs and site
 
-demo lab test test-full lint student solutions slides wheelhouse lock setup setup-learner clean:
+demo lab test test-full lint student solutions slides wheelhouse site lock setup setup-learner clean:
 	@$(PYTHON) tasks.py $@ $(ARGS)

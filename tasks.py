@@ -9,16 +9,18 @@
     solutions   pack solved lessons and keys for teachers: outputs/solutions.zip
     slides      slides of each lesson from its own figures, HTML and PDF: outputs/slides/
     wheelhouse  download all that a class needs to install without a network: wheelhouse/
+    site        the lessons, docs and API as pages: site/index.html
     lock        write constraints.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
     setup-learner  the same without test tools; `demo` and `lab` need no more
-    clean       remove .venv, caches and outputs/
+    clean       remove .venv, .site-venv, caches, outputs/ and site/
 
 Standard library only, and it starts on Python 3.8, so that it can say which Python is needed.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +28,16 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+
+
+def python_of(venv):
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
 VENV = ROOT / ".venv"
-BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+PYTHON = python_of(VENV)
+BIN = PYTHON.parent
+SITE_VENV = ROOT / ".site-venv"  # of the site alone: learners need no Sphinx, and the site no PyTorch
 STAMP = VENV / ".vggt_lite_stamp"
 EVERYTHING, LEARNER = "dev,browser", "learner"  # extras of pyproject.toml
 LOCK_INPUTS = ("pyproject.toml", "constraints.in")
@@ -103,17 +112,17 @@ def fingerprint(extras):
     return digest.hexdigest()
 
 
-def install(*arguments):
-    """Into .venv, with uv where there is one (ten times faster), else with pip."""
+def install(*arguments, python=PYTHON):
+    """Into .venv or another, with uv where there is one (ten times faster), else with pip."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(BIN))
     if uv:
         wheels = os.environ.get("PIP_FIND_LINKS")  # a folder of wheels that pip knows of serves uv too
         env = {"UV_FIND_LINKS": wheels} if wheels else {}
         if os.environ.get("PIP_NO_INDEX"):
             env["UV_NO_INDEX"] = "1"
-        run(uv, "pip", "install", "--quiet", "--python", PYTHON, *arguments, **env)
+        run(uv, "pip", "install", "--quiet", "--python", python, *arguments, **env)
     else:
-        run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments)
 
 
 def configure_jupyter():
@@ -195,6 +204,24 @@ def wheelhouse(*arguments):
     print(f"{folder}: next, on a machine without a network, see teaching/classroom.md", flush=True)
 
 
+def site():
+    """Make .site-venv, unless its stamp says that nothing has changed since; then build."""
+    python, stamp = python_of(SITE_VENV), SITE_VENV / ".vggt_lite_stamp"
+    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint()):
+        if not python.exists():
+            run(sys.executable, "-m", "venv", SITE_VENV)
+        install("-c", "constraints.txt", *site_requirements(), python=python)
+        stamp.write_text(fingerprint())
+    run(python, "tools/website/build.py")
+
+
+def site_requirements():
+    """The lines of the extra `site`, without installing the package, which would bring PyTorch."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lines = re.search(r"^site = \[.*?\n(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
+    return re.findall(r'^  "(.+?)",', lines, re.MULTILINE)
+
+
 def lock():
     """Resolve for every Python and system at once; torch itself pulls CUDA where it needs it."""
     setup()
@@ -211,7 +238,8 @@ def lock():
 
 
 def clean():
-    for name in (".venv", ".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info", "outputs"):
+    caches = (".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info")
+    for name in (".venv", ".site-venv", *caches, "outputs", "site"):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 
@@ -225,6 +253,7 @@ COMMANDS = {
     "solutions": solutions,
     "slides": slides,
     "wheelhouse": wheelhouse,
+    "site": site,
     "lock": lock,
     "setup": setup,
     "setup-learner": setup_learner,

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tools import nb  # noqa: E402
+from tools.publishing import Repository, repository  # noqa: E402
 from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 Notebook = Cell = nbformat.NotebookNode
@@ -33,15 +34,20 @@ SIGNED = re.compile(r'"id": "student-([0-9a-f]{40})"')
 RELATIVE_LINK = re.compile(r"\]\((?!https?:|mailto:|#|attachment:)([^)\s]+)\)")
 
 
-def student_copy(notebook: Notebook, name: str, code_only: bool = False) -> Notebook:
+def student_copy(
+    notebook: Notebook, name: str, code_only: bool = False, published: Repository | None = None
+) -> Notebook:
     """A new notebook without solutions and outputs.
 
     Args:
         notebook: The lesson.
         name: Its file name, for the first line of the copy.
         code_only: Keep headings, exercises and code, drop the prose.
+        published: Where Colab finds the repository; the copy then begins with a cell that sets Colab up.
     """
     cells = [header(name)]
+    if published:
+        cells.append(nbformat.v4.new_code_cell(published.colab_cell))
     for cell in notebook.cells:
         if SOLUTION in cell.metadata.get("tags", []):
             continue
@@ -92,9 +98,11 @@ def headings(source: str) -> str:
 
 def copies(code_only: bool = False) -> dict[str, str]:
     """File name → text of every student copy, signed."""
-    lessons = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    lessons, published = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")), repository()
     return {
-        path.name: signed(nb.as_text(student_copy(nbformat.read(path, as_version=4), path.name, code_only)))
+        path.name: signed(
+            nb.as_text(student_copy(nbformat.read(path, as_version=4), path.name, code_only, published))
+        )
         for path in lessons
     }
 

@@ -82,8 +82,8 @@ def tree(cell) -> ast.Module:
 
 
 def words(markdown: str) -> int:
-    """Words of prose: no tags, no code blocks, no formulas."""
-    prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>", " ", markdown, flags=re.DOTALL)
+    """Words of prose: no tags, no code blocks, no formulas, no words for those who cannot see a picture."""
+    prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>|!\[[^\]]*\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
     return len(re.findall(r"\S*[A-Za-zÀ-ÿ]\S*", prose))
 
 
