@@ -72,8 +72,8 @@ def test_a_result_of_something_else_is_refused_or_made_anew_and_the_others_stay(
     assert main(command) == 0
     first = written(out)
     for more, differ in (
-        (["--size", "48"], "size was 40, now 48"),
-        (["--mode", "square"], "mode was crop, now square"),
+        (["--size", "48"], "--size was 40, now 48"),
+        (["--mode", "square"], "--mode was crop, now square"),
         (["--weights", "nano"], "weights was"),
     ):
         line = fails_in_one_line(capsys, *command, *more)

@@ -3,7 +3,7 @@
 import argparse
 
 from vggt_lite.cli.options import FOLDER, PIXELS, add_device, add_weights, number, whole
-from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES, PRECISIONS
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -55,6 +55,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "on")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
+    add("--precision", choices=PRECISIONS, default="exact",
+        help="fast: bfloat16 on a processor that multiplies it, too, and no change elsewhere; default: "
+        "exact")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -115,7 +118,7 @@ def reconstructed(args: argparse.Namespace, model, source, device):
 
     options = {
         "mode": args.mode, "size": args.size, "device": device, "frames_per_second": args.frames_per_second,
-        "dtype": args.dtype and getattr(torch, args.dtype),
+        "dtype": args.dtype and getattr(torch, args.dtype), "precision": args.precision,
     }  # fmt: skip
     free = args.lens or ("kept" if isinstance(args.intrinsics, list) else "each")
     if args.chunk:

@@ -21,7 +21,7 @@ from vggt_lite.utils.files import folder_target
 PATIENCE = timedelta(days=7)  # for which a process that found nothing more to do waits for the others
 OPTIONS = (
     "mode", "points_from", "confidence", "refine", "lens", "intrinsics", "frames_per_second", "chunk",
-    "overlap", "no_loops", "dtype",
+    "overlap", "no_loops", "dtype", "precision",
 )  # fmt: skip
 
 
@@ -42,8 +42,9 @@ def run_list(args: argparse.Namespace, load: Callable, reconstruct: Callable) ->
     scenes, out = read_list(args.list), Path(args.out).expanduser()
     with distributed.init(timeout=PATIENCE) as workers:
         model, device = load()
-        options = {name: str(getattr(args, name)) for name in OPTIONS}
-        identity = made_by(model, size=str(args.size or model.config.image_size), **options)
+        options = {f"--{name.replace('_', '-')}": str(getattr(args, name)) for name in OPTIONS}
+        options["--size"] = str(args.size or model.config.image_size)
+        identity = made_by(model, **options)
 
         found, failed = {}, {}
         for name in workers.take(list(scenes)):
