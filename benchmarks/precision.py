@@ -10,9 +10,9 @@ Written to benchmarks/results/precision_cpu.json, with the instructions that the
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -81,29 +81,31 @@ def parts() -> dict[str, Callable[[], Tensor]]:
     }
 
 
+def computed(part: Callable[[], Tensor], context: Callable) -> Tensor:
+    """A part in one of the `FORMS`."""
+    with context():
+        return part()
+
+
 @torch.no_grad()
 def rows() -> list[dict]:
     torch.manual_seed(0)
     found = []
     for name, part in parts().items():
-        times = {form: [] for form in FORMS}
-        answers = {}
-        for _ in range(TURNS + 1):  # the first is not counted
-            for form, context in FORMS.items():
-                with context():
-                    start = time.process_time()
-                    answers[form] = part()
-                    times[form].append(time.process_time() - start)
+        runs = {form: partial(computed, part, context) for form, context in FORMS.items()}
+        answers = {form: run() for form, run in runs.items()}
+        turns = measure.in_turn(runs, TURNS)
+        times = {form: min(work for _, work in both) for form, both in turns.items()}
         exact = answers["float32"]
         for form in FORMS:
-            best, base = min(times[form][1:]), min(times["float32"][1:])
+            best, base = times[form], times["float32"]
             off = (answers[form].float() - exact).abs().median() / exact.abs().median()
             row = {
                 "part": name,
                 "form": form,
                 "cpu_seconds": best,
                 "ratio": round(best / base, 3),
-                "difference": float(off),
+                "difference_percent": 100 * float(off),
             }
             print(row, flush=True)
             found.append(row)
