@@ -8,6 +8,8 @@ GB of disk in --folder, where the files stay (started again, what is there is no
 *tiny*: the trained TINY on held-out scenes, in each form. int4 is an experiment: 64 numbers of a row share a
 scale; it is computed with float32 numbers that were rounded so, and there is no such file.
 
+Where the processor multiplies bfloat16, float32 and int8 are also computed as precision="fast" does.
+
 Written to benchmarks/results/small_cpu.json, with the instructions that the processor has for it.
 """
 
@@ -25,6 +27,7 @@ from torch import nn
 
 from benchmarks import measure
 from vggt_lite import VGGT, VGGT_1B
+from vggt_lite.config import PRECISIONS
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, collect, held_out_scenes
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.model import VGGT as Network
@@ -34,9 +37,11 @@ from vggt_lite.pretrained.int8 import SMALL, rounded, scales, to_int8
 from vggt_lite.pretrained.loading import to_official
 from vggt_lite.pretrained.weight_files import skip_init
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
+from vggt_lite.utils.runtime import multiplies_bfloat16, pick_dtype
 from vggt_lite.utils.tensor_files import stream_tensors
 
 FORMS = {"float32": None, "int8": None, "bfloat16": torch.bfloat16}  # and the dtype with which it is loaded
+FAST = ("float32", "int8")  # of which precision="fast" is measured, too
 VIEWS, SIZE, RUNS, SCENES = 2, 112, 1, 60
 INSTRUCTIONS = re.compile(r"\b(avx\w*|amx\w*|sse4_2|neon|asimd\w*|sve\w*)\b")
 
@@ -90,8 +95,10 @@ class AnonymousMemory(measure.PeakMemory):
         self.bytes = self._highest - self.before
 
 
-def used(path: str, dtype: str | None, answers: str, runs: int) -> dict:
+def used(path: str, dtype: str | None, answers: str, runs: int, precision: str) -> dict:
     """Memory and time of loading a file and of a forward pass; the answers go to a file."""
+    products = pick_dtype("cpu", precision)
+    rounded = torch.autocast("cpu", products, enabled=products != torch.float32, cache_enabled=False)
     images = deterministic_images("small", VIEWS, SIZE, SIZE)
     with measure.PeakMemory() as whole:
         start = time.process_time()
@@ -100,7 +107,7 @@ def used(path: str, dtype: str | None, answers: str, runs: int) -> dict:
             "load_cpu_seconds": round(time.process_time() - start, 1),
             "loaded_bytes": measure.rss() - whole.before,
         }
-        with chunked(model):
+        with chunked(model), rounded:
             model(images[:1, :, :28, :28])  # reads the weights
             turns, pred = [], None
             for _ in range(runs):
@@ -132,11 +139,10 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
     source = folder / "release.safetensors"
     if not source.exists():
         measure.in_child("benchmarks.small:write_release", path=str(source), threads=threads)
-    for form, dtype in FORMS.items():
-        path, answers = (
-            (source if form == "float32" else folder / f"{form}.safetensors"),
-            folder / f"{form}.npz",
-        )
+    forms = [(form, dtype, precision) for form, dtype in FORMS.items() for precision in precisions(form)]
+    for form, dtype, precision in forms:
+        path = source if form == "float32" else folder / f"{form}.safetensors"
+        answers = folder / f"{form}_{precision}.npz"
         made = folder / f"{form}.json"
         if not path.exists():
             target = "benchmarks.small:converted"
@@ -144,7 +150,7 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
             made.write_text(json.dumps(found))
         row = {
             "network": "VGGT_1B",
-            "form": form,
+            "form": named(form, precision),
             "views": VIEWS,
             "size": SIZE,
             "file_bytes": path.stat().st_size,
@@ -152,10 +158,16 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
         stored = dtype and str(dtype).removeprefix("torch.")
         target = "benchmarks.small:used"
         row |= measure.in_child(
-            target, path=str(path), dtype=stored, answers=str(answers), runs=RUNS, **settings
+            target,
+            path=str(path),
+            dtype=stored,
+            answers=str(answers),
+            runs=RUNS,
+            precision=precision,
+            **settings,
         )
         row |= json.loads(made.read_text()) if made.exists() else {}
-        row |= differences(str(answers), str(folder / "float32.npz"))
+        row |= differences(str(answers), str(folder / "float32_exact.npz"))
         row.pop("peak_rss")
         print(row, flush=True)
         rows.append(row)
@@ -163,6 +175,16 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
         row["time_to_float32"] = round(row["cpu_seconds_median"] / rows[0]["cpu_seconds_median"], 3)
         row["time_to_bfloat16"] = round(row["cpu_seconds_median"] / rows[-1]["cpu_seconds_median"], 3)
     return rows
+
+
+def precisions(form: str) -> tuple[str, ...]:
+    """Those that are measured of a form."""
+    return PRECISIONS if form in FAST and multiplies_bfloat16() else ("exact",)
+
+
+def named(form: str, precision: str) -> str:
+    """ "int8", or "int8, fast"."""
+    return form if precision == "exact" else f"{form}, {precision}"
 
 
 # --- TINY -------------------------------------------------------------------------------------------
@@ -182,6 +204,20 @@ def to_int4(model: nn.Module, group: int = 64) -> None:
             module.weight.copy_((rounded(rows, scale) * scale[:, None]).reshape(module.weight.shape))
 
 
+class Fast(nn.Module):
+    """A network as precision="fast" computes it."""
+
+    track_head = None  # no tracks are asked of it
+
+    def __init__(self, model: Network) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images, query_points=None):
+        with torch.autocast("cpu", pick_dtype("cpu", "fast"), cache_enabled=False):
+            return self.model(images)
+
+
 def tiny(scenes: int) -> dict:
     """Scores of TINY on the same held-out scenes in every form."""
     models = {
@@ -190,6 +226,7 @@ def tiny(scenes: int) -> dict:
     }
     to_int8(models["int8"])
     to_int4(models["int4"])
+    models |= {named(form, "fast"): Fast(models[form]) for form in FAST if multiplies_bfloat16()}
     size, (domain, _) = models["int8"].config.image_size, EVAL_DOMAINS["tiny"]
     held_out = held_out_scenes(scenes, FIRST_EVALUATION_SEED, 4, size, domain, 1, 20, "cpu")
     found = collect(models, held_out, models["int8"].config.patch_size)
@@ -198,7 +235,8 @@ def tiny(scenes: int) -> dict:
 
 def tiny_rows(threads: int) -> list[dict]:
     found, rows = measure.in_child("benchmarks.small:tiny", scenes=SCENES, threads=threads), []
-    for form in (*FORMS, "int4"):
+    found.pop("peak_rss")
+    for form in found:
         row = {"network": "TINY", "form": form, "scenes": SCENES}
         for key in ("auc_30", "auc_5", "depth_abs_rel"):
             value = found[form][key]

@@ -83,6 +83,21 @@ def test_bfloat16_is_picked_only_where_a_gpu_has_it(monkeypatch):
     assert runtime.pick_dtype("cpu") == runtime.pick_dtype(torch.device("mps")) == torch.float32
 
 
+def test_a_processor_is_asked_for_bfloat16_only_where_speed_comes_first(monkeypatch):
+    for told, has in (
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": False, "avx2": True}, False),
+        (None, False),
+    ):
+        if told is None:  # an older torch
+            monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        else:
+            monkeypatch.setattr(torch.cpu, "get_capabilities", lambda told=told: told, raising=False)
+        assert runtime.multiplies_bfloat16() is has
+        assert runtime.pick_dtype("cpu", "fast") == (torch.bfloat16 if has else torch.float32)
+        assert runtime.pick_dtype("cpu") == runtime.pick_dtype("mps", "fast") == torch.float32
+
+
 def device_names(source: str) -> list[str]:
     """Every place where Python source names a device: a string, torch.cuda, x.cpu()."""
     found = []

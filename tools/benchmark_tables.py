@@ -124,6 +124,16 @@ TABLES = {
         (("chunks", plain("chunks")), ("put together", plain("way"))),
         (("ATE, % of the path", plain("ate_percent_mean")), ("worst walk", plain("ate_percent_worst"))),
     ),
+    "precision": Table(
+        "precision",
+        "rows",
+        (("part", plain("part")), ("form", plain("form"))),
+        (
+            ("time, of one core", rounded("cpu_seconds", 2, " s")),
+            ("÷ float32", rounded("ratio", 2)),
+            ("off by, median", rounded("difference_percent", 2, " %")),
+        ),
+    ),
     "small": Table(
         "small",
         "rows",

@@ -14,6 +14,7 @@ from vggt_lite.config_fields import Config, check_choice, check_range, check_siz
 DEFAULT_WEIGHTS = "tiny"
 MODES = ("crop", "pad", "square")  # how photographs reach the network's size: data/images.py
 DEFAULT_MODE = "crop"  # docs/evaluation.md: what each mode scores on photographs
+PRECISIONS = ("exact", "fast")  # of a network's products on a CPU: utils/runtime.py, docs/small_machines.md
 LENSES = ("each", "shared", "kept")  # which focal lengths a refinement frees: inference/refine.py
 FRAMES_PER_SECOND = 2.0  # taken from a video: data/video.py
 MAX_SIDE = 4096  # pixels of a picture that a network is given or that is rendered; more is a mistake

@@ -15,10 +15,11 @@ from vggt_lite.config import DEFAULT_MODE, NANO
 from vggt_lite.data import load_images
 from vggt_lite.evaluation.datasets import Options
 from vggt_lite.evaluation.examples import motorcycle
-from vggt_lite.inference import memory_estimate, pipeline, reconstruct
+from vggt_lite.inference import Reconstruction, memory_estimate, pipeline, reconstruct
 from vggt_lite.inference.memory_estimate import estimate_memory
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import TrainedOn
+from vggt_lite.utils import runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore:the views differ in size")
 
@@ -199,12 +200,29 @@ def test_products_run_in_the_wanted_type(monkeypatch):
         assert model.product == torch.bfloat16  # what surrounds the call counts
         reconstruct(model, pictures(), dtype=torch.float32)
         assert model.product == torch.float32  # unless told otherwise
-    monkeypatch.setattr(pipeline, "pick_dtype", lambda device: torch.bfloat16)
+    monkeypatch.setattr(pipeline, "pick_dtype", lambda device, precision: torch.bfloat16)
     reconstruct(model, pictures())
     assert model.product == torch.bfloat16
     for wrong in (torch.float64, "bfloat16"):
         with pytest.raises(ValueError, match="dtype=.*torch.bfloat16"):
             reconstruct(model, pictures(), dtype=wrong)
+
+
+def test_fast_takes_bfloat16_where_the_processor_multiplies_it_and_says_where_not(monkeypatch, tmp_path):
+    model = Formats()
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda: True)
+    assert reconstruct(model, pictures()).made == {"precision": "exact", "products": "float32"}
+    scene = reconstruct(model, pictures(), precision="fast")
+    assert model.product == torch.bfloat16
+    scene.save(tmp_path / "out")
+    assert Reconstruction.load(tmp_path / "out").made == {"precision": "fast", "products": "bfloat16"}
+    monkeypatch.setattr(runtime, "multiplies_bfloat16", lambda: False)
+    with pytest.warns(UserWarning, match='precision="fast" changes nothing on this cpu.*computed exactly'):
+        scene = reconstruct(model, pictures(), precision="fast")
+    assert model.product == torch.float32 and scene.made["precision"] == "exact"
+    for wrong, said in (({"precision": "best"}, "precision"), ({"dtype": torch.bfloat16}, "give one")):
+        with pytest.raises(ValueError, match=said):
+            reconstruct(model, pictures(), **({"precision": "fast"} | wrong))
 
 
 @pytest.mark.filterwarnings("ignore:no usable camera")  # weights are random

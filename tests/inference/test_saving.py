@@ -119,15 +119,15 @@ def test_the_report_of_a_refinement_and_masks_come_back_the_same(scene, page, tm
 
 
 def test_a_folder_of_before_there_were_reports_and_masks_still_opens(scene, page, tmp_path):
+    scene.made = {"weights": "mine"}
     scene.save(tmp_path / "out")
-    assert set(json.loads((tmp_path / "out" / "scene.json").read_text())) == {
-        "format",
-        "version",
-        "about",
-        "views",
-    }
+    assert Reconstruction.load(tmp_path / "out").made == {"weights": "mine"}
+    contents = json.loads((tmp_path / "out" / "scene.json").read_text())
+    del contents["made"]
+    assert set(contents) == {"format", "version", "about", "views"}
+    (tmp_path / "out" / "scene.json").write_text(json.dumps(contents))
     back = Reconstruction.load(tmp_path / "out")
-    assert back.refinement is None and back.masks is None
+    assert back.refinement is None and back.masks is None and back.made == {}
 
 
 def bomb(folder) -> None:

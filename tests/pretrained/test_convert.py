@@ -12,7 +12,7 @@ from vggt_lite.config import NANO
 from vggt_lite.inference.chunked import can_be_chunked, chunked
 from vggt_lite.inference.memory_estimate import estimate_memory
 from vggt_lite.pretrained.convert import OWN_LICENCE, convert
-from vggt_lite.pretrained.int8 import Int8Linear, is_int8, rounded, scales, to_int8
+from vggt_lite.pretrained.int8 import STORED, Int8Linear, is_int8, rounded, scales, to_int8
 from vggt_lite.pretrained.loading import BUNDLED, BUNDLED_SHA256, TrainedOn, load_pretrained, save_weights
 from vggt_lite.utils.files import file_sha256
 from vggt_lite.utils.tensor_files import stream_tensors, sum_is_wrong
@@ -73,6 +73,30 @@ def test_int8_answers_are_near_and_the_model_says_what_it_is(small, tmp_path):
     for key, value in again.state_dict().items():  # convolutions were rounded to bfloat16 on the way
         tolerance = 2**-8 if same[key].ndim == 4 else 0
         torch.testing.assert_close(value, same[key], rtol=tolerance, atol=0)
+
+
+def test_convolutions_of_an_int8_file_stay_bfloat16_and_compute_in_float32(small, tmp_path):
+    """The numbers are those of a model with the same rounded weights in float32; no second copy is made."""
+    wide = VGGT(SMALL.with_(dense_dims=(16, 24, 32, 128), dense_dim=64)).eval()
+    save_weights(wide, tmp_path / "wide.safetensors")
+    convert(tmp_path / "wide.safetensors", tmp_path / "int8.safetensors", "int8")
+    again = load_pretrained(tmp_path / "int8.safetensors")
+    stored = [m for m in again.modules() if isinstance(m, tuple(STORED.values()))]
+    assert stored and {m.weight.dtype for m in stored} == {torch.bfloat16}
+    assert can_be_chunked(again.depth_head.pyramid)
+    got = answers(again)
+    for module in stored:
+        module.weight = nn.Parameter(module.weight.float())
+        module.__class__ = next(plain for plain, kind in STORED.items() if isinstance(module, kind))
+    for mine, want in zip(got, answers(again), strict=True):
+        assert torch.equal(mine, want)
+    transposed = nn.ConvTranspose2d(64, 64, 4, stride=4)
+    with torch.no_grad():
+        transposed.weight.copy_(transposed.weight.bfloat16())
+    x = torch.rand(1, 64, 3, 5)
+    want = transposed(x)
+    transposed.__class__ = STORED[nn.ConvTranspose2d]
+    assert torch.equal(transposed(x), want)
 
 
 def test_bfloat16_is_loaded_as_float32_or_as_asked(small, tmp_path):

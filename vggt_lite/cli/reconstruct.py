@@ -3,14 +3,18 @@
 import argparse
 
 from vggt_lite.cli.options import FOLDER, PIXELS, add_device, add_weights, number, whole
-from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES, PRECISIONS
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     add = sub.add_argument
-    add("photographs", nargs="+", metavar="FOLDER", help="a folder, picture files in order, or a video")
+    add("photographs", nargs="*", metavar="FOLDER", help="a folder, picture files in order, or a video")
+    add("--list", metavar="FILE",
+        help="many scenes instead: each line of FILE is a folder of photographs and gets a result folder "
+        "below DIR; results that are there are skipped, torchrun shares the others among "
+        "processes")  # fmt: skip
     add("--out", required=True, metavar="DIR", help="folder for the result")
     add("--overwrite", action="store_true", help="replace an earlier result in DIR")
     add_weights(sub)
@@ -51,17 +55,39 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "on")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
+    add("--precision", choices=PRECISIONS, default="exact",
+        help="fast: bfloat16 on a processor that multiplies it, too, and no change elsewhere; default: "
+        "exact")  # fmt: skip
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int | None:
     """Reconstruct and save. A folder that cannot be written is refused before the network runs."""
-    import torch
-
-    from vggt_lite.inference import VGGT, reconstruct_sequence
     from vggt_lite.inference.saving import KIND
     from vggt_lite.utils.files import folder_target, kept
-    from vggt_lite.utils.runtime import pick_device
 
+    check_options(args)
+    if args.list:
+        from vggt_lite.cli.reconstruct_list import run_list
+
+        return run_list(args, lambda: load(args), lambda *what: reconstructed(args, *what))
+    out = folder_target(args.out, KIND, args.overwrite)
+    model, device = load(args)
+    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
+    scene = reconstructed(args, model, source, device)
+    kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
+    print(scene)
+    page = out / "index.html"
+    print(f"written: {f'{page} (open it in a browser)' if page.is_file() else f'{out}, no point to draw'}")
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raises: ValueError: options that do not go together."""
+    if bool(args.list) == bool(args.photographs):
+        raise ValueError("give one FOLDER of photographs, or a --list of many.")
+    if args.list and (args.query or args.masks or args.resume):
+        raise ValueError(
+            "--query, --masks and --resume belong to one scene: leave out --list. A list goes on by itself."
+        )
     if args.chunk and (args.query or args.points_from == "point_map" or args.intrinsics or args.masks):
         raise ValueError(
             "--query, --points-from point_map, --intrinsics and --masks need all views in one pass: leave "
@@ -69,42 +95,44 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.resume and not args.chunk:
         raise ValueError("--resume keeps the parts of --chunk: give --chunk, such as --chunk 8.")
-    out = folder_target(args.out, KIND, args.overwrite)
+
+
+def load(args: argparse.Namespace) -> tuple:
+    """The model and the device that the options name."""
+    from vggt_lite.inference import VGGT
+    from vggt_lite.utils.runtime import pick_device
+
     device = pick_device(args.device)
-    source = args.photographs[0] if len(args.photographs) == 1 else args.photographs
     model = VGGT.from_pretrained(args.weights)
     heads = {"depth": {"depth", "camera"}, "point_map": {"point"}}.get(args.points_from, set())
     if lacking := heads - set(model.config.heads):
         raise ValueError(f"--points-from {args.points_from}: these weights lack the head {lacking.pop()!r}.")
+    return model, device
+
+
+def reconstructed(args: argparse.Namespace, model, source, device):
+    """The `Reconstruction` of one scene; what a refinement or the joining of chunks reports is printed."""
+    import torch
+
+    from vggt_lite.inference import reconstruct_sequence
+
     options = {
         "mode": args.mode, "size": args.size, "device": device, "frames_per_second": args.frames_per_second,
-        "dtype": args.dtype and getattr(torch, args.dtype),
+        "dtype": args.dtype and getattr(torch, args.dtype), "precision": args.precision,
     }  # fmt: skip
     free = args.lens or ("kept" if isinstance(args.intrinsics, list) else "each")
     if args.chunk:
-        scene, report = reconstruct_sequence(
-            model,
-            source,
-            args.chunk,
-            args.overlap,
-            args.resume,
-            not args.no_loops,
-            args.refine,
-            free,
-            **options,
-        )
+        parts = (args.chunk, args.overlap, args.resume, not args.no_loops, args.refine, free)
+        scene, report = reconstruct_sequence(model, source, *parts, **options)
         print(report)
-    else:
-        scene = model.reconstruct(
-            source, query_points=args.query, known_intrinsics=args.intrinsics, masks=args.masks, **options
-        )
-        if args.refine:
-            scene = scene.refine(lens=free)
-            print(scene.refinement)
-    kept(lambda folder: scene.save(folder, args.overwrite, args.points_from, args.confidence), out)
-    print(scene)
-    page = out / "index.html"
-    print(f"written: {f'{page} (open it in a browser)' if page.is_file() else f'{out}, no point to draw'}")
+        return scene
+    scene = model.reconstruct(
+        source, query_points=args.query, known_intrinsics=args.intrinsics, masks=args.masks, **options
+    )
+    if args.refine:
+        scene = scene.refine(lens=free)
+        print(scene.refinement)
+    return scene
 
 
 def lens(text: str) -> str | list[list[float]]:

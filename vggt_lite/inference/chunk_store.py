@@ -108,6 +108,13 @@ def identity_of(model: nn.Module, batch, **settings) -> dict[str, str]:
     sizes = sorted({f"{w}×{h}" for h, w in (pixel_map.original_size for pixel_map in batch.pixel_maps)})
     return {
         "pictures": f"{len(batch)} of {', '.join(sizes)}, SHA-256 {digest.hexdigest()[:16]}",
+        **made_by(model, **settings),
+    }
+
+
+def made_by(model: nn.Module, **settings) -> dict[str, str]:
+    """What of that is the same for all pictures: weights, code and settings."""
+    return {
         "weights": fingerprint(type(model).__name__, model.state_dict()),
         "code": fingerprint(modules=COMPUTED_BY),
         **{name: str(value) for name, value in settings.items()},

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from vggt_lite.model.dense_head import DenseHead, DPTDecoder, FusionBlock, ResidualUnit
 from vggt_lite.model.layers import Attention, Block, LayerScale, Mlp, Rotary
 from vggt_lite.model.track_head import TrackBlock, Tracker, TrackHead
-from vggt_lite.pretrained.int8 import Int8Linear
+from vggt_lite.pretrained.int8 import STORED, Int8Linear
 from vggt_lite.utils.source import canonical
 
 # A CPU is fastest while its cache holds what it works on; a large device idles on small chunks.
@@ -56,7 +56,7 @@ KNOWN = {
     Tracker: {"correlations": "8b79fc47"},
     TrackBlock: {"forward": "255cebb6"},
 }
-LAYERS = (nn.Linear, Int8Linear, nn.Conv2d, nn.ConvTranspose2d, nn.LayerNorm, nn.Identity, nn.ReLU)
+LAYERS = (nn.Linear, Int8Linear, *STORED, *STORED.values(), nn.LayerNorm, nn.Identity, nn.ReLU)
 TORCH = {kind: kind.forward for kind in (*LAYERS, nn.Sequential, nn.ModuleList)}
 
 

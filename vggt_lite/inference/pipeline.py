@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite import model as network
-from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, PRECISIONS, check_choice
 from vggt_lite.data.images import load_images
 from vggt_lite.data.lens import exif_intrinsics
 from vggt_lite.data.pixel_map import PixelMap
@@ -41,6 +41,7 @@ def reconstruct(
     frames_per_second: float = FRAMES_PER_SECOND,
     known_intrinsics=None,
     masks=None,
+    precision: str = "exact",
 ) -> Reconstruction:
     """Photographs in, a `Reconstruction` out.
 
@@ -59,11 +60,14 @@ def reconstruct(
         frames_per_second: how many frames of a video; see `video_frames`.
         known_intrinsics: as for `Reconstruction.with_intrinsics`; "exif" takes those of `exif_intrinsics`.
         masks: as for `Reconstruction.with_masks`. The network sees the whole photographs all the same.
+        precision: "fast" lets `pick_dtype` take bfloat16 on a CPU that multiplies it; elsewhere it changes
+            nothing. `Reconstruction.made` says what was done.
 
     Warns:
         UserWarning: the size or the number of views lies outside what the weights were trained on; or the
             scene is not likely to fit into memory, then it says how many views would; or it will take more
-            than ten seconds, then it says about how long, and a bar shows how far it is.
+            than ten seconds, then it says about how long, and a bar shows how far it is; or precision="fast"
+            is not to be had here, and it was computed exactly.
 
     Raises:
         MemoryError: it did not fit; the same advice, with the allocator's own error as its cause.
@@ -71,6 +75,9 @@ def reconstruct(
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
+    check_choice("precision", precision, PRECISIONS)
+    if dtype is not None and precision != "exact":
+        raise ValueError(f"dtype={dtype} and precision={precision!r} both name a number format: give one.")
     size = model.config.image_size if size is None else size
     batch = load_images(source, mode, size, model.config.patch_size, frames_per_second)
     sizes = [pixel_map.original_size for pixel_map in batch.pixel_maps]
@@ -84,7 +91,14 @@ def reconstruct(
         query_points = _to_query(query_points, batch.pixel_maps[0]) - (0.5 - pixel_center)
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     device = home if device is None else pick_device(device)
-    context, products = _number_format(model, device, dtype)
+    context, products = _number_format(model, device, dtype, precision)
+    if precision == "fast" and products == torch.float32:
+        warnings.warn(
+            f'precision="fast" changes nothing on this {device}: no instructions for bfloat16 were found '
+            "(AVX-512-BF16, AMX, Arm's BF16). It is computed exactly.",
+            stacklevel=2,
+        )
+        precision = "exact"
 
     scene = (model, batch.images, device, products, 0 if query_points is None else len(query_points))
     if advice := memory_advice(*scene):
@@ -104,6 +118,7 @@ def reconstruct(
             with shown(model, estimate):
                 pred = model.eval()(batch.images.to(device), query_points=points)
         result = Reconstruction.from_predictions(pred, batch, pixel_center=pixel_center)
+        result.made = {"precision": precision, "products": str(products).removeprefix("torch.")}
         result = result if known_intrinsics is None else result.with_intrinsics(known_intrinsics)
         return result if masks is None else result.with_masks(masks)
     except (RuntimeError, MemoryError) as error:
@@ -115,12 +130,12 @@ def reconstruct(
         model.train(was_training)
 
 
-def _number_format(model, device: torch.device, dtype: torch.dtype | None):
+def _number_format(model, device: torch.device, dtype: torch.dtype | None, precision: str):
     """The context in which the network runs, and the type of its aggregator's products."""
     stored = getattr(getattr(model, "aggregator", None), "matrix_dtype", torch.float32)
     if dtype is None and torch.is_autocast_enabled(device.type):
         context, dtype = nullcontext(), torch.get_autocast_dtype(device.type)
-    elif (dtype := dtype or pick_dtype(device)) == torch.float32:
+    elif (dtype := dtype or pick_dtype(device, precision)) == torch.float32:
         context = torch.autocast(device.type, enabled=False)
     else:
         # Without its cache autocast rounds a matrix anew for each piece of tokens: cheap beside the product,

@@ -59,6 +59,7 @@ class Reconstruction:
     photos: list[Photo] | None = None  # where the photographs came from; not saved
     masks: list[Tensor] | None = None  # each (H, W) bool, of the photograph: what counts; see `with_masks`
     extras: dict[str, Tensor] = field(default_factory=dict)  # each (S, …), from `VGGT.extra_heads`
+    made: dict[str, str] = field(default_factory=dict)  # how: number format, weights …, as far as it is known
 
     @classmethod
     def from_predictions(

@@ -1,6 +1,6 @@
 """A `Reconstruction` in a folder, and its parts back: what `Reconstruction.save` and `load` do.
 
-scene.json    names, pixel maps, conventions, the report of a refinement
+scene.json    names, pixel maps, conventions, how it was made, the report of a refinement
 arrays.npz    cameras, depth, points, confidence, tracks, extras (each as in `Reconstruction`),
               and those of its refinement
 images/       the photographs, at display size
@@ -75,6 +75,7 @@ class Saved(msgspec.Struct):
     views: Annotated[list[SavedView], msgspec.Meta(min_length=1)]
     masks: bool = False
     refinement: SavedReport | None = None
+    made: dict[str, str] = {}
 
 
 def save_reconstruction(
@@ -126,7 +127,7 @@ def save_reconstruction(
             {"name": name, "image": _image_name(view), "pixel_map": asdict(pixel_map)}
             for view, (name, pixel_map) in enumerate(zip(scene.names, scene.pixel_maps, strict=True))
         ]
-        contents = {"format": KIND, "version": 1, "about": ABOUT, "views": views}
+        contents = {"format": KIND, "version": 1, "about": ABOUT, "made": scene.made, "views": views}
         if scene.refinement:
             contents["refinement"] = msgspec.to_builtins(_report(scene.refinement))
         if scene.masks is not None:
@@ -171,6 +172,7 @@ def load_parts(folder: str | Path) -> dict:
             "pixel_maps": pixel_maps,
             "images": [_read_image(folder, _image_name(view), kept) for view, kept in enumerate(pixel_maps)],
             "masks": [_read_mask(folder, *pair) for pair in enumerate(pixel_maps)] if saved.masks else None,
+            "made": saved.made,
             "extras": _taken(arrays, EXTRA),
             "refinement": _refinement(saved.refinement, _taken(arrays, REPORT), len(views)),
             **arrays,

@@ -72,6 +72,7 @@ def reconstruct_sequence(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     frames_per_second: float = FRAMES_PER_SECOND,
+    precision: str = "exact",
 ) -> tuple[Reconstruction, SequenceReport]:
     """One `Reconstruction` of many photographs in order, and a report of how its chunks were joined.
 
@@ -87,7 +88,7 @@ def reconstruct_sequence(
         loops: look for places that the sequence comes back to, and close the loops.
         refine: make each chunk precise first (`Reconstruction.refine`); one that cannot be stays as it was.
         lens: which focal lengths a refinement frees.
-        mode, size, device, dtype, frames_per_second: as for `reconstruct`.
+        mode, size, device, dtype, frames_per_second, precision: as for `reconstruct`.
 
     Returns:
         The reconstruction, with cameras and depth: the first camera is the world, and the unit is that of the
@@ -107,13 +108,18 @@ def reconstruct_sequence(
     photos = find_photos(source, frames_per_second)
     batch = load_images(photos, mode, size, model.config.patch_size)
     settings = dict(chunk=chunk, overlap=overlap, mode=mode, size=size, dtype=dtype, refine=refine and lens)
+    settings |= {} if precision == "exact" else {"precision": precision}  # folders of before know of none
+    how: dict[str, str] = {}  # the chunks that are computed here were made
     store = ChunkStore(folder, {} if folder is None else identity_of(model, batch, **settings))
 
     def made(views: tuple[int, ...]) -> Chunk:
         if (found := store.load(views)) is None:
             photographs = [photos[view] for view in views]
-            scene = model.reconstruct(photographs, mode=mode, size=size, device=device, dtype=dtype)
+            scene = model.reconstruct(
+                photographs, mode=mode, size=size, device=device, dtype=dtype, precision=precision
+            )
             check_scene(scene, batch, views)
+            how.update(scene.made)
             found = Chunk.of(views, scene.refine(lens=lens) if refine else scene)
             store.save(found)
         return found
@@ -134,7 +140,9 @@ def reconstruct_sequence(
         worlds = with_loops(chunks, joins, worlds, tried)
     chunks = chunks[: len(spans)]
     report = SequenceReport(tuple(spans), tuple(part.refined for part in chunks), tuple(joins), tuple(tried))
-    return assembled(batch, chunks, worlds), report
+    scene = assembled(batch, chunks, worlds)
+    scene.made = how
+    return scene, report
 
 
 def chunk_views(count: int, chunk: int, overlap: int) -> list[tuple[int, ...]]:

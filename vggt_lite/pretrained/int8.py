@@ -2,12 +2,15 @@
 
 A row of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per
 output channel). A product makes the float32 matrix of its layer anew and forgets it: only one matrix at a
-time is there in float32. The weights alone are rounded; products are what they were.
+time is there in float32. The weights alone are rounded; products are what they were. Convolutions of
+dense heads are treated alike, stored as bfloat16.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vggt_lite.model.dense_head import DPTDecoder
 
 INT8 = "int8"
 SMALL = 10_000  # numbers; a smaller matrix stays as it is: there is nothing to gain
@@ -40,6 +43,23 @@ class Int8Linear(nn.Module):
         return f"in_features={columns}, out_features={rows}, matrix stored as int8"
 
 
+class StoredConv2d(nn.Conv2d):
+    """A convolution whose weight is bfloat16 in memory, and float32 while it computes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight.to(x.dtype), self.bias)
+
+
+class StoredConvTranspose2d(nn.ConvTranspose2d):
+    """The same of a transposed convolution without padding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv_transpose2d(x, self.weight.to(x.dtype), self.bias, self.stride)
+
+
+STORED = {nn.Conv2d: StoredConv2d, nn.ConvTranspose2d: StoredConvTranspose2d}
+
+
 def scales(weight: Tensor) -> Tensor:
     """(out, in) → (out,): a step of each row's integers, 1/127 of its largest number; 1 of a row of zeros."""
     largest = weight.float().abs().amax(1)
@@ -55,8 +75,14 @@ def rounded(weight: Tensor, scale: Tensor) -> Tensor:
 def to_int8(model: nn.Module) -> nn.Module:
     """Put an `Int8Linear` in the place of every large `nn.Linear` of a model; returns the model.
 
-    One of another class, such as an adapter, is left alone. Works on the meta device, too.
+    Large convolutions of dense heads (`DPTDecoder`) get bfloat16 weights. A layer of another class, such as
+    an adapter, is left alone. Works on the meta device, too.
     """
+    for decoder in [module for module in model.modules() if isinstance(module, DPTDecoder)]:
+        for layer in decoder.modules():
+            if type(layer) in STORED and layer.weight.numel() >= SMALL:
+                layer.__class__ = STORED[type(layer)]  # the same attributes, another `forward`
+                layer.weight = nn.Parameter(layer.weight.to(torch.bfloat16))
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear and child.weight.numel() >= SMALL:

@@ -9,8 +9,9 @@ their loss: means and quantiles are those of its share. PyTorch averages the gra
 
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -28,12 +29,13 @@ if _BUFFERS not in inspect.signature(DistributedDataParallel).parameters:
 
 
 @contextmanager
-def init(shard: bool = False) -> Iterator[Alone]:
+def init(shard: bool = False, timeout: timedelta | None = None) -> Iterator[Alone]:
     """Join the processes that torchrun started; enter it before the model is made.
 
     Args:
         shard: Divide weights, gradients, optimiser and average among the processes (FSDP2). By default each
             holds all of them (DDP), which is faster where they fit.
+        timeout: How long a process may wait for the others; None takes torch's, some minutes.
 
     Yields:
         What `train(…, workers=…)` takes: `Workers`, or `Alone` where there is one process.
@@ -59,8 +61,8 @@ def init(shard: bool = False) -> Iterator[Alone]:
     # torchrun keeps its store when it starts everybody again; without a prefix the addresses of processes
     # that died would be found there.
     store = dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    dist.init_process_group(store=store, rank=rank, world_size=count)
-    workers = Workers(shard)
+    dist.init_process_group(store=store, rank=rank, world_size=count, timeout=timeout)
+    workers = Workers(shard, store)
     if workers.rank:
         os.environ["VGGT_LITE_QUIET"] = "1"  # one progress bar is enough
     yield workers
@@ -70,8 +72,9 @@ def init(shard: bool = False) -> Iterator[Alone]:
 class Workers(Alone):
     """The processes that `init` joined. All of them must call each method, in the same order."""
 
-    def __init__(self, shard: bool = False) -> None:
+    def __init__(self, shard: bool, store: dist.Store) -> None:
         self.rank, self.world_size, self.shard = dist.get_rank(), dist.get_world_size(), shard
+        self.store, self.rounds = store, 0  # what all can write to, and how often `take` was called
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model, called in such a way that gradients are averaged over all processes.
@@ -102,6 +105,11 @@ class Workers(Alone):
         values = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
+
+    def take(self, things: Sequence) -> Iterator:
+        self.rounds += 1
+        while (turn := self.store.add(f"taken in round {self.rounds}", 1) - 1) < len(things):
+            yield things[turn]
 
     def full_tensor(self, x: Tensor) -> Tensor:
         return x.full_tensor() if is_sharded(x) else x

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,6 +38,10 @@ class Alone:
     def gather(self, value: Any) -> list:
         """What every process gives, in order of their ranks. No process goes on before all have called it."""
         return [value]
+
+    def take(self, things: Sequence) -> Iterator:
+        """Those that this process works on: the next one goes to whoever asks first."""
+        yield from things
 
     def full_tensor(self, x: Tensor) -> Tensor:
         """The whole of a tensor of which each process holds a part."""
