@@ -193,7 +193,8 @@ def machine(report: dict) -> str:
     """Where and with what a file's figures were measured."""
     threads = f"{report['threads']} threads, " if report.get("threads") else ""
     cores = f"{report['cpu_count']} cores, " if "cpu_count" in report else ""
-    return f"{report['hardware']}, {cores}{threads}torch {report['torch']}, {report['date']}"
+    has = f" ({report['instructions']})" if "instructions" in report else ""
+    return f"{report['hardware']}{has}, {cores}{threads}torch {report['torch']}, {report['date']}"
 
 
 def render(table: Table, results: Path) -> str:
