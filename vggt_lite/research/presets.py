@@ -109,7 +109,8 @@ PRESETS = {
 }  # fmt: skip
 
 # TINY once more, in a wider world: every kind of place, steps that show, and directions asked for by name.
-# Points and tracks cost half of a step and teach the trunk little, so they come last.
+# Points and tracks cost half of a step and teach the trunk little, so they come last. Then both once more:
+# what moves directions most is the end of a schedule, where the rate falls.
 _WIDE = _VARIED.with_(
     steps=1_800, learning_rate=4e-4, views=(2, 8), seed=20,
     loss_weights={"camera": 5.0, "depth": 1.0, "matching": 0.05, "direction": 1.0},
@@ -121,6 +122,13 @@ PRESETS["tiny-wide"] = Preset(
         "all": TrainStage(WIDE_SCENES, 112, _WIDE.with_(
             steps=500, learning_rate=2e-4, views=(1, 8), seed=21,
             loss_weights=_ALL | {"matching": 0.05, "direction": 1.0},
+        )),
+        "longer": TrainStage(WIDE_SCENES, 112, _WIDE.with_(
+            steps=3_000, learning_rate=5e-4, seed=22, loss_weights=_WIDE.loss_weights | {"direction": 2.0},
+        )),
+        "all_again": TrainStage(WIDE_SCENES, 112, _WIDE.with_(
+            steps=400, learning_rate=2e-4, views=(1, 8), seed=23,
+            loss_weights=_ALL | {"matching": 0.05, "direction": 2.0},
         )),
     },
 )  # fmt: skip
