@@ -27,10 +27,16 @@ IMPORTS = (
     "import os, sys, shutil, torch\nfrom vggt_lite.course import checks\nfrom vggt_lite.model import layers"
 )
 WEIGHTS = "def my_attention_weights(q, k):\n    return (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)"
-HEADS = """def my_heads(qkv, num_heads):
+HEADS = """def my_heads(qkv, num_heads, prepare=None):
     q, k, v = qkv.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k = prepare(q, k) if prepare else (q, k)
     return (layers.attention_weights(q, k) @ v).transpose(1, 2).flatten(2)"""
-ROTATE = "def my_rotate(x, p, base):\n    return layers.rotate(x, layers.rotary_tables(p, x.shape[-1], base))"
+ROTATE = """def my_rotate(x, positions, base):
+    quarter = x.shape[-1] // 4
+    angles = positions[..., None] * base ** (-torch.arange(quarter) / quarter)  # (L, 2, d/4)
+    a, b = x.unflatten(-1, (2, 2, quarter)).unbind(-2)  # (…, L, axis, d/4)
+    turned = a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()
+    return torch.stack(turned, dim=-2).flatten(-3)"""
 PIECES = """def my_pieces(q, k, v, most):
     return torch.cat([my_attention_weights(some, k) @ v for some in q.split(most, dim=-2)], dim=-2)"""
 LESSON = {
@@ -161,7 +167,7 @@ def place(tmp_path_factory) -> Path:
 
 def test_right_answers_pass(place):
     row = table(place)["ada"]
-    assert [row[number] for number in MARKED] == ["1"] * 4
+    assert [row[number] for number in MARKED] == ["1"] * 4, report(place, "ada")
     assert (row["passed"], row["of"], row["problems"]) == ("4", "4", "")
     assert "3.4" not in row  # a person marks it
     assert "4 of 4 exercises passed" in report(place, "ada") and "by your teacher: 3.4" in report(
@@ -348,4 +354,7 @@ def test_the_solved_lessons_pass(path, tmp_path):
     assert grade(tmp_path, "--cell-seconds", "400", "--seconds", "1800") == 0
     row = table(tmp_path)["ada"]
     assert row["passed"] == row["of"], report(tmp_path, "ada")
-    assert "stopped" not in report(tmp_path, "ada")
+    # Two lessons go on with a reference where an answer may be blank; the grader withholds references.
+    withheld = {"04_alternating_attention": 1, "08_losses_and_confidence": 2}.get(path.stem, 0)
+    text = report(tmp_path, "ada")
+    assert text.count("stopped") == withheld and withheld <= 2 * text.count("attribute 'reference'")

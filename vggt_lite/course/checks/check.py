@@ -208,12 +208,19 @@ class Check:
 
     def lost_gradient(self, function: Callable) -> str | None:
         """Where an answer whose numbers are right sends other gradients than the reference; None: nowhere."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return next(self.lost_gradients(function), None)
+
+    def lost_gradients(self, function: Callable) -> Iterator[str]:
+        """All of them, in words."""
         for label, arguments in self.cases().items():
             expected = gradients(self.run, self.reference, arguments)
             try:
                 found = gradients(self.run, function, arguments)
             except Exception as error:  # NumPy in between, for example
-                return f"The numbers are right, but for gradients {told(error)}"
+                yield f"The numbers are right, but for gradients {told(error)}"
+                return
             for name, got, want in zip(
                 inspect.signature(self.reference).parameters, found, expected, strict=False
             ):
@@ -221,8 +228,7 @@ class Check:
                     got, want, rtol=1e-3, atol=1e-3 * float(want.abs().max())
                 ):
                     state = "another" if got.any() else "lost"
-                    return LOST.format(label, name, state)
-        return None
+                    yield LOST.format(label, name, state)
 
     def difference(self, result, expected) -> Difference:
         if isinstance(result, Failed):
