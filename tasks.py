@@ -207,11 +207,11 @@ def wheelhouse(*arguments):
 def site():
     """Make .site-venv, unless its stamp says that nothing has changed since; then build."""
     python, stamp = python_of(SITE_VENV), SITE_VENV / ".vggt_lite_stamp"
-    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint()):
+    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint("site")):
         if not python.exists():
             run(sys.executable, "-m", "venv", SITE_VENV)
         install("-c", "constraints.txt", *site_requirements(), python=python)
-        stamp.write_text(fingerprint())
+        stamp.write_text(fingerprint("site"))
     run(python, "tools/website/build.py")
 
 
