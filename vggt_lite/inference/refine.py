@@ -30,12 +30,16 @@ from vggt_lite.inference.correspondences import DETECTORS, Tracks, find_tracks
 from vggt_lite.inference.masks import in_masks
 
 FEATURES = (*DETECTORS, "tracker")
-# Rounds of an adjustment: the loss's scale and the largest error of an observation that counts, in pixels of
-# a picture of 448, and whether the lenses are free. Predicted poses are degrees off, so it begins wide.
-ROUNDS = ((20.0, 180.0, False), (6.0, 60.0, False), (3.0, 30.0, True), (1.5, 12.0, True), (1.0, 9.0, True))
 # The last round goes to the end: focal length and distance can grow together while errors hardly change, and
 # such a valley is long.
-TO_THE_END = {"steps": 100, "tolerance": 1e-7}
+QUICKLY, TO_THE_END = {}, {"steps": 100, "tolerance": 1e-7}
+# Rounds of an adjustment: the loss's scale and the largest error of an observation that counts, in pixels of
+# a picture of 448, whether the lenses are free, and how far it goes. Predicted poses are degrees off, so it
+# begins wide.
+ROUNDS = (
+    (20.0, 180.0, False, QUICKLY), (6.0, 60.0, False, QUICKLY), (3.0, 30.0, True, QUICKLY),
+    (1.5, 12.0, True, QUICKLY), (1.0, 9.0, True, TO_THE_END),
+)  # fmt: skip
 INLIER_PX = 2.0  # at 448 pixels
 ENOUGH = 0.9  # score of a fit: no other start is tried
 AGREED = 1.35  # factor between views in refined ÷ predicted depth that says nothing against a fit
@@ -212,8 +216,7 @@ def fit(problem: Problem, cameras: Pinholes, start: str) -> Candidate | None:
     """Triangulate, drop what does not fit, adjust; in narrowing rounds. None if too little is left."""
     tracks, scale, kept = problem.tracks, problem.scale, Lens("kept")
     focal = problem.predicted.intrinsics[:, 0, 0]
-    for number, (robust, limit, free) in enumerate(ROUNDS, 1):
-        effort = TO_THE_END if number == len(ROUNDS) else {}
+    for robust, limit, free, effort in ROUNDS:
         points, seen = consistent(tracks, cameras, scale * limit)
         if (seen.sum(1) < FEWEST).any():
             return None
