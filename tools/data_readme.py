@@ -15,7 +15,10 @@ from vggt_lite.utils.table import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vggt_lite"
-FOLDERS = (ROOT / "data", PACKAGE / "pretrained" / "bundled", PACKAGE / "evaluation" / "panorama_views")
+FOLDERS = (
+    ROOT / "data", PACKAGE / "pretrained" / "bundled", PACKAGE / "evaluation" / "panorama_views",
+    PACKAGE / "synthetic" / "photographs",
+)  # fmt: skip
 BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
 HEADS = ("file", "bytes", "sha256", "origin", "licence")
 

@@ -281,7 +281,8 @@ class SceneConfig(Config):
 
     places: tuple[str, ...] = ("table",)  # each scene draws one; also "floating", "ground", "interior"
     # Surfaces
-    # "rich", "varied" (more kinds of patterns), "none" (one grey), "repetitive" (the same checks everywhere)
+    # "rich", "varied" (more kinds of patterns), "photographs" (those and pieces of photographs), "none" (one
+    # grey), "repetitive" (the same checks everywhere)
     texture: str = "rich"
     # "random": any hue anywhere. "landmark": each wall keeps its hue from scene to scene (east red, north
     # green, west blue, south purple), so that a single picture shows its compass direction.
@@ -306,7 +307,7 @@ class SceneConfig(Config):
     supersample: int = 1  # n² rays per pixel are averaged for the colour (depth keeps its one ray)
 
     def __post_init__(self) -> None:
-        check_choice("texture", self.texture, ("rich", "varied", "none", "repetitive"))
+        check_choice("texture", self.texture, ("rich", "varied", "photographs", "none", "repetitive"))
         check_choice("walls", self.walls, ("landmark", "random"))
         for name, given, choices in (
             ("places", self.places, PLACES),
@@ -350,7 +351,7 @@ VARIED_SCENES = SceneConfig(
     fov_deg=(40.0, 80.0), camera_height=(0.9, 2.0), zoom=1.2, gaze_jitter=0.3, roll_deg=15.0,
     photographic=True,
 )  # fmt: skip
-# The same things in every kind of place, on paths whose steps show.
+# The same things in every kind of place, on paths whose steps show, some painted with real photographs.
 WIDE_SCENES = VARIED_SCENES.with_(
-    places=PLACES, paths=("orbit", "walk", "parallel", "dolly"), turn_deg=(4.0, 18.0)
+    texture="photographs", places=PLACES, paths=("orbit", "walk", "parallel", "dolly"), turn_deg=(4.0, 18.0)
 )

@@ -5,7 +5,7 @@ import torch
 
 from vggt_lite.config import PLACES, WIDE_SCENES, SceneConfig
 from vggt_lite.geometry import project_points
-from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic import generate_scenes, textures
 from vggt_lite.synthetic.generate import scene_kinds
 
 LITTLE = 0.02  # of the picture's width
@@ -85,3 +85,22 @@ def test_scenes_know_their_place_and_path():
         turned = (ahead[0] * ahead[1:]).sum(-1).min() < 0.9999
         if kind["place"] != "interior":  # there a dolly looks straight ahead, too
             assert turned == (kind["path"] != "parallel"), kind
+
+
+def test_photographs_change_what_surfaces_look_like_and_nothing_else():
+    config = WIDE_SCENES.with_(photographic=False)
+    painted = generate_scenes(1_000_000, 12, 2, 32, 32, config=config)
+    before = generate_scenes(1_000_000, 12, 2, 32, 32, config=config.with_(texture="varied"))
+    assert torch.equal(painted.depth, before.depth)
+    assert torch.equal(painted.cam_from_world, before.cam_from_world)
+    other = (painted.images != before.images).any(dim=2).flatten(1).float().mean(dim=1)
+    assert (other > 0.05).float().mean() > 0.5, "hardly a scene shows a photograph"
+
+
+def test_pieces_of_photographs_have_no_seam():
+    masks = textures.photographs()
+    assert masks.shape == (16, 2, textures.SIZE, textures.SIZE)
+    assert masks.amin() >= 0 and masks.amax() <= 1
+    for axis in (2, 3):
+        steps = (masks - masks.roll(1, axis)).abs().mean(dim=(1, 5 - axis))  # (16, SIZE), the seam first
+        assert (steps[:, 0] < steps[:, 1:].amax(dim=1)).all()

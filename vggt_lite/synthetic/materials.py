@@ -85,9 +85,13 @@ def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tens
 
     large = [*textures.NOISE, *textures.PICTURES]
     small = [*textures.NOISE, *textures.CHECKS, *textures.STRIPES, *textures.SPOTS, *textures.PICTURES[:4]]
-    if config.texture == "varied":
+    hung = textures.PICTURES
+    if config.texture in ("varied", "photographs"):
         small += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS, *textures.WRITING]
         large += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS]
+    if config.texture == "photographs":
+        small, large = small + [*textures.PHOTOGRAPHS], large + [*textures.PHOTOGRAPHS]
+        hung = [*hung, *textures.PHOTOGRAPHS]
     pattern = rng.choice(small, num_shapes)
     tile = rng.uniform(0.25, 0.6, num_shapes)
     table = [k for k, word in enumerate(layout.role) if word == "table"]
@@ -95,7 +99,7 @@ def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tens
     colours[:, table] = table_colours(rng)[:, None]  # legs and top are one piece
     pattern[:, table] = pattern[:, table[:1]]
     tile[:, table] = rng.uniform(0.8, 1.4, 1)
-    pattern[:, pictures] = rng.choice(textures.PICTURES, len(pictures))
+    pattern[:, pictures] = rng.choice(hung, len(pictures))
     tile[:, pictures] = rng.uniform(0.8, 1.2, len(pictures))
 
     room_pattern = rng.choice(large, 6)

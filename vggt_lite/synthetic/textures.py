@@ -6,21 +6,27 @@ three colours; its albedo at texture coordinates (u, v), in tiles, is
     base + mask₀ · (second - base), then mixed with the third colour by mask₁.
 
 The bank is computed once (half a second) from hashed value noise, checks, stripes, spots and dead-leaves
-pictures (opaque shapes thrown on top of each other: the statistics of edges in photographs). It is kept
-at several resolutions (a mip map): distant surfaces read a coarser one, or they would sparkle.
+pictures (opaque shapes thrown on top of each other: the statistics of edges in photographs), and read
+from photographs in the public domain (tools/texture_photographs.py). It is kept at several resolutions
+(a mip map): distant surfaces read a coarser one, or they would sparkle.
 """
 
 from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 SIZE = 128  # texels along a tile's side at the finest level
 LEVELS = 6  # 128, 64, … 4 texels
 NOISE, CHECKS, STRIPES, SPOTS, PICTURES = range(0, 6), range(6, 9), range(9, 12), range(12, 15), range(15, 32)
 BRICKS, GRAIN, CELLS, WRITING = range(32, 36), range(36, 40), range(40, 44), range(44, 48)
-NUM_PATTERNS = 48
+PHOTOGRAPHS = range(48, 64)
+NUM_PATTERNS = 64
+PHOTOGRAPH_FILE = Path(__file__).parent / "photographs" / "masks.png"
 
 
 def hash_noise(cells: int, seed: int) -> Tensor:
@@ -79,6 +85,8 @@ def make_pattern(index: int) -> Tensor:
         grid = torch.arange(SIZE) * 4 / SIZE % 1 - 0.5
         distance = (grid[:, None] ** 2 + grid**2).sqrt()
         return torch.stack([smooth, (distance < 0.2 + 0.08 * (index - SPOTS[0])).float()])
+    if index in PHOTOGRAPHS:
+        return photographs()[index - PHOTOGRAPHS[0]]
     for family, make in ((BRICKS, bricks), (GRAIN, grain), (CELLS, cells_of_stone), (WRITING, writing)):
         if index in family:
             return make(index)
@@ -124,6 +132,14 @@ def writing(seed: int) -> Tensor:
     words = (hash_noise(16, seed + 9)[:rows].repeat_interleave(SIZE // rows, 0) > 0.25).float()
     words = words.repeat_interleave(SIZE // 16, 1)
     return torch.stack([octaves(seed, first=4, count=1), ink * inside * words])
+
+
+@lru_cache(maxsize=1)
+def photographs() -> Tensor:
+    """(photographs, 2, SIZE, SIZE): the file has one below the other, its two masks side by side."""
+    with Image.open(PHOTOGRAPH_FILE) as file:
+        masks = torch.from_numpy(np.asarray(file, np.float32) / 255)  # (16 · SIZE, 2 · SIZE)
+    return masks.unflatten(0, (-1, SIZE)).unflatten(2, (2, SIZE)).transpose(1, 2)
 
 
 @lru_cache(maxsize=4)
