@@ -1,5 +1,8 @@
 """A perfect model gets full marks, a blind one the constant's, and a report says how it was made."""
 
+import math
+import re
+
 import pytest
 import torch
 
@@ -16,6 +19,7 @@ from vggt_lite.evaluation.motion_correlation import (
     rotation_vector,
 )
 from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain, kind_of, predict
+from vggt_lite.evaluation.scene_classes import PARALLAX, class_of
 from vggt_lite.evaluation.scores import Scores
 from vggt_lite.geometry import matrix_from_quat_xyzw
 from vggt_lite.model import VGGT, Predictions
@@ -224,3 +228,22 @@ def test_a_report_on_wide_scenes_has_tables_by_place_and_path():
         / sum(s["path"] == kinds[0][1] for s in report.scenes)
     )
     assert list(report.groups()) == [""]  # one group: means are over scenes
+
+
+def test_tables_by_parallax_and_overlap_run_from_low_to_high():
+    model = VGGT(NANO.with_(heads=("camera",)))
+    report = evaluate(model, 24, num_views=2, size=32, scene_config=WIDE_SCENES, num_tracks=4)
+    for what in ("parallax", "overlap"):
+        classes = list(report.groups(what))
+        lowest = [int(re.match(r"\d+", name)[0]) for name in classes]
+        assert len(classes) > 1 and lowest == sorted(lowest)
+        assert sum(len(group.scenes) for group in report.groups(what).values()) == 24
+        assert f"| {what} | scenes |" in report.to_markdown()
+
+
+@pytest.mark.parametrize(
+    "percent, name",
+    [(0.0, "0–2 %"), (1.99, "0–2 %"), (2.0, "2–5 %"), (80.0, "10 % and more"), (math.nan, "nothing shared")],
+)
+def test_classes_of_a_percentage(percent, name):
+    assert class_of(percent, PARALLAX) == name

@@ -1,11 +1,14 @@
 """Places beside the furnished table: each is seen from within, and steps of the camera show."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vggt_lite.config import PLACES, WIDE_SCENES, SceneConfig
-from vggt_lite.geometry import project_points
+from vggt_lite.geometry import camera_center, project_points
 from vggt_lite.synthetic import generate_scenes, textures
+from vggt_lite.synthetic.between_views import median_parallax
 from vggt_lite.synthetic.generate import scene_kinds
 
 LITTLE = 0.02  # of the picture's width
@@ -15,22 +18,6 @@ SIZE = 40  # pixels
 def at(place: str, path: str, count: int = 12):
     config = WIDE_SCENES.with_(places=(place,), paths=(path,), moving_objects=0)
     return generate_scenes(1_000_000, count, 4, SIZE, SIZE, config=config)
-
-
-def median_parallax(batch) -> torch.Tensor:
-    """(B · (S − 1)) how far the median pixel moves between neighbours beyond what turning does, in widths."""
-    found = []
-    for scene in range(len(batch.depth)):
-        for view in range(batch.depth.shape[1] - 1):
-            points = batch.point_map[scene, view].flatten(0, 1)  # (H·W, 3)
-            here, there = batch.cam_from_world[scene, view : view + 2]
-            k = batch.intrinsics[scene, view + 1]
-            turned = torch.cat([there[:, :3], there[:, :3] @ here[:, :3].T @ here[:, 3:]], dim=1)
-            moved, z = project_points(points, there[None], k[None])
-            still, _ = project_points(points, turned[None], k[None])
-            seen = ((moved >= 0) & (moved < SIZE)).all(-1) & (z > 0)
-            found.append((moved - still).norm(dim=-1)[seen].median() / SIZE)
-    return torch.stack(found)
 
 
 @pytest.mark.parametrize("path", WIDE_SCENES.paths)
@@ -104,3 +91,25 @@ def test_pieces_of_photographs_have_no_seam():
     for axis in (2, 3):
         steps = (masks - masks.roll(1, axis)).abs().mean(dim=(1, 5 - axis))  # (16, SIZE), the seam first
         assert (steps[:, 0] < steps[:, 1:].amax(dim=1)).all()
+
+
+def test_median_parallax_is_that_of_every_pair_by_itself():
+    batch = generate_scenes(0, 3, 4, SIZE, SIZE, config=WIDE_SCENES.with_(moving_objects=0))
+    for scene, found in enumerate(median_parallax(batch)):
+        for view in range(3):
+            here, there = batch.cam_from_world[scene, view : view + 2]
+            k = batch.intrinsics[scene, view + 1]
+            points = batch.point_map[scene, view].flatten(0, 1)  # (H · W, 3)
+            without_step = points + camera_center(there) - camera_center(here)
+            moved, z = project_points(points, there, k)
+            still, _ = project_points(without_step, there, k)
+            seen = ((moved >= 0) & (moved < SIZE)).all(-1) & (z > 0)
+            expected = (moved - still).norm(dim=-1)[seen].median() / SIZE
+            torch.testing.assert_close(found[view], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_parallax_of_a_camera_that_only_turns_is_none():
+    batch = generate_scenes(0, 1, 2, SIZE, SIZE)
+    turned = batch.cam_from_world.clone()
+    turned[:, 1, :, 3:] = turned[:, 1, :, :3] @ -camera_center(turned[:, 0])[..., None]
+    assert median_parallax(replace(batch, cam_from_world=turned)).item() < 1e-4

@@ -9,11 +9,12 @@ from torch import nn
 from vggt_lite.config import NANO, VARIED_SCENES, WIDE_SCENES, ModelConfig, SceneConfig
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, conditions
+from vggt_lite.evaluation.scene_classes import scene_classes
 from vggt_lite.evaluation.scores import SURFACE_POINTS, ExtraScores, Scores, share_of
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
-from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes, scene_kinds
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.runtime import pick_device, pick_dtype, progress
 
@@ -88,7 +89,7 @@ def evaluate(
     protocol["scene_config"] = scene_config.to_dict()
     names = [{"name": f"seed {first_seed + index}", "group": ""} for index in range(num_scenes)]
     if len(scene_config.places) > 1:
-        kinds = scene_kinds(first_seed, num_scenes, num_views, scene_config)
+        kinds = scene_classes(first_seed, num_scenes, num_views, scene_config)
         names = [name | kind for name, kind in zip(names, kinds, strict=True)]
     return summed_up(scores, names, protocol, device, started, workers)
 

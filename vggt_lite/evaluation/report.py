@@ -25,6 +25,8 @@ from vggt_lite.utils.files import atomic_write
 from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.table import markdown_table
 
+NUMBERED = ("parallax", "overlap")  # classes of scenes with a table each; these are ranges of per cents
+CLASSES = ("group", "place", "path", *NUMBERED)
 MOST_DEGREES = 180  # an angle between rotations cannot be larger
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Counts = Annotated[list[Count], msgspec.Meta(min_length=MOST_DEGREES + 1, max_length=MOST_DEGREES + 1)]
@@ -164,17 +166,21 @@ class Report:
             heads += [f"{group}: model" if group else "model", "constant predictor"]
         rows = figure_rows(columns, without=DEPTH_ROWS, intervals=len(apart) > 1)
         parts = [self.protocol["text"], markdown_table(heads, rows, "ll" + "r" * len(columns))]
-        parts += [self._by_alignment(), *(self._by(what) for what in ("group", "place", "path"))]
+        parts += [self._by_alignment(), *map(self._by, CLASSES)]
         said = self.protocol
         precision = f", {said['precision']}," if "precision" in said else ""
         made = f"Measured on {said['hardware']}{precision} in {said['seconds']:.0f} s."
         return "\n\n".join(filter(None, [*parts, made])) + "\n"
 
     def groups(self, what: str = "group") -> dict[str, "Report"]:
-        """A report of each "group", "place" or "path" of scenes."""
+        """A report of each class of scenes, one of `CLASSES`; classes of numbers from low to high."""
         groups: dict[str, list[dict]] = {}
         for scene in self.scenes:
             groups.setdefault(scene.get(what, ""), []).append(scene)
+        if what in NUMBERED:
+            groups = dict(
+                sorted(groups.items(), key=lambda item: int((re.findall(r"\d+", item[0]) or [-1])[0]))
+            )
         return {group: Report.of_scenes(scenes, self.protocol, {}) for group, scenes in groups.items()}
 
     def apart(self) -> dict[str, "Report"]:
@@ -195,7 +201,7 @@ class Report:
         return markdown_table(heads, rows, "lrrrr")
 
     def _by(self, what: str) -> str:
-        """A table with one row per "group", "place" or "path" of scenes, where there are several."""
+        """A table with one row per class of scenes, where there are several."""
         groups = self.groups(what)
         if len(groups) < 2 or len(self.apart()) > 1:
             return ""
@@ -204,7 +210,7 @@ class Report:
         rows = []
         for group, means in groups.items():
             rows.append([group, len(means.scenes), *(means.cell(key, row[2]) for key, row in known.items())])
-        heads = ["", "scenes", *(row[0] for row in known.values())]
+        heads = [what if what in NUMBERED else "", "scenes", *(row[0] for row in known.values())]
         return markdown_table(heads, rows, "l" + "r" * (len(heads) - 1))
 
     def __repr__(self) -> str:

@@ -3,10 +3,8 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from vggt_lite.config import SceneConfig
-from vggt_lite.geometry import project_points
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.synthetic.camera_effects import gaussian_blur
 from vggt_lite.synthetic.generate import generate_scenes
@@ -63,20 +61,3 @@ def roll_cameras(scenes: SceneBatch, quarter_turns: int) -> SceneBatch:
     for name, value in rolled.items():
         value[:, :1] = getattr(scenes, name)[:, :1]
     return replace(scenes, **rolled)
-
-
-def overlap_with_first(scenes: SceneBatch, tolerance: float = 0.03) -> Tensor:
-    """Share of each view's pixels that the first view sees as well, (B, S).
-
-    Args:
-        tolerance: how far, as a share of the depth, a point may lie behind what the first view sees there.
-    """
-    height, width = scenes.depth.shape[-2:]
-    points = scenes.point_map.flatten(1, 3)  # (B, S · H · W, 3)
-    pixels, z = project_points(points, scenes.cam_from_world[:, 0], scenes.intrinsics[:, 0])
-    x, y = pixels.floor().long().unbind(-1)
-    inside = (z > 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-    surface = scenes.depth[:, 0].flatten(1).gather(1, index)  # (B, S · H · W)
-    seen = inside & (z < surface * (1 + tolerance))
-    return seen.view(scenes.depth.shape).float().mean((-2, -1))
