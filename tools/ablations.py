@@ -1,11 +1,14 @@
-"""The small experiments of lessons 11 and 13: `python tools/ablations.py run runs/ablations`.
+"""Small experiments: `python tools/ablations.py run ablations runs/ablations`, and the same with `recipe`.
 
-Trains every variant below with seeds 0, 1 and 2, one run after the other, and goes on where it was stopped.
-`show FOLDER` prints what has finished so far, `gather FOLDER` puts it into data/experiments/ablations.json.
+"ablations" are those of lessons 11 and 13, on what VGGT is; "recipe" asks what helps a small model to learn
+cameras. Trains every variant of the set with seeds 0, 1 and 2, one run after the other, and goes on where it
+was stopped. `show SET FOLDER` prints what has finished so far, `gather SET FOLDER` puts it into
+data/experiments/SET.json.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,29 +36,47 @@ LATER = (
     Variant("no reference view", model={"reference": "none"}),
     Variant("merged tokens", model={"merge_tokens": 0.5}),
 )
-GATHERED = Path(__file__).parents[1] / "data" / "experiments" / "ablations.json"
+# How to train: losses on cameras, depth and matches only, for these decide what the trunk learns
+CAMERAS = {"camera": 5.0, "depth": 1.0, "matching": 0.3}
+RECIPE = replace(
+    SMALL_RECIPE,
+    model=SMALL_RECIPE.model.with_(heads=("camera", "depth")),
+    train=SMALL_RECIPE.train.with_(loss_weights=CAMERAS),
+)
+TRAINING = (
+    Variant("cameras, depth, matches"),
+    Variant("with a direction term", train={"loss_weights": CAMERAS | {"direction": 1.0}}),
+    Variant("without matches", train={"loss_weights": CAMERAS | {"matching": 0.0}}),
+    Variant("matches weigh a tenth", train={"loss_weights": CAMERAS | {"matching": 0.03}}),
+    Variant("half the rate", train={"learning_rate": SMALL_RECIPE.train.learning_rate / 2}),
+)
+SETS = {"ablations": (SMALL_RECIPE, PAPER + LATER), "recipe": (RECIPE, TRAINING)}
+GATHERED = Path(__file__).parents[1] / "data" / "experiments"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("do", choices=("run", "show", "gather"))
+    parser.add_argument("set", choices=tuple(SETS))
     parser.add_argument("folder", type=Path, help="of the runs")
     parser.add_argument("--scenes", type=Path, help="where scenes are rendered ahead; default: FOLDER/scenes")
     parser.add_argument("--threads", type=int, default=1, help="of the processor, for run")
     parser.add_argument("--device", help="for run; default: the best at hand")
     arguments = parser.parse_args()
+    recipe, variants = SETS[arguments.set]
     if arguments.do == "run":
         torch.set_num_threads(arguments.threads)
         where = (arguments.folder, arguments.scenes, arguments.device)
-        run_experiment((*PAPER, *LATER), SEEDS, SMALL_RECIPE, *where)
+        run_experiment(variants, SEEDS, recipe, *where)
     runs = read_runs(arguments.folder)
-    print(f"{len(runs)} of {len(SEEDS) * len(PAPER + LATER)} runs have finished.\n")
-    print(compare_runs(runs, ALTERNATING.name))
+    print(f"{len(runs)} of {len(SEEDS) * len(variants)} runs have finished.\n")
+    print(compare_runs(runs, variants[0].name))
     if arguments.do == "gather":
-        with atomic_write(GATHERED) as temporary:
+        gathered = GATHERED / f"{arguments.set}.json"
+        with atomic_write(gathered) as temporary:
             lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line
             temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-        print(f"Gathered in {GATHERED}.")
+        print(f"Gathered in {gathered}.")
 
 
 if __name__ == "__main__":
