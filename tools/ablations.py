@@ -15,7 +15,7 @@ import torch
 
 from vggt_lite.research.comparison import compare_runs
 from vggt_lite.research.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 
 SEEDS = (0, 1, 2)
 ALTERNATING = Variant("alternating")
@@ -73,9 +73,8 @@ def main() -> None:
     print(compare_runs(runs, variants[0].name))
     if arguments.do == "gather":
         gathered = GATHERED / f"{arguments.set}.json"
-        with atomic_write(gathered) as temporary:
-            lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line
-            temporary.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line
+        write_text(gathered, f"[\n{lines}\n]\n")
         print(f"Gathered in {gathered}.")
 
 

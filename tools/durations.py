@@ -23,7 +23,7 @@ import nbformat  # noqa: E402
 from tasks import SMALL  # noqa: E402
 from tools import nb  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 from vggt_lite.utils.table import markdown_table  # noqa: E402
 
 RESULTS = ROOT / "teaching" / "durations.json"
@@ -96,11 +96,9 @@ def main(arguments: list[str]) -> None:
             report = load()
             report["hardware"], report["versions"] = hardware("cpu"), versions()
             report["notebooks"][name] = measure(name)
-            with atomic_write(RESULTS) as temporary:
-                temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            write_text(RESULTS, json.dumps(report, indent=1) + "\n")
     elif command == "update":
-        with atomic_write(PAGE) as temporary:
-            temporary.write_text(page(), encoding="utf-8")
+        write_text(PAGE, page())
     elif command == "check":
         for problem in problems():
             print(problem)

@@ -30,7 +30,7 @@ from vggt_lite.evaluation.protocols import evaluate  # noqa: E402
 from vggt_lite.evaluation.report import conditions  # noqa: E402
 from vggt_lite.research.fine_tune import FINE_TUNING, RATES, SHOWN, FineTuneOptions, fine_tune  # noqa: E402
 from vggt_lite.synthetic import generate_scenes  # noqa: E402
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 from vggt_lite.utils.fingerprint import commit  # noqa: E402
 from vggt_lite.utils.runtime import pick_device  # noqa: E402
 from vggt_lite.utils.table import markdown_table  # noqa: E402
@@ -126,8 +126,7 @@ def table(report: dict) -> str:
 def put_into_page(weights: str, text: str, page: Path = PAGE) -> None:
     """Replace what stands between the marks for these weights."""
     page_with_it = put_between(page.read_text(encoding="utf-8"), f"fine-tuning {weights}", text)
-    with atomic_write(page) as temporary:
-        temporary.write_text(page_with_it, encoding="utf-8")
+    write_text(page, page_with_it)
 
 
 def main() -> None:
@@ -140,8 +139,7 @@ def main() -> None:
     args = parser.parse_args()
     report = run(args.weights, args.out / args.weights, args.steps, args.images, pick_device(args.device))
     path = ROOT / "data" / "experiments" / f"fine_tuning_{args.weights}.json"
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(report, indent=1) + "\n")
     print(table(report))
     if PAGE.exists():
         put_into_page(args.weights, table(report))

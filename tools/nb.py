@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tasks import SMALL  # noqa: E402
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 
 PLOTLY = "application/vnd.plotly.v1+json"
 INTERACTIVE = ("application/vnd.plotly", "application/vnd.jupyter.widget", "application/javascript")
@@ -107,8 +107,7 @@ def as_text(notebook: nbformat.NotebookNode) -> str:
 def save(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write the notebook as it is committed, whole or not at all."""
     text = as_text(clean(add_stills(notebook)))
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, text)
 
 
 def problems(path: Path) -> list[str]:

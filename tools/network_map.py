@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # when run as a script
 
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 
 FOLDER = ROOT / "notebooks" / "figures"
 WIDTH = 700  # pixels, the width of a column of text
@@ -239,8 +239,7 @@ def files() -> dict[Path, str]:
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for path, drawing in files().items():
-        with atomic_write(path) as temporary:
-            temporary.write_text(drawing, encoding="utf-8", newline="\n")
+        write_text(path, drawing)
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tools import stills  # noqa: E402
-from vggt_lite.utils.files import atomic_write, file_target  # noqa: E402
+from vggt_lite.utils.files import atomic_write, file_target, write_text  # noqa: E402
 
 LEFT_OUT = ("Test yourself", "Further")  # and exercises
 MINUTES = re.compile(r" · \d+ min.*$| · [●○]+.*$", re.MULTILINE)
@@ -136,8 +136,7 @@ def write(path: Path, folder: Path, pdf: bool = False) -> int:
     notebook = nbformat.read(path, as_version=4)
     slides = list(slides_of(notebook))
     page = folder / f"{path.stem}.html"
-    with atomic_write(page) as temporary:
-        temporary.write_text(PAGE.render(title=path.stem, slides=slides), encoding="utf-8")
+    write_text(page, PAGE.render(title=path.stem, slides=slides))
     if pdf:
         with atomic_write(page.with_suffix(".pdf")) as temporary:
             print_pdf(page, temporary)

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tools import nb  # noqa: E402
 from tools.publishing import Repository, repository  # noqa: E402
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 
 Notebook = Cell = nbformat.NotebookNode
 SOLUTION = "solution"
@@ -147,8 +147,7 @@ def write(folder: Path, code_only: bool = False, overwrite: bool = False) -> lis
     if overwrite:
         kept -= wanted.keys()
     for name in wanted.keys() - kept:
-        with atomic_write(folder / name) as temporary:
-            temporary.write_text(wanted[name], encoding="utf-8", newline="\n")
+        write_text(folder / name, wanted[name])
     return sorted(kept)
 
 

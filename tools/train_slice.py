@@ -18,7 +18,7 @@ from pathlib import Path
 from vggt_lite.data.parse import below
 from vggt_lite.research.presets import PRESETS, held_out_scores, train_preset
 from vggt_lite.training.checkpoint import list_checkpoints
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import atomic_write, write_text
 from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import pick_device
 
@@ -50,8 +50,7 @@ def pack(run: Path, out: Path, most_bytes: int = MOST_BYTES) -> list[Path]:
         paths.append(out / f"piece_{digest(piece)}.bin")
         with atomic_write(paths[-1]) as temporary:
             temporary.write_bytes(piece)
-    with atomic_write(out / INDEX) as temporary:
-        temporary.write_text(json.dumps([path.name for path in paths]), encoding="utf-8")
+    write_text(out / INDEX, json.dumps([path.name for path in paths]))
     for old in set(out.glob("piece_*.bin")) - set(paths):
         old.unlink()
     return paths

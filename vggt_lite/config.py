@@ -8,7 +8,7 @@ a configuration in use can never change under a model that was built from it.
 from dataclasses import dataclass, field
 from math import inf
 
-from vggt_lite.config_fields import Config, check_choice, check_range, check_sizes
+from vggt_lite.config_fields import Config, check_choice, check_multiple, check_range, check_sizes
 
 # What `reconstruct`, `load_images`, the command line and the demo take where nothing is said.
 DEFAULT_WEIGHTS = "tiny"
@@ -85,12 +85,7 @@ class ModelConfig(Config):
         self.check_finite()
         check_sizes(self)
         check_choice("patch_embed", self.patch_embed, ("vit", "conv"))
-        if self.image_size % self.patch_size:
-            below = self.image_size - self.image_size % self.patch_size
-            raise ValueError(
-                f"image_size={self.image_size} is not a multiple of patch_size={self.patch_size}; "
-                f"nearest that fit: {below} and {below + self.patch_size}."
-            )
+        check_multiple("image_size", self.image_size, self.patch_size)
         if self.dim % (4 * self.num_heads):
             raise ValueError(
                 f"dim={self.dim} / num_heads={self.num_heads} must be a multiple of 4: rotary "

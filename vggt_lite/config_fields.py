@@ -26,6 +26,15 @@ def check_range(name: str, pair: tuple[float, float], lowest: float, highest: fl
         )
 
 
+def check_multiple(name: str, size: int, unit: int, of: str = "patch_size") -> None:
+    """Refuse a side in pixels that is not filled by whole patches, or by what else `of` names."""
+    if size % unit or size < unit:
+        below = max(size - size % unit, unit)
+        raise ValueError(
+            f"{name}={size} is not a multiple of {of}={unit}; nearest that fit: {below} and {below + unit}."
+        )
+
+
 class Config:
     """What the three configurations share: variants, and a plain dict for files."""
 

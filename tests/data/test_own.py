@@ -207,7 +207,7 @@ def test_what_cannot_be_learned_from_is_refused(folders, tmp_path):
     shutil.rmtree(tmp_path / "flat" / "depths")
     with pytest.raises(ValueError, match=r"flat has neither depth maps nor .*COLMAP"):
         source([tmp_path / "flat"])
-    with pytest.raises(ValueError, match=r"30 is not a multiple of the patch size 8; try 24"):
+    with pytest.raises(ValueError, match="30 is not a multiple of patch_size=8; .* 24 and 32"):
         SceneFolders([folders], CONFIG, 30, 8)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no scene"):

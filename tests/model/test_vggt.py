@@ -121,7 +121,7 @@ def test_disabled_heads_leave_their_fields_empty():
     [
         (torch.rand(3, 48, 48), r"\(S, 3, H, W\)"),
         (torch.rand(2, 48, 48, 3), r"\(S, 3, H, W\)"),
-        (torch.rand(2, 3, 50, 48), "height 50 is not a multiple.*48 and 56"),
+        (torch.rand(2, 3, 50, 48), "height=50 is not a multiple.*48 and 56"),
         (torch.rand(0, 3, 48, 48), "at least one view"),
         (torch.zeros(1, 3, 48, 48, dtype=torch.uint8), "divide by 255"),
         (torch.full((1, 3, 48, 48), 200.0), r"200 to 200; expected \[0, 1\]"),

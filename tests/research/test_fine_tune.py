@@ -72,7 +72,7 @@ def test_only_what_is_not_frozen_moves(options, parts, folders, tmp_path):
         ({"adapters": 10**9}, None, r"rank=1000000000 must lie in 1 … 32 \(dim\)"),
         ({"adapters": -1}, None, "adapters=-1 is their rank"),
         ({"rehearsal": float("nan")}, None, "rehearsal=nan is a share"),
-        ({}, 0, "size=0 is not a multiple of the patch size 8; try 8"),
+        ({}, 0, "size=0 is not a multiple of patch_size=8; nearest that fit: 8 and 16"),
         ({}, -8, "size=-8 is not a multiple"),
     ],
 )

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from vggt_lite.cli.options import DISTANCE, FILE, PAGE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
 from vggt_lite.config import DEFAULT_MODE, LENSES, MODES
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
 from vggt_lite.evaluation.metric_table import OWN
 from vggt_lite.evaluation.own_scenes import evaluate_own
 from vggt_lite.evaluation.photographs import evaluate_photographs
 from vggt_lite.evaluation.pictures import NUM_SCENES, evaluate_pictures, side_by_side
-from vggt_lite.evaluation.protocols import EVAL_DOMAINS, check_size, eval_domain, evaluate
+from vggt_lite.evaluation.protocols import EVAL_DOMAINS, eval_domain, evaluate
 from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.report_page import write_report_page
 from vggt_lite.inference import VGGT
@@ -125,7 +126,7 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
     """The report that the options ask for; of several processes each scores its share."""
     model, device = VGGT.from_pretrained(args.weights), pick_device(args.device)
     size = model.config.image_size if args.size is None else args.size
-    check_size(size, model.config.patch_size)
+    check_multiple("--size", size, model.config.patch_size)
     chosen = {"seed": args.seed, "mode": args.mode, "query_mode": args.queries}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     options = Options(args.views, size=args.size, icp=args.icp, **chosen)

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggt_lite.utils.files import atomic_write, file_target
+from vggt_lite.utils.files import file_target, write_text
 
 TAG = "piece"
 HEADER = '"""My VGGT, gathered from my notebooks by `vggt_lite.course.gather`: change the notebooks."""'
@@ -71,9 +71,7 @@ def gather(notebooks: str | Path = ".", to: str | Path = "outputs/my_vggt.py") -
     path = file_target(to, ".py")
     if path.exists() and not path.read_text(encoding="utf-8").startswith(HEADER):
         raise ValueError(f"{path} was not gathered from notebooks: give another name, or move it away.")
-    with atomic_write(path) as temporary:
-        text = "\n".join([HEADER, "", *sorted(lines), "", "", "\n\n\n".join(wanted), ""])
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, "\n".join([HEADER, "", *sorted(lines), "", "", "\n\n\n".join(wanted), ""]))
     return path
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, MAX_SIDE, MODES
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.data.pictures import Photo, find_photos
 from vggt_lite.data.pixel_map import PixelMap
 from vggt_lite.utils.runtime import check_memory
@@ -86,12 +87,8 @@ def load_images(
     if not 1 <= size <= MAX_SIDE or patch_size < 1:
         limits = f"must be positive, size at most {MAX_SIDE}, for example 518 and 14"
         raise ValueError(f"size={size} and patch_size={patch_size} {limits}.")
-    if mode != "square" and size % patch_size:
-        below = size - size % patch_size
-        raise ValueError(
-            f"size={size} is not a multiple of patch_size={patch_size}; nearest that fit: "
-            f"{below or patch_size} and {below + patch_size}."
-        )
+    if mode != "square":
+        check_multiple("size", size, patch_size)
     photos = find_photos(source, frames_per_second)
     check_memory(15 * len(photos) * size**2, f"{len(photos)} pictures of size={size}")  # 8 bits, then floats
     fits, pictures = [], []

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.config import TrainConfig
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.data import batches
 from vggt_lite.data.readers import find_scenes, open_scene
 from vggt_lite.data.views import Views, to_batch
@@ -51,10 +52,8 @@ class SceneFolders:
     worker: tuple[int, int] = (0, 1)  # (rank, world_size); each process makes its own scenes
 
     def __post_init__(self) -> None:
-        size, patch, zooms = self.size, self.patch_size, self.zooms
-        if size % patch or size < patch:
-            fits = max(size - size % patch, patch)
-            raise ValueError(f"size={size} is not a multiple of the patch size {patch}; try {fits}.")
+        zooms = self.zooms
+        check_multiple("size", self.size, self.patch_size)
         if not 0 < zooms[0] <= zooms[1]:
             raise ValueError(f"zooms={zooms} must be the lowest and highest share kept, such as (0.8, 1.2).")
         self.folders = [scene for folder in self.folders for scene in find_scenes(folder)]

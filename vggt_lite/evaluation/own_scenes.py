@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from vggt_lite.config import TrainConfig
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.data.batches import step_generator
 from vggt_lite.data.readers import find_scenes
 from vggt_lite.data.scene_folders import SceneFolders, near_views, references
@@ -53,7 +54,7 @@ def evaluate_own(
     started, workers = time.monotonic(), workers or Alone()
     size = model.config.image_size if size is None else size
     protocols.check_counts(num_scenes, num_views)
-    protocols.check_size(size, model.config.patch_size)
+    check_multiple("size", size, model.config.patch_size)
     device = pick_device(device)
     predictors = {"model": model.to(device).eval(), "constant": BlindPredictor(num_views, size, device)}
     scores = {name: Scores(True, icp_distance, upright=False) for name in predictors}

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.config import SceneConfig
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.evaluation.classical import essential_matrix_errors, mapped_cameras
 from vggt_lite.evaluation.constant import ConstantPredictor
-from vggt_lite.evaluation.protocols import check_counts, check_size, kind_of, summed_up
+from vggt_lite.evaluation.protocols import check_counts, kind_of, summed_up
 from vggt_lite.evaluation.report import Report, figure_rows
 from vggt_lite.evaluation.scores import Scores
 from vggt_lite.export.pinholes import Pinholes
@@ -62,7 +63,7 @@ def evaluate_pictures(
     """
     check_counts(num_scenes, num_views)
     size, started = model.config.image_size, time.monotonic()
-    check_size(picture_size, size)
+    check_multiple("picture_size", picture_size, size, of="the model's size")
     scene_config = scene_config or SceneConfig()
     constant = ConstantPredictor(scene_config, num_views, size)
     # Of what the mapper leaves out there is no motion to correlate

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vggt_lite.config import NANO, VARIED_SCENES, WIDE_SCENES, ModelConfig, SceneConfig
+from vggt_lite.config_fields import check_multiple
 from vggt_lite.evaluation.constant import ConstantPredictor
 from vggt_lite.evaluation.report import Report, conditions
 from vggt_lite.evaluation.scene_classes import scene_classes
@@ -67,7 +68,7 @@ def evaluate(
         ValueError: an argument that cannot be, before anything is computed.
     """
     check_counts(num_scenes, num_views)
-    check_size(size, model.config.patch_size)
+    check_multiple("size", size, model.config.patch_size)
     started = time.monotonic()
     scene_config, workers = scene_config or SceneConfig(), workers or Alone()
     device = pick_device(device)
@@ -141,13 +142,6 @@ def check_counts(num_scenes: int | None, num_views: int) -> None:
         raise ValueError(f"num_scenes={num_scenes} (--scenes): at least one scene is needed.")
     if num_views < 2:
         raise ValueError(f"num_views={num_views} (--views): poses are judged in pairs, so take at least 2.")
-
-
-def check_size(size: int, patch_size: int) -> None:
-    """Raises: ValueError: pictures of `size` pixels do not consist of whole patches."""
-    fits = max(round(size / patch_size), 1) * patch_size
-    if size % patch_size or size < patch_size:
-        raise ValueError(f"size={size} (--size) is not a multiple of patch_size={patch_size}; try {fits}.")
 
 
 def held_out_scenes(

@@ -21,7 +21,7 @@ from vggt_lite.evaluation.metric_groups import depth_key
 from vggt_lite.evaluation.metric_table import ALIGNED_BY, DEPTH_ROWS, rows_of
 from vggt_lite.metrics.intervals import bootstrap_interval, group_mean
 from vggt_lite.pretrained.loading import BUNDLED
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.table import markdown_table
 
@@ -124,8 +124,7 @@ class Report:
             counts = [f'"{kind}": {json.dumps(numbers)}' for kind, numbers in self.histograms.items()]
             lines = ",\n  ".join(counts)
             text += f',\n "histograms": {{\n  {lines}\n }}'
-        with atomic_write(path) as temporary:
-            temporary.write_text(text + "\n}\n", encoding="utf-8")
+        write_text(path, text + "\n}\n")
         return Path(path).expanduser()
 
     @staticmethod

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vggt_lite.inference.chunks import Chunk
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.fingerprint import differences, fingerprint
 from vggt_lite.utils.reading import read_json
 from vggt_lite.utils.tensor_files import sum_is_wrong, write_tensors
@@ -62,9 +62,8 @@ class ChunkStore:
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise FileExistsError(f"{self.folder} holds other files: give a new or empty folder.")
         else:
-            with atomic_write(said) as temporary:
-                contents = {"format": KIND, "identity": identity}
-                temporary.write_text(json.dumps(contents, indent=1, ensure_ascii=False), encoding="utf-8")
+            contents = {"format": KIND, "identity": identity}
+            write_text(said, json.dumps(contents, indent=1, ensure_ascii=False))
 
     def load(self, views: tuple[int, ...]) -> Chunk | None:
         """The chunk of these views, if it is finished.

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from vggt_lite.config_fields import check_multiple
+
 
 def check_images(images: Tensor, patch_size: int) -> Tensor:
     """Return images as (B, S, 3, H, W), or say what is wrong with them.
@@ -25,12 +27,7 @@ def check_images(images: Tensor, patch_size: int) -> Tensor:
     if not images.is_floating_point():
         raise ValueError(f"images has type {images.dtype}; divide by 255 to get floats in [0, 1].")
     for name, size in zip(("height", "width"), images.shape[-2:], strict=True):
-        if size % patch_size:
-            below = size - size % patch_size
-            raise ValueError(
-                f"image {name} {size} is not a multiple of the patch size {patch_size}; nearest that fit: "
-                f"{below} and {below + patch_size}. load_images does this for you."
-            )
+        check_multiple(f"image {name}", size, patch_size)  # load_images makes sizes that fit
     low, high = (x.item() for x in images.detach().aminmax())
     if not (-0.01 <= low and high <= 1.01):  # NaN fails too
         raise ValueError(

@@ -35,7 +35,7 @@ from vggt_lite.pretrained.hub import find_cached
 from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.pretrained.releases import RELEASES
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.runtime import available_memory, pick_device
 
 MOST_VIEWS = 4  # every stage of every view is kept: about a gigabyte per view at the released size
@@ -74,9 +74,8 @@ class Verification:
     def save(self, path: str | Path) -> Path:
         """Write JSON."""
         path = Path(path)
-        with atomic_write(path) as temporary:
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+        write_text(path, text + "\n")
         return path
 
     def to_dict(self) -> dict:

@@ -17,7 +17,7 @@ from filelock import FileLock
 from huggingface_hub import constants, errors
 
 from vggt_lite.pretrained.releases import SITE, release_of
-from vggt_lite.utils.files import atomic_write, file_sha256
+from vggt_lite.utils.files import file_sha256, write_text
 from vggt_lite.utils.runtime import progress
 
 SHARED = "VGGT_LITE_WEIGHTS_DIR"
@@ -147,8 +147,7 @@ def _into_cache(repository: str, name: str, revision: str | None, cache, remote)
         except OSError:  # a system without links
             os.replace(blob, path)
     if revision != remote.commit_hash:
-        with atomic_write(folder / "refs" / (revision or "main")) as temporary:
-            temporary.write_text(remote.commit_hash, encoding="utf-8")
+        write_text(folder / "refs" / (revision or "main"), remote.commit_hash)
     return path
 
 

@@ -13,7 +13,7 @@ from statistics import mean, stdev
 
 from vggt_lite.evaluation.metric_table import ROWS
 from vggt_lite.metrics.intervals import STUDENT_T
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.table import markdown_table
 
 SHOWN = ("point_error", "depth_abs_rel", "rotation_median_deg", "auc_30")
@@ -185,8 +185,7 @@ def write_report(
         "difference (Student's t) leaves out zero. Of twenty differences that mean nothing, one passes.",
         f"[{said}]({page.name})",
     ]  # fmt: skip
-    with atomic_write(path) as temporary:
-        temporary.write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    write_text(path, "\n\n".join(text) + "\n")
     return path
 
 

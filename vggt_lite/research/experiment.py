@@ -37,7 +37,7 @@ from vggt_lite.synthetic.prerender import render_ahead
 from vggt_lite.training.checkpoint import list_checkpoints
 from vggt_lite.training.log import read_log, seconds_of
 from vggt_lite.training.loop import train
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.fingerprint import TRAINING_CODE, commit, differences, fingerprint, fingerprints
 from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import pick_device, pick_dtype
@@ -262,8 +262,7 @@ def train_run(
         "losses": [{k: v for k, v in line.items() if "/" not in k} for line in lines if "loss" in line][-1],
     }
     save_weights(model, run / "model.safetensors", torch.float16)
-    with atomic_write(run.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(run.with_suffix(".json"), json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     for checkpoint in list_checkpoints(run):  # ten times as large as the weights, and needed no more
         checkpoint.unlink()
     return result

@@ -130,6 +130,14 @@ PRESETS["tiny-wide"] = Preset(
             steps=400, learning_rate=2e-4, views=(1, 8), seed=23,
             loss_weights=_ALL | {"matching": 0.05, "direction": 2.0},
         )),
+        # More patches: they tell more of where the cameras stand.
+        "finer": TrainStage(WIDE_SCENES, 140, _WIDE.with_(
+            steps=1_200, learning_rate=5e-4, seed=24, loss_weights=_WIDE.loss_weights | {"direction": 2.0},
+        )),
+        "all_finer": TrainStage(WIDE_SCENES, 140, _WIDE.with_(
+            steps=150, learning_rate=2e-4, views=(1, 8), seed=25,
+            loss_weights=_ALL | {"matching": 0.05, "direction": 2.0},
+        )),
     },
 )  # fmt: skip
 
@@ -164,7 +172,8 @@ def train_preset(
             GPU scenes are rendered on the spot unless a folder is given.
         max_seconds: Stop cleanly after so long.
         resume: False makes an earlier run in `out` an error.
-        eval_fn: As for `train`, called with the model and the preset's kind of held-out scenes.
+        eval_fn: As for `train`, called with the model, the preset's kind of held-out scenes, and their size:
+            the stage's, and no smaller than what the model is made for.
         workers: From `distributed.init`, where several processes train together.
 
     Returns:
@@ -181,12 +190,13 @@ def train_preset(
     if start and start.config.dim < preset.model.dim:
         start = net2net_widen(start, preset.model)
     weights = start.state_dict() if start else {}
-    scores = None if eval_fn is None else lambda model: eval_fn(model, preset.held_out)
     for number, (part, stage) in enumerate(preset.stages.items()):
         source = batch_source(preset, stage, data, device, workers)
         model = stage_model(preset.model, stage.config, weights).to(device)
         left = None if max_seconds is None else max(0.0, max_seconds - (time.monotonic() - started))
         folder = out / f"{number}_{part}"
+        watched = preset.held_out, max(stage.size, preset.model.image_size)
+        scores = eval_fn and (lambda model, watched=watched: eval_fn(model, *watched))
         result = train(
             model, source, stage.config, folder, dtype=pick_dtype(device), eval_fn=scores, max_seconds=left,
             resume=resume, workers=workers,
@@ -197,13 +207,13 @@ def train_preset(
     return result
 
 
-def held_out_scores(model: nn.Module, scenes: SceneConfig) -> dict[str, float]:
-    """Scores to look at during a training, on 40 scenes of a kind that are kept out of it.
+def held_out_scores(model: nn.Module, scenes: SceneConfig, size: int) -> dict[str, float]:
+    """Scores to look at during a training, on 40 scenes of a kind and size in pixels that are kept out of it.
 
     The loss falls long before the network relates its views. The correlations of yaw and of sideways motion
     with the truth rise when it does.
     """
-    size, device = model.config.image_size, next(model.parameters()).device
+    device = next(model.parameters()).device
     batches = held_out_scenes(40, WATCHED_SEED, 4, size, scenes, 8, 20, device)
     found = collect({"model": model}, batches, model.config.patch_size)["model"].result()
     keys = ["auc_30", "rotation_median_deg", "matching_accuracy", "depth_abs_rel", "track_delta_px"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 
 
 class Meter:
@@ -64,8 +64,7 @@ class Log:
         if broken := [str(n) for n, line in enumerate(lines[:-1], 1) if line is None]:
             warnings.warn(f"{path}: line {', '.join(broken)} cannot be read and is left out.", stacklevel=3)
         kept = [line for line in lines if line and line["step"] <= step]
-        with atomic_write(self.path) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def write(self, step: int, values: dict) -> None:
         """Add a line.

@@ -102,6 +102,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file whole or not at all: UTF-8, lines end as they do in the text. See `atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
 @contextmanager
 def atomic_folder(folder: str | Path, kind: str, overwrite: bool = False) -> Iterator[Path]:
     """Fill the yielded temporary folder; it takes its final name only if the block succeeds.

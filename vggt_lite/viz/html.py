@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.table import html_table
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SOURCE_NAMES, describe
@@ -70,8 +70,7 @@ def write_page(path: str | Path, title: str, parts: Iterable[Markup]) -> Path:
         script=Markup(SCRIPT),
         parts=parts,
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return Path(path).expanduser()
 
 

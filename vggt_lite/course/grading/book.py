@@ -11,7 +11,7 @@ from vggt_lite import __version__
 from vggt_lite.course.grading.exercises import Exercise
 from vggt_lite.course.grading.session import Graded, Limits, grade_notebook
 from vggt_lite.course.grading.submissions import Submission
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import atomic_write, write_text
 from vggt_lite.utils.reading import read_json
 from vggt_lite.utils.table import markdown_table
 
@@ -57,8 +57,8 @@ class GradeBook:
                     record.notebooks[lesson] = self.grade_lesson(submission, lesson)
                 except ValueError as error:
                     record.problems.append(str(error))
-            save(path.with_suffix(".md"), self.report(submission.student, record))
-            save(path, msgspec.json.encode(record).decode())
+            write_text(path.with_suffix(".md"), self.report(submission.student, record))
+            write_text(path, msgspec.json.encode(record).decode())
         self.records[submission.student] = record
         return record
 
@@ -117,8 +117,3 @@ def earlier(path: Path) -> Record | None:
         return read_json(path, Record)
     except ValueError:
         return None
-
-
-def save(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
