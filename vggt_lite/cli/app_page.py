@@ -1,0 +1,196 @@
+"""The page of `vggt-lite app`: Gradio's controls, and which function of `app_work` each of them calls."""
+
+import time
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+
+from vggt_lite.cli.app_work import (
+    EDGES, LEFT_OUT, RESULT, Job, Session, Settings, figure, plain, reconstruct, write_files,
+)  # fmt: skip
+from vggt_lite.cli.export import FILES
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, MODES
+from vggt_lite.data.pictures import IMAGE_SUFFIXES
+from vggt_lite.data.video import VIDEO_SUFFIXES
+from vggt_lite.inference.memory_estimate import gigabytes
+
+TITLE = "vggt_lite: photographs in, a 3-D scene out"
+# The system's fonts: Gradio's own would be fetched from another machine.
+THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+CSS = """
+.gradio-container { padding: 8px 16px !important; }
+#status p { margin: 0; overflow-wrap: anywhere; }
+#status .failed { color: #B00020; } .dark #status .failed { color: #FF8A80; }
+"""
+WAITING = 20  # jobs in the queue; who comes next is told that it is full
+
+
+def serve(settings: Settings, host: str, port: int | None) -> tuple[gr.Blocks, str]:
+    """Start the server in a thread of its own: the page, to be closed, and its address.
+
+    Raises:
+        OSError: the port is taken, or the address is not this computer's.
+    """
+    page = build(settings)
+    try:
+        _, url, _ = page.queue(max_size=WAITING).launch(
+            server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, share=False,
+            max_file_size=settings.most_bytes, theme=THEME, css=CSS, footer_links=[], run_history=False,
+            ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, show_error=True,
+        )  # fmt: skip
+    except OSError as error:
+        place = f"{host}, port {port or '7860 to 7959'}"
+        raise OSError(
+            f"nothing can be served at {place}: it is taken, or not this computer's. Choose another --port "
+            "or --host."
+        ) from error
+    return page, url
+
+
+def build(settings: Settings) -> gr.Blocks:
+    """The page, not yet served."""
+    jobs: dict[str, Job] = {}  # the one of each tab that runs
+
+    def work(call: Callable[[], object], session: Session, request: gr.Request, progress: gr.Progress):
+        """Run a job of this tab to its end: (result or None, what to say of it)."""
+        started = time.monotonic()
+        job = jobs[request.session_hash] = Job(call, lambda text: progress(0, desc=text))
+        job.start()
+        job.join()
+        jobs.pop(request.session_hash, None)
+        if job.result is None:
+            return None, said(plain(job.error, session.uploads), failed=True)
+        return job.result, said(f"done in {time.monotonic() - started:.1f} s.", *job.notes)
+
+    def on_reconstruct(
+        session, uploads, masks, weights, mode, per_second, percent, left_out, request: gr.Request,
+        progress=gr.Progress(track_tqdm=True),  # noqa: B008 (how Gradio asks for it)
+    ):  # fmt: skip
+        uploads, masks = ([Path(path) for path in paths or []] for paths in (uploads, masks))
+        session.uploads |= {*uploads, *masks}
+        options = (uploads, masks, weights, mode, per_second, settings)
+
+        def call():
+            scene, estimate = reconstruct(*options, tell=lambda text: progress(0, desc=text))
+            return scene, figure(scene, percent, left_out), estimate
+
+        result, status = work(call, session, request, progress)
+        if result is None:
+            return session, gr.skip(), status
+        session.scene, drawn, estimate = result
+        return session, drawn, said(estimate, failed=False) + status
+
+    def on_refine(
+        session, percent, left_out, request: gr.Request, progress=gr.Progress(track_tqdm=True)  # noqa: B008
+    ):
+        def call():
+            if session.scene is None:
+                raise ValueError("there is no scene yet: reconstruct one first.")
+            scene = session.scene.refine()
+            return scene, figure(scene, percent, left_out)
+
+        progress(0, desc="finding points in the photographs, adjusting the cameras")
+        result, status = work(call, session, request, progress)
+        if result is None:
+            return session, gr.skip(), status
+        session.scene, drawn = result
+        report = session.scene.refinement
+        return session, drawn, said(str(report)) if report.refined else status
+
+    def on_view(session, percent, left_out):
+        if session.scene is None:
+            return gr.skip(), gr.skip()
+        try:
+            return figure(session.scene, percent, left_out), gr.skip()
+        except ValueError as error:
+            return gr.skip(), said(plain(error, session.uploads), failed=True)
+
+    def on_files(
+        session, formats, percent, left_out, request: gr.Request, progress=gr.Progress(track_tqdm=True)  # noqa: B008
+    ):
+        progress(0, desc="writing files")
+        path, status = work(
+            lambda: write_files(session, formats, percent, left_out, settings), session, request, progress
+        )
+        return session, path and str(path), status
+
+    def on_cancel(request: gr.Request):
+        if job := jobs.pop(request.session_hash, None):
+            job.stop()
+        return said("stopped.")
+
+    def on_clear(session):
+        session.forget()
+        return session, None, None, None, None, said("deleted.")
+
+    def on_unload(request: gr.Request):
+        if job := jobs.pop(request.session_hash, None):
+            job.stop()
+
+    kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
+    limits = f"at most {settings.most_views}, {gigabytes(settings.most_bytes)} together"
+    kept = f"Deleted when you clear, {settings.keep / 60:.0f} minutes after the last use, or when the app ends."
+    one_job = {"concurrency_id": "work", "concurrency_limit": 1, "api_visibility": "private"}
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(60, settings.keep)
+    ) as page:
+        session = gr.State(Session(), time_to_live=settings.keep, delete_callback=Session.forget)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                gr.Markdown(f"## vggt_lite\n{kept}")
+                uploads = gr.File(
+                    file_count="multiple", file_types=kinds, height=150,
+                    label=f"Photographs of one place, or one video ({limits})",
+                )  # fmt: skip
+                weights = gr.Dropdown(
+                    settings.choices, label="Weights", allow_custom_value=settings.any_weights,
+                    info="a name, a file, or a hub repository" if settings.any_weights else None,
+                )  # fmt: skip
+                with gr.Accordion("Options", open=False):
+                    mode = gr.Radio(list(MODES), value=DEFAULT_MODE, label="How photographs are fitted")
+                    per_second = gr.Number(
+                        FRAMES_PER_SECOND, label="Frames of a second of video", minimum=0.01, maximum=60
+                    )
+                    masks = gr.File(
+                        file_count="multiple", file_types=[".png"], height=100,
+                        label="Masks: a PNG for each photograph, of its name; black is left out",
+                    )  # fmt: skip
+                with gr.Row():
+                    start = gr.Button("Reconstruct", variant="primary", min_width=100)
+                    cancel = gr.Button("Cancel", variant="stop", min_width=80)
+                    clear = gr.Button("Clear", min_width=80)
+            with gr.Column(scale=3, min_width=560):
+                status = gr.HTML(said("Drop photographs, then press Reconstruct."), elem_id="status")
+                plot = gr.Plot(label="Scene: drag to turn, scroll to come closer")
+                with gr.Row():
+                    percent = gr.Slider(0, 95, 0, step=1, label="Hide the least trusted points, per cent")
+                    left_out = gr.CheckboxGroup(list(LEFT_OUT), label="Leave out")
+                    refine = gr.Button("Refine", min_width=80, scale=0)
+                with gr.Row():
+                    formats = gr.CheckboxGroup([RESULT, *FILES], value=[RESULT], label="Formats")
+                    make = gr.Button("Make files", min_width=80, scale=0)
+                    files = gr.File(label="Download", interactive=False, height=80)
+        view = [percent, left_out]
+        shown = {"show_progress_on": status}
+        jobs_of_a_tab = [
+            start.click(
+                on_reconstruct, [session, uploads, masks, weights, mode, per_second, *view],
+                [session, plot, status], **one_job, **shown,
+            ),
+            refine.click(on_refine, [session, *view], [session, plot, status], **one_job, **shown),
+            make.click(on_files, [session, formats, *view], [session, files, status], **one_job, **shown),
+        ]  # fmt: skip
+        for control in (percent.release, left_out.change):
+            control(on_view, [session, *view], [plot, status], api_visibility="private", **shown)
+        cancel.click(on_cancel, None, status, cancels=jobs_of_a_tab, queue=False, api_visibility="private")
+        clear.click(on_clear, session, [session, uploads, masks, plot, files, status], api_visibility="private")
+        page.unload(on_unload)
+    return page
+
+
+def said(*texts: str, failed: bool = False) -> str:
+    """A status in HTML: texts of others in it are text."""
+    look = ' class="failed" role="alert"' if failed else ' role="status"'
+    return "".join(f"<p{look}>{escape(text)}</p>" for text in texts)
