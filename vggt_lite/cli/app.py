@@ -4,8 +4,8 @@ import argparse
 import ipaddress
 import os
 import signal
+import socket
 import tempfile
-import threading
 
 from vggt_lite.cli.options import WEIGHTS, add_device, number, whole
 from vggt_lite.config import DEFAULT_WEIGHTS
@@ -21,7 +21,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", metavar="ADDRESS",
         help="where the page can be opened from; default: from this computer only. 0.0.0.0: from the whole "
         "network, without a password; weights are then those of --weights and the bundled ones")  # fmt: skip
-    add("--port", type=whole(1, 65535), help="default: the first from 7860 on that is free")
+    add("--port", type=whole(0, 65535), default=7860, help="default: 7860; 0: any that is free")
     add("--weights", default=DEFAULT_WEIGHTS, help=f"chosen when the page opens: {WEIGHTS}; default: "
         f"{DEFAULT_WEIGHTS}")  # fmt: skip
     add_device(sub)
@@ -45,29 +45,43 @@ def run(args: argparse.Namespace) -> None:
 
     local = is_loopback(args.host)
     megabytes = 10**6 * args.most_megabytes
-    with tempfile.TemporaryDirectory(prefix="vggt-lite-app-") as folder:
+    with listen(args.host, args.port) as listening, tempfile.TemporaryDirectory(prefix="vggt-lite-") as folder:
         settings = Settings(
             folder, args.weights, local, pick_device(args.device), args.most_views, megabytes, 60 * args.keep
         )
-        # Read when Gradio is imported, by the next line.
+        # Gradio reads these when it is imported, by the next line.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
-        try:
-            from vggt_lite.cli.app_page import serve
-        except ModuleNotFoundError as error:
-            if error.name != "gradio":
-                raise
-            raise ImportError("the app needs Gradio: pip install 'vggt-lite[app]', or `make app`.") from error
-        server, url = serve(settings, args.host, args.port)
+        serve = import_page().serve
         if not local:
             print(OPEN)
-        print(f"open {url} (Ctrl-C ends it and removes its files)", flush=True)
+        host, port = listening.getsockname()[:2]
+        print(f"open http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends the app)", flush=True)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: files are removed then, too
         try:
-            threading.Event().wait()
+            serve(settings, listening)
         except KeyboardInterrupt:
             print("stopped; its files are removed")
-        finally:
-            server.close(verbose=False)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises: OSError: the port is taken, or the address not this computer's."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = error.strerror or error
+        raise OSError(f"{host}, port {port}: {why}. Choose another --port or --host.") from error
+
+
+def import_page():
+    """`app_page`, or an ImportError that says how to get Gradio."""
+    try:
+        from vggt_lite.cli import app_page
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ImportError("the app needs Gradio: pip install 'vggt-lite[app]', or `make app`.") from error
+    return app_page
 
 
 def is_loopback(host: str) -> bool:

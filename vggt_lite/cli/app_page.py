@@ -1,14 +1,17 @@
 """The page of `vggt-lite app`: Gradio's controls, and which function of `app_work` each of them calls."""
 
+import socket
 import time
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
 
 from vggt_lite.cli.app_work import (
-    EDGES, LEFT_OUT, RESULT, Job, Session, Settings, figure, plain, reconstruct, write_files,
+    LEFT_OUT, RESULT, Job, Session, Settings, figure, plain, reconstruct, write_files,
 )  # fmt: skip
 from vggt_lite.cli.export import FILES
 from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, MODES
@@ -18,45 +21,44 @@ from vggt_lite.inference.memory_estimate import gigabytes
 
 TITLE = "vggt_lite: photographs in, a 3-D scene out"
 # The system's fonts: Gradio's own would be fetched from another machine.
-THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+THEME = gr.themes.Default(primary_hue="blue", **FONTS)
 CSS = """
 .gradio-container { padding: 8px 16px !important; }
+#scene { min-height: 400px; }
 #status p { margin: 0; overflow-wrap: anywhere; }
 #status .failed { color: #B00020; } .dark #status .failed { color: #FF8A80; }
 """
 WAITING = 20  # jobs in the queue; who comes next is told that it is full
 
 
-def serve(settings: Settings, host: str, port: int | None) -> tuple[gr.Blocks, str]:
-    """Start the server in a thread of its own: the page, to be closed, and its address.
-
-    Raises:
-        OSError: the port is taken, or the address is not this computer's.
-    """
-    page = build(settings)
+def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serve the page until Ctrl-C or SIGTERM."""
+    jobs: dict[str, Job] = {}
+    app = gr.mount_gradio_app(
+        FastAPI(), build(settings, jobs).queue(max_size=WAITING), "/", max_file_size=settings.most_bytes,
+        theme=THEME, css=CSS, footer_links=[], run_history=False, ssr_mode=False, pwa=False, mcp_server=False,
+    )  # fmt: skip
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     try:
-        _, url, _ = page.queue(max_size=WAITING).launch(
-            server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, share=False,
-            max_file_size=settings.most_bytes, theme=THEME, css=CSS, footer_links=[], run_history=False,
-            ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, show_error=True,
-        )  # fmt: skip
-    except OSError as error:
-        place = f"{host}, port {port or '7860 to 7959'}"
-        raise OSError(
-            f"nothing can be served at {place}: it is taken, or not this computer's. Choose another --port "
-            "or --host."
-        ) from error
-    return page, url
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        for job in [*jobs.values()]:
+            job.stop()
 
 
-def build(settings: Settings) -> gr.Blocks:
-    """The page, not yet served."""
-    jobs: dict[str, Job] = {}  # the one of each tab that runs
+def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
+    """The page, not yet served.
+
+    Args:
+        settings: What is allowed.
+        jobs: Filled with the running job of each tab, by Gradio's name of its session.
+    """
 
     def work(call: Callable[[], object], session: Session, request: gr.Request, progress: gr.Progress):
         """Run a job of this tab to its end: (result or None, what to say of it)."""
         started = time.monotonic()
-        job = jobs[request.session_hash] = Job(call, lambda text: progress(0, desc=text))
+        job = jobs[request.session_hash] = Job(call, lambda text: progress(None, desc=text))
         job.start()
         job.join()
         jobs.pop(request.session_hash, None)
@@ -73,7 +75,7 @@ def build(settings: Settings) -> gr.Blocks:
         options = (uploads, masks, weights, mode, per_second, settings)
 
         def call():
-            scene, estimate = reconstruct(*options, tell=lambda text: progress(0, desc=text))
+            scene, estimate = reconstruct(*options, tell=lambda text: progress(None, desc=text))
             return scene, figure(scene, percent, left_out), estimate
 
         result, status = work(call, session, request, progress)
@@ -91,7 +93,7 @@ def build(settings: Settings) -> gr.Blocks:
             scene = session.scene.refine()
             return scene, figure(scene, percent, left_out)
 
-        progress(0, desc="finding points in the photographs, adjusting the cameras")
+        progress(None, desc="finding points in the photographs, adjusting the cameras")
         result, status = work(call, session, request, progress)
         if result is None:
             return session, gr.skip(), status
@@ -110,11 +112,11 @@ def build(settings: Settings) -> gr.Blocks:
     def on_files(
         session, formats, percent, left_out, request: gr.Request, progress=gr.Progress(track_tqdm=True)  # noqa: B008
     ):
-        progress(0, desc="writing files")
+        progress(None, desc="writing files")
         path, status = work(
             lambda: write_files(session, formats, percent, left_out, settings), session, request, progress
         )
-        return session, path and str(path), status
+        return session, gr.File(path and str(path), visible=bool(path)), status
 
     def on_cancel(request: gr.Request):
         if job := jobs.pop(request.session_hash, None):
@@ -123,16 +125,17 @@ def build(settings: Settings) -> gr.Blocks:
 
     def on_clear(session):
         session.forget()
-        return session, None, None, None, None, said("deleted.")
+        return session, None, None, None, gr.File(None, visible=False), said("deleted.")
 
     def on_unload(request: gr.Request):
         if job := jobs.pop(request.session_hash, None):
             job.stop()
 
     kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-    limits = f"at most {settings.most_views}, {gigabytes(settings.most_bytes)} together"
-    kept = f"Deleted when you clear, {settings.keep / 60:.0f} minutes after the last use, or when the app ends."
-    one_job = {"concurrency_id": "work", "concurrency_limit": 1, "api_visibility": "private"}
+    limits = f"Photographs or a video: at most {settings.most_views} views, {gigabytes(settings.most_bytes)}"
+    kept = f"Files are deleted when you clear, {settings.keep / 60:.0f} minutes after use, or when the app ends."
+    hidden = {"api_visibility": "private"}
+    one_job = {**hidden, "concurrency_id": "work", "concurrency_limit": 1}
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(60, settings.keep)
     ) as page:
@@ -140,41 +143,39 @@ def build(settings: Settings) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 gr.Markdown(f"## vggt_lite\n{kept}")
-                uploads = gr.File(
-                    file_count="multiple", file_types=kinds, height=150,
-                    label=f"Photographs of one place, or one video ({limits})",
-                )  # fmt: skip
+                uploads = gr.File(file_count="multiple", file_types=kinds, height=130, label=limits)
+                free = ": a name, a file, or a hub repository" if settings.any_weights else ""
                 weights = gr.Dropdown(
-                    settings.choices, label="Weights", allow_custom_value=settings.any_weights,
-                    info="a name, a file, or a hub repository" if settings.any_weights else None,
-                )  # fmt: skip
+                    settings.choices, label=f"Weights{free}", allow_custom_value=settings.any_weights
+                )
+                with gr.Row():
+                    start = gr.Button("Reconstruct", variant="primary", size="md", min_width=120)
+                    refine = gr.Button("Refine", size="md", min_width=120)
+                with gr.Row():
+                    cancel = gr.Button("Cancel", size="md", min_width=120)
+                    clear = gr.Button("Clear", size="md", min_width=120)
                 with gr.Accordion("Options", open=False):
                     mode = gr.Radio(list(MODES), value=DEFAULT_MODE, label="How photographs are fitted")
                     per_second = gr.Number(
                         FRAMES_PER_SECOND, label="Frames of a second of video", minimum=0.01, maximum=60
                     )
                     masks = gr.File(
-                        file_count="multiple", file_types=[".png"], height=100,
-                        label="Masks: a PNG for each photograph, of its name; black is left out",
+                        file_count="multiple", file_types=[".png"], height=130,
+                        label="Masks: a PNG of each photograph's name; black is left out",
                     )  # fmt: skip
-                with gr.Row():
-                    start = gr.Button("Reconstruct", variant="primary", min_width=100)
-                    cancel = gr.Button("Cancel", variant="stop", min_width=80)
-                    clear = gr.Button("Clear", min_width=80)
             with gr.Column(scale=3, min_width=560):
                 status = gr.HTML(said("Drop photographs, then press Reconstruct."), elem_id="status")
-                plot = gr.Plot(label="Scene: drag to turn, scroll to come closer")
+                plot = gr.Plot(label="Scene: drag to turn, scroll to come closer", elem_id="scene")
                 with gr.Row():
-                    percent = gr.Slider(0, 95, 0, step=1, label="Hide the least trusted points, per cent")
-                    left_out = gr.CheckboxGroup(list(LEFT_OUT), label="Leave out")
-                    refine = gr.Button("Refine", min_width=80, scale=0)
+                    percent = gr.Slider(0, 95, 0, step=1, label="Hide the least trusted (%)")
+                    left_out = gr.CheckboxGroup(list(LEFT_OUT), label="Leave out", scale=2)
                 with gr.Row():
-                    formats = gr.CheckboxGroup([RESULT, *FILES], value=[RESULT], label="Formats")
-                    make = gr.Button("Make files", min_width=80, scale=0)
-                    files = gr.File(label="Download", interactive=False, height=80)
+                    formats = gr.CheckboxGroup([RESULT, *FILES], value=[RESULT], label="Formats", scale=3)
+                    make = gr.Button("Make files", min_width=100, scale=1)
+                files = gr.File(label="Download", interactive=False, visible=False)
         view = [percent, left_out]
         shown = {"show_progress_on": status}
-        jobs_of_a_tab = [
+        working = [
             start.click(
                 on_reconstruct, [session, uploads, masks, weights, mode, per_second, *view],
                 [session, plot, status], **one_job, **shown,
@@ -183,9 +184,9 @@ def build(settings: Settings) -> gr.Blocks:
             make.click(on_files, [session, formats, *view], [session, files, status], **one_job, **shown),
         ]  # fmt: skip
         for control in (percent.release, left_out.change):
-            control(on_view, [session, *view], [plot, status], api_visibility="private", **shown)
-        cancel.click(on_cancel, None, status, cancels=jobs_of_a_tab, queue=False, api_visibility="private")
-        clear.click(on_clear, session, [session, uploads, masks, plot, files, status], api_visibility="private")
+            control(on_view, [session, *view], [plot, status], **hidden, **shown)
+        cancel.click(on_cancel, None, status, cancels=working, queue=False, **hidden)
+        clear.click(on_clear, session, [session, uploads, masks, plot, files, status], **hidden)
         page.unload(on_unload)
     return page
 

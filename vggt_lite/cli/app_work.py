@@ -22,12 +22,13 @@ from vggt_lite.data.video import VIDEO_SUFFIXES
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.inference.memory_estimate import estimate_memory, gigabytes
 from vggt_lite.inference.time_estimate import estimate_time
-from vggt_lite.pretrained.loading import BUNDLED
+from vggt_lite.pretrained.loading import CONFIGS
 from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.viz import Cameras, Cloud, draw_scene
 
 EDGES, BLACK, WHITE = LEFT_OUT = ("edges of things", "black background", "white background")
 DARK, BRIGHT = 12, 243  # of 255, in every channel: what counts as such a background
+HEIGHT = 400  # pixels of the figure: all controls fit on a projector below it
 RESULT = "result"  # beside the formats of `vggt-lite export`: all that `scene.save` writes
 
 
@@ -46,7 +47,7 @@ class Settings:
     @property
     def choices(self) -> list[str]:
         """Weights to choose from."""
-        return list(dict.fromkeys([self.weights, *BUNDLED]))
+        return list(dict.fromkeys([self.weights, *CONFIGS]))
 
 
 @dataclass
@@ -193,7 +194,8 @@ def without(scene: Reconstruction, left_out: list[str]) -> Reconstruction:
 def figure(scene: Reconstruction, percent: float, left_out: list[str]):
     """The scene to turn, without the least trusted points and what is left out."""
     clouds = Cloud.each(without(scene, left_out))
-    return draw_scene(next(iter(clouds.values())), Cameras.of(scene), percentile=percent)
+    drawn = draw_scene(next(iter(clouds.values())), Cameras.of(scene), percentile=percent)
+    return drawn.update_layout(height=HEIGHT)
 
 
 def write_files(
