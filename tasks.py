@@ -215,7 +215,9 @@ def app(*arguments):
     """The app's packages are looked for in .app-venv, then in .venv: PyTorch is installed once."""
     setup_learner()
     python = venv_of("app", APP_VENV, "constraints-app.txt")
-    (packages_of(python) / "below.pth").write_text(f"import site; site.addsitedir({str(packages_of(PYTHON))!r})\n")
+    (packages_of(python) / "below.pth").write_text(
+        f"import site; site.addsitedir({str(packages_of(PYTHON))!r})\n"
+    )
     run(python, "-m", "vggt_lite.cli", "app", *arguments)
 
 

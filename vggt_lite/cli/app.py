@@ -45,7 +45,10 @@ def run(args: argparse.Namespace) -> None:
 
     local = is_loopback(args.host)
     megabytes = 10**6 * args.most_megabytes
-    with listen(args.host, args.port) as listening, tempfile.TemporaryDirectory(prefix="vggt-lite-") as folder:
+    with (
+        listen(args.host, args.port) as listening,
+        tempfile.TemporaryDirectory(prefix="vggt-lite-") as folder,
+    ):
         settings = Settings(
             folder, args.weights, local, pick_device(args.device), args.most_views, megabytes, 60 * args.keep
         )

@@ -58,7 +58,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
     def work(call: Callable[[], object], session: Session, request: gr.Request, progress: gr.Progress):
         """Run a job of this tab to its end: (result or None, what to say of it)."""
         started = time.monotonic()
-        job = jobs[request.session_hash] = Job(call, lambda text: progress(None, desc=text))
+        job = jobs[request.session_hash] = Job(call, lambda text: progress(0, desc=text))
         job.start()
         job.join()
         jobs.pop(request.session_hash, None)
@@ -75,7 +75,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         options = (uploads, masks, weights, mode, per_second, settings)
 
         def call():
-            scene, estimate = reconstruct(*options, tell=lambda text: progress(None, desc=text))
+            scene, estimate = reconstruct(*options, tell=lambda text: progress(0, desc=text))
             return scene, figure(scene, percent, left_out), estimate
 
         result, status = work(call, session, request, progress)
@@ -85,7 +85,11 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         return session, drawn, said(estimate, failed=False) + status
 
     def on_refine(
-        session, percent, left_out, request: gr.Request, progress=gr.Progress(track_tqdm=True)  # noqa: B008
+        session,
+        percent,
+        left_out,
+        request: gr.Request,
+        progress=gr.Progress(track_tqdm=True),  # noqa: B008
     ):
         def call():
             if session.scene is None:
@@ -93,7 +97,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
             scene = session.scene.refine()
             return scene, figure(scene, percent, left_out)
 
-        progress(None, desc="finding points in the photographs, adjusting the cameras")
+        progress(0, desc="finding points in the photographs, adjusting the cameras")
         result, status = work(call, session, request, progress)
         if result is None:
             return session, gr.skip(), status
@@ -110,13 +114,18 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
             return gr.skip(), said(plain(error, session.uploads), failed=True)
 
     def on_files(
-        session, formats, percent, left_out, request: gr.Request, progress=gr.Progress(track_tqdm=True)  # noqa: B008
+        session,
+        formats,
+        percent,
+        left_out,
+        request: gr.Request,
+        progress=gr.Progress(track_tqdm=True),  # noqa: B008
     ):
-        progress(None, desc="writing files")
+        progress(0, desc="writing files")
         path, status = work(
             lambda: write_files(session, formats, percent, left_out, settings), session, request, progress
         )
-        return session, gr.File(path and str(path), visible=bool(path)), status
+        return session, gr.DownloadButton(value=path, visible=bool(path)), status
 
     def on_cancel(request: gr.Request):
         if job := jobs.pop(request.session_hash, None):
@@ -125,15 +134,17 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
 
     def on_clear(session):
         session.forget()
-        return session, None, None, None, gr.File(None, visible=False), said("deleted.")
+        return session, None, None, None, gr.DownloadButton(value=None, visible=False), said("deleted.")
 
     def on_unload(request: gr.Request):
         if job := jobs.pop(request.session_hash, None):
             job.stop()
 
     kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
-    limits = f"Photographs or a video: at most {settings.most_views} views, {gigabytes(settings.most_bytes)}"
-    kept = f"Files are deleted when you clear, {settings.keep / 60:.0f} minutes after use, or when the app ends."
+    about = (
+        f"At most {settings.most_views} views, {gigabytes(settings.most_bytes)}. Files are deleted when you clear, "
+        f"{settings.keep / 60:.0f} minutes after use, or when the app ends."
+    )
     hidden = {"api_visibility": "private"}
     one_job = {**hidden, "concurrency_id": "work", "concurrency_limit": 1}
     with gr.Blocks(
@@ -142,9 +153,11 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         session = gr.State(Session(), time_to_live=settings.keep, delete_callback=Session.forget)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                gr.Markdown(f"## vggt_lite\n{kept}")
-                uploads = gr.File(file_count="multiple", file_types=kinds, height=130, label=limits)
-                free = ": a name, a file, or a hub repository" if settings.any_weights else ""
+                gr.Markdown(f"## vggt_lite\n{about}")
+                uploads = gr.File(
+                    file_count="multiple", file_types=kinds, height=130, label="Photographs, or one video"
+                )
+                free = " (or a file, or a hub repository)" if settings.any_weights else ""
                 weights = gr.Dropdown(
                     settings.choices, label=f"Weights{free}", allow_custom_value=settings.any_weights
                 )
@@ -167,12 +180,13 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
                 status = gr.HTML(said("Drop photographs, then press Reconstruct."), elem_id="status")
                 plot = gr.Plot(label="Scene: drag to turn, scroll to come closer", elem_id="scene")
                 with gr.Row():
-                    percent = gr.Slider(0, 95, 0, step=1, label="Hide the least trusted (%)")
+                    percent = gr.Slider(0, 95, 0, step=1, label="Hide least trusted (%)", min_width=270)
                     left_out = gr.CheckboxGroup(list(LEFT_OUT), label="Leave out", scale=2)
                 with gr.Row():
                     formats = gr.CheckboxGroup([RESULT, *FILES], value=[RESULT], label="Formats", scale=3)
-                    make = gr.Button("Make files", min_width=100, scale=1)
-                files = gr.File(label="Download", interactive=False, visible=False)
+                    with gr.Column(scale=1, min_width=140):
+                        make = gr.Button("Make files", size="md")
+                        files = gr.DownloadButton("Download", size="md", visible=False)
         view = [percent, left_out]
         shown = {"show_progress_on": status}
         working = [

@@ -21,12 +21,12 @@ from vggt_lite.data.pictures import Photo, find_photos, natural_order
 from vggt_lite.data.video import VIDEO_SUFFIXES
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.inference.memory_estimate import estimate_memory, gigabytes
-from vggt_lite.inference.time_estimate import estimate_time
+from vggt_lite.inference.time_estimate import LONG, estimate_time
 from vggt_lite.pretrained.loading import CONFIGS
 from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.viz import Cameras, Cloud, draw_scene
 
-EDGES, BLACK, WHITE = LEFT_OUT = ("edges of things", "black background", "white background")
+EDGES, BLACK, WHITE = LEFT_OUT = ("edges", "black background", "white background")
 DARK, BRIGHT = 12, 243  # of 255, in every channel: what counts as such a background
 HEIGHT = 400  # pixels of the figure: all controls fit on a projector below it
 RESULT = "result"  # beside the formats of `vggt-lite export`: all that `scene.save` writes
@@ -167,7 +167,7 @@ def reconstruct(
 
 
 def estimated(model: VGGT, photos: list[Photo], mode: str) -> str:
-    """Time and memory of one pass in words, from the size of the first photograph."""
+    """How long one pass takes, in words, from the size of the first photograph; of a long one also its memory."""
     device, config = next(model.parameters()).device, model.config
     first = load_images(photos[:1], mode, config.image_size, config.patch_size)
     height, width = first.images.shape[-2:]
@@ -175,16 +175,21 @@ def estimated(model: VGGT, photos: list[Photo], mode: str) -> str:
     sizes = (len(photos), height, width)
     with chunked(model), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         time = estimate_time(model, *sizes)
-    memory = estimate_memory(config, *sizes, dtype, device=device, stored=model.aggregator.matrix_dtype)
-    views = f"{len(photos)} view{'s' * (len(photos) > 1)} of {width}×{height} pixels"
-    return f"{views}: about {time} and {gigabytes(memory.total)} of memory"
+    text = f"{len(photos)} view{'s' * (len(photos) > 1)} of {width}×{height} pixels: about {time}"
+    if time.seconds < LONG:  # counting the memory would take as long
+        return text
+    stored = model.aggregator.matrix_dtype
+    return f"{text}, {estimate_memory(config, *sizes, dtype, device=device, stored=stored)}"
 
 
 def without(scene: Reconstruction, left_out: list[str]) -> Reconstruction:
     """The scene without what `LEFT_OUT` names."""
     if EDGES in left_out:
         scene = scene.without_edges()
-    for name, is_background in ((BLACK, lambda p: p.amax(-1) <= DARK), (WHITE, lambda p: p.amin(-1) >= BRIGHT)):
+    for name, is_background in (
+        (BLACK, lambda p: p.amax(-1) <= DARK),
+        (WHITE, lambda p: p.amin(-1) >= BRIGHT),
+    ):
         if name in left_out:
             pictures = (scene.photograph(view) for view in range(len(scene)))
             scene = scene.with_masks([~is_background(picture) for picture in pictures])
