@@ -31,7 +31,7 @@ SYSTEMS = {
 
 
 def requirements() -> list[Requirement]:
-    """Everything pyproject.toml asks for, in any extra but the app's; not the extras that name other extras."""
+    """Everything pyproject.toml asks for, in any extra but the app's; not extras that name others."""
     extras = [line for name, extra in EXTRAS.items() if name != "app" for line in extra]
     lines = PROJECT["dependencies"] + extras
     return [Requirement(line) for line in lines if not line.startswith(PROJECT["name"])]

@@ -1,4 +1,4 @@
-"""The app in a real browser, from bad uploads to the downloaded files (`make app` once makes its environment)."""
+"""The app in a real browser, from bad uploads to the downloaded files; `make app ARGS=--help` installs it."""
 
 import os
 import re

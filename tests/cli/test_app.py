@@ -17,9 +17,21 @@ from PIL import Image
 from tests.cli.test_commands import fails_in_one_line
 from vggt_lite.cli.app import is_loopback
 from vggt_lite.cli.app_work import (
-    BLACK, EDGES, LEFT_OUT, RESULT, WHITE, Job, Session, Settings, figure, find_uploads, plain, reconstruct,
-    without, write_files,
-)  # fmt: skip
+    BLACK,
+    EDGES,
+    LEFT_OUT,
+    RESULT,
+    WHITE,
+    Job,
+    Session,
+    Settings,
+    figure,
+    find_uploads,
+    plain,
+    reconstruct,
+    without,
+    write_files,
+)
 from vggt_lite.cli.export import FILES
 from vggt_lite.inference import Reconstruction
 from vggt_lite.synthetic import generate_scenes

@@ -11,8 +11,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from vggt_lite.cli.app_work import (
-    LEFT_OUT, RESULT, Job, Session, Settings, figure, plain, reconstruct, write_files,
-)  # fmt: skip
+    LEFT_OUT,
+    RESULT,
+    Job,
+    Session,
+    Settings,
+    figure,
+    plain,
+    reconstruct,
+    write_files,
+)
 from vggt_lite.cli.export import FILES
 from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, MODES
 from vggt_lite.data.pictures import IMAGE_SUFFIXES
@@ -142,8 +150,8 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
 
     kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     about = (
-        f"At most {settings.most_views} views, {gigabytes(settings.most_bytes)}. Files are deleted when you clear, "
-        f"{settings.keep / 60:.0f} minutes after use, or when the app ends."
+        f"At most {settings.most_views} views, {gigabytes(settings.most_bytes)}. Files are deleted when you "
+        f"clear, {settings.keep / 60:.0f} minutes after use, or when the app ends."
     )
     hidden = {"api_visibility": "private"}
     one_job = {**hidden, "concurrency_id": "work", "concurrency_limit": 1}

@@ -136,8 +136,8 @@ def find_uploads(uploads: list[Path], per_second: float, settings: Settings) -> 
     if len(photos) > settings.most_views:
         raise ValueError(
             f"there are {len(photos)} views, and {settings.most_views} are allowed: leave some out, or take "
-            "fewer frames of a second (or start the app with a larger --most-views). For long sequences there "
-            "is `vggt-lite reconstruct --chunk`."
+            "fewer frames of a second (or start the app with a larger --most-views). For long sequences take "
+            "`vggt-lite reconstruct --chunk`."
         )
     return [replace(photo, label=photo.name) for photo in photos]
 
@@ -152,7 +152,7 @@ def reconstruct(
     uploads: list[Path], masks: list[Path], weights: str, mode: str, per_second: float, settings: Settings,
     tell: Callable[[str], None],
 ) -> tuple[Reconstruction, str]:  # fmt: skip
-    """The scene, and what it took by the estimate; raises as `find_uploads`, `from_pretrained`, `reconstruct`."""
+    """The scene, and the estimate; raises as `find_uploads`, `VGGT.from_pretrained`, `VGGT.reconstruct`."""
     photos = find_uploads(uploads, per_second, settings)
     tell(f"loading {weights}")
     if not (settings.any_weights or weights in settings.choices):
@@ -167,7 +167,7 @@ def reconstruct(
 
 
 def estimated(model: VGGT, photos: list[Photo], mode: str) -> str:
-    """How long one pass takes, in words, from the size of the first photograph; of a long one also its memory."""
+    """How long one pass takes, in words, by the first photograph's size; of a long one also its memory."""
     device, config = next(model.parameters()).device, model.config
     first = load_images(photos[:1], mode, config.image_size, config.patch_size)
     height, width = first.images.shape[-2:]
