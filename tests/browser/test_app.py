@@ -18,7 +18,7 @@ from vggt_lite.synthetic import generate_scenes
 pytestmark = pytest.mark.skipif(not python_of(APP_VENV).exists(), reason="no Gradio here: make app")
 ROOT = Path(__file__).resolve().parents[2]
 MOST_VIEWS = 30
-PATIENCE = 200_000  # ms; software WebGL is slow
+PATIENCE = 300_000  # ms; software WebGL is slow
 POINTS = "() => document.querySelector('.js-plotly-plot')?.data[0].x.length"
 
 
