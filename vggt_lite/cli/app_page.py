@@ -63,11 +63,17 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         jobs: Filled with the running job of each tab, by Gradio's name of its session.
     """
 
+    def stop(request: gr.Request) -> None:
+        """End the job of this tab, if one runs."""
+        if job := jobs.pop(request.session_hash, None):
+            job.stop()
+
     def work(call: Callable[[], object], session: Session, request: gr.Request, progress: gr.Progress):
         """Run a job of this tab to its end: (result or None, what to say of it)."""
         started = time.monotonic()
-        job = jobs[request.session_hash] = Job(call, lambda text: progress(0, desc=text))
+        job = Job(call, lambda text: progress(0, desc=text))
         job.start()
+        jobs[request.session_hash] = job
         job.join()
         jobs.pop(request.session_hash, None)
         if job.result is None:
@@ -90,7 +96,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         if result is None:
             return session, gr.skip(), status
         session.scene, drawn, estimate = result
-        return session, drawn, said(estimate, failed=False) + status
+        return session, drawn, said(estimate) + status
 
     def on_refine(
         session,
@@ -136,17 +142,14 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         return session, gr.DownloadButton(value=path, visible=bool(path)), status
 
     def on_cancel(request: gr.Request):
-        if job := jobs.pop(request.session_hash, None):
-            job.stop()
+        stop(request)
         return said("stopped.")
 
-    def on_clear(session):
+    def on_clear(session, uploads, masks, request: gr.Request):
+        stop(request)
+        session.uploads |= {Path(path) for path in [*(uploads or []), *(masks or [])]}
         session.forget()
         return session, None, None, None, gr.DownloadButton(value=None, visible=False), said("deleted.")
-
-    def on_unload(request: gr.Request):
-        if job := jobs.pop(request.session_hash, None):
-            job.stop()
 
     kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     about = (
@@ -208,8 +211,9 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
         for control in (percent.release, left_out.change):
             control(on_view, [session, *view], [plot, status], **hidden, **shown)
         cancel.click(on_cancel, None, status, cancels=working, queue=False, **hidden)
-        clear.click(on_clear, session, [session, uploads, masks, plot, files, status], **hidden)
-        page.unload(on_unload)
+        everything = [session, uploads, masks, plot, files, status]
+        clear.click(on_clear, [session, uploads, masks], everything, cancels=working, queue=False, **hidden)
+        page.unload(stop)
     return page
 
 
