@@ -88,7 +88,7 @@ def drop(tab, *paths: Path) -> None:
     if tab.get_by_label("Clear", exact=True).count():
         tab.get_by_label("Clear", exact=True).first.click()
     tab.locator("input[type=file]").first.set_input_files(paths)
-    tab.get_by_text(re.compile(r"\d (KB|B) ⇣|⇣")).nth(len(paths) - 1).wait_for()
+    tab.locator("a[download]").nth(len(paths) - 1).wait_for()
 
 
 def status(tab, words: str) -> str:
