@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(not python_of(APP_VENV).exists(), reason="no Gra
 ROOT = Path(__file__).resolve().parents[2]
 MOST_VIEWS = 30
 PATIENCE = 300_000  # ms; software WebGL is slow
-POINTS = "() => document.querySelector('.js-plotly-plot')?.data[0].x.length"
+# Float32 in base64: four bytes a point
+POINTS = "() => atob(document.querySelector('.js-plotly-plot')?.data[0].x.bdata ?? '').length / 4"
 
 
 class App:
