@@ -127,7 +127,7 @@ def test_from_photographs_to_files(tab, app, photographs, tmp_path):
         assert "colmap/images/view0.png" in archive.namelist()
 
     assert app.files(".png") and app.files(".zip")
-    button(tab, "Clear").click()
+    button(tab, "Delete").click()
     status(tab, "deleted.")
     assert not app.files(".zip") and not [path for path in app.files() if path.stat().st_size]
 

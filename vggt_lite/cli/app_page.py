@@ -154,7 +154,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
     kinds = sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES)
     about = (
         f"At most {settings.most_views} views, {gigabytes(settings.most_bytes)}. Files are deleted when you "
-        f"clear, {settings.keep / 60:.0f} minutes after use, or when the app ends."
+        f"delete them, {settings.keep / 60:.0f} minutes after use, or when the app ends."
     )
     hidden = {"api_visibility": "private"}
     one_job = {**hidden, "concurrency_id": "work", "concurrency_limit": 1}
@@ -177,7 +177,7 @@ def build(settings: Settings, jobs: dict[str, Job]) -> gr.Blocks:
                     refine = gr.Button("Refine", size="md", min_width=120)
                 with gr.Row():
                     cancel = gr.Button("Cancel", size="md", min_width=120)
-                    clear = gr.Button("Clear", size="md", min_width=120)
+                    clear = gr.Button("Delete", size="md", min_width=120)
                 with gr.Accordion("Options", open=False):
                     mode = gr.Radio(list(MODES), value=DEFAULT_MODE, label="How photographs are fitted")
                     per_second = gr.Number(
