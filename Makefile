@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse site lock clean
+.PHONY: help setup setup-learner demo lab test test-full lint student solutions slides wheelhouse site app lock clean
 
 help:       ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: *##/\t/' | expand -t 16
@@ -18,10 +18,11 @@ solutions:  ## pack solved lessons and keys for teachers: outputs/solutions.zip
 slides:     ## slides of each lesson from its own figures, HTML and PDF: outputs/slides/
 wheelhouse: ## download all that a class needs to install without a network: wheelhouse/
 site:       ## the lessons, docs and API as pages: site/index.html
-lock:       ## write constraints.txt anew
+app:        ## photographs in the browser, without Jupyter: docs/app.md
+lock:       ## write constraints.txt and constraints-app.txt anew
 setup:      ## make .venv, once
 setup-learner: ## the same without test tools; `make demo` and `make lab` need no more
-clean:      ## remove .venv, .site-venv, caches, outputs and site
+clean:      ## remove .venv, .site-venv, .app-venv, caches, outputs and site
 
-demo lab test test-full lint student solutions slides wheelhouse site lock setup setup-learner clean:
+demo lab test test-full lint student solutions slides wheelhouse site app lock setup setup-learner clean:
 	@$(PYTHON) tasks.py $@ $(ARGS)

@@ -10,10 +10,11 @@
     slides      slides of each lesson from its own figures, HTML and PDF: outputs/slides/
     wheelhouse  download all that a class needs to install without a network: wheelhouse/
     site        the lessons, docs and API as pages: site/index.html
-    lock        write constraints.txt anew from pyproject.toml and constraints.in
+    app         the page in the browser that `vggt-lite app` serves: docs/app.md
+    lock        write constraints.txt and constraints-app.txt anew from pyproject.toml and constraints.in
     setup       make .venv and install into it; every command above does this by itself, once
     setup-learner  the same without test tools; `demo` and `lab` need no more
-    clean       remove .venv, .site-venv, caches, outputs/ and site/
+    clean       remove .venv, .site-venv, .app-venv, caches, outputs/ and site/
 
 Standard library only, and it starts on Python 3.8, so that it can say which Python is needed.
 """
@@ -38,6 +39,7 @@ VENV = ROOT / ".venv"
 PYTHON = python_of(VENV)
 BIN = PYTHON.parent
 SITE_VENV = ROOT / ".site-venv"  # of the site alone: learners need no Sphinx, and the site no PyTorch
+APP_VENV = ROOT / ".app-venv"  # of the app alone: Gradio asks for an older Pillow than the one tested here
 STAMP = VENV / ".vggt_lite_stamp"
 EVERYTHING, LEARNER = "dev,browser", "learner"  # extras of pyproject.toml
 LOCK_INPUTS = ("pyproject.toml", "constraints.in")
@@ -105,7 +107,8 @@ def setup_learner():
 
 def fingerprint(extras):
     """Changes when anything that decides what is installed changes."""
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt", *sorted((ROOT / "jupyter_config").iterdir())]
+    files = [ROOT / "pyproject.toml", *sorted(ROOT.glob("constraints*.txt"))]
+    files += sorted((ROOT / "jupyter_config").iterdir())
     digest = hashlib.sha256(extras.encode())
     for file in files:
         digest.update(file.read_bytes())
@@ -205,20 +208,43 @@ def wheelhouse(*arguments):
 
 
 def site():
-    """Make .site-venv, unless its stamp says that nothing has changed since; then build."""
-    python, stamp = python_of(SITE_VENV), SITE_VENV / ".vggt_lite_stamp"
-    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint("site")):
+    run(venv_of("site", SITE_VENV, "constraints.txt"), "tools/website/build.py")
+
+
+def app(*arguments):
+    """The app's packages are looked for in .app-venv, then in .venv: PyTorch is installed once."""
+    setup_learner()
+    python = venv_of("app", APP_VENV, "constraints-app.txt")
+    (packages_of(python) / "below.pth").write_text(
+        f"import site; site.addsitedir({str(packages_of(PYTHON))!r})\n"
+    )
+    run(python, "-m", "vggt_lite.cli", "app", *arguments)
+
+
+def venv_of(extra, folder, constraints):
+    """The Python of an environment that holds the lines of one extra, and not the package with its PyTorch.
+
+    Made unless its stamp says that nothing has changed since.
+    """
+    python, stamp = python_of(folder), folder / ".vggt_lite_stamp"
+    if not (python.exists() and stamp.exists() and stamp.read_text() == fingerprint(extra)):
         if not python.exists():
-            run(sys.executable, "-m", "venv", SITE_VENV)
-        install("-c", "constraints.txt", *site_requirements(), python=python)
-        stamp.write_text(fingerprint("site"))
-    run(python, "tools/website/build.py")
+            run(sys.executable, "-m", "venv", folder)
+        install("-c", constraints, *requirements_of(extra), python=python)
+        stamp.write_text(fingerprint(extra))
+    return python
 
 
-def site_requirements():
-    """The lines of the extra `site`, without installing the package, which would bring PyTorch."""
+def packages_of(python):
+    """Where a Python keeps its packages."""
+    command = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    return Path(subprocess.check_output(command, universal_newlines=True).strip())
+
+
+def requirements_of(extra):
+    """The lines of an extra of pyproject.toml."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    lines = re.search(r"^site = \[.*?\n(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
+    lines = re.search(rf"^{extra} = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL).group(1)
     return re.findall(r'^  "(.+?)",', lines, re.MULTILINE)
 
 
@@ -226,20 +252,30 @@ def lock():
     """Resolve for every Python and system at once; torch itself pulls CUDA where it needs it."""
     setup()
     install("uv")
-    command = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.10", "--all-extras"]
+    extras = [word for extra in ("dev", "browser", "site") for word in ("--extra", extra)]
+    write_lock("constraints.txt", "-c", "constraints.in", *extras, "pyproject.toml")
+    inputs = ROOT / ".jupyter" / "app.in", ROOT / ".jupyter" / "app_constraints.in"
+    inputs[0].write_text("\n".join(requirements_of("app")))
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    inputs[1].write_text("\n".join(line for line in lines if not line.startswith("pillow==")))
+    write_lock("constraints-app.txt", "-c", inputs[1], inputs[0])
+
+
+def write_lock(name, *inputs):
+    command = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.10"]
     command += ["--no-header", "--no-annotate", "--no-emit-package", "vggt-lite"]
     raw = ROOT / ".jupyter" / "constraints.raw"
-    run(PYTHON, "-m", "uv", *command, "-c", "constraints.in", "pyproject.toml", "-o", raw)
+    run(PYTHON, "-m", "uv", *command, *inputs, "-o", raw)
     lines = raw.read_text().splitlines()
     lines = [line for line in lines if not line.startswith(("nvidia-", "cuda-", "triton"))]
     header = "# written by `python tasks.py lock`: tested versions for Python 3.10 and newer, all systems\n"
-    (ROOT / "constraints.txt").write_text(header + "\n".join(lines) + "\n")
+    (ROOT / name).write_text(header + "\n".join(lines) + "\n")
     raw.unlink()
 
 
 def clean():
     caches = (".jupyter", ".pytest_cache", ".ruff_cache", "vggt_lite.egg-info")
-    for name in (".venv", ".site-venv", *caches, "outputs", "site"):
+    for name in (".venv", ".site-venv", ".app-venv", *caches, "outputs", "site"):
         shutil.rmtree(str(ROOT / name), ignore_errors=True)
 
 
@@ -254,6 +290,7 @@ COMMANDS = {
     "slides": slides,
     "wheelhouse": wheelhouse,
     "site": site,
+    "app": app,
     "lock": lock,
     "setup": setup,
     "setup-learner": setup_learner,

@@ -10,6 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import tasks
 import vggt_lite
 
 if sys.version_info >= (3, 11):
@@ -30,8 +31,9 @@ SYSTEMS = {
 
 
 def requirements() -> list[Requirement]:
-    """Everything pyproject.toml asks for, in any extra; not the extras that name other extras."""
-    lines = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
+    """Everything pyproject.toml asks for, in any extra but the app's; not extras that name others."""
+    extras = [line for name, extra in EXTRAS.items() if name != "app" for line in extra]
+    lines = PROJECT["dependencies"] + extras
     return [Requirement(line) for line in lines if not line.startswith(PROJECT["name"])]
 
 
@@ -40,10 +42,10 @@ def requirements_in(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def pins(python: str, system: str) -> dict[str, str]:
-    """Package → version, as constraints.txt pins it for one Python on one system."""
+def pins(python: str, system: str, file: str = "constraints.txt") -> dict[str, str]:
+    """Package → version, as a file pins it for one Python on one system."""
     target = {"python_version": python, "python_full_version": f"{python}.9", **SYSTEMS[system]}
-    chosen = [r for r in requirements_in("constraints.txt") if r.marker is None or r.marker.evaluate(target)]
+    chosen = [r for r in requirements_in(file) if r.marker is None or r.marker.evaluate(target)]
     return {canonicalize_name(r.name): str(r.specifier).removeprefix("==") for r in chosen}
 
 
@@ -65,6 +67,18 @@ def test_the_lock_pins_every_requirement_within_its_range(python, system):
     wanted = [r for r in wanted if r.marker is None or r.marker.evaluate(target)]
     assert len(wanted) > 15
     assert not unmet(wanted, pins(python, system))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_apps_lock_differs_from_the_other_in_pillow_alone(python, system):
+    """So that .app-venv, laid over .venv, hides nothing that was tested there."""
+    assert tasks.requirements_of("app") == EXTRAS["app"]
+    other, own = pins(python, system), pins(python, system, "constraints-app.txt")
+    assert not unmet([Requirement(line) for line in EXTRAS["app"]], own)
+    assert {name for name in own.keys() & other.keys() if own[name] != other[name]} <= {"pillow"}
+    needed = [Requirement(line) for line in PROJECT["dependencies"]]
+    assert not unmet([r for r in needed if r.name in own], own)
 
 
 def test_a_missing_pin_and_a_pin_out_of_range_are_both_noticed():

@@ -136,7 +136,7 @@ def test_settings_are_read(tmp_path):
 
 
 def test_the_site_installs_the_extra_that_pyproject_names():
-    assert tasks.site_requirements() == EXTRAS["site"]
+    assert tasks.requirements_of("site") == EXTRAS["site"]
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path):

@@ -1,6 +1,7 @@
 """`vggt-lite export`: a saved reconstruction in the files of other programs."""
 
 import argparse
+from pathlib import Path
 
 from vggt_lite.cli.options import whole
 
@@ -35,13 +36,18 @@ def run(args: argparse.Namespace) -> None:
     scene = Reconstruction.load(args.result)
     if args.mask_edges:
         scene = scene.without_edges()
-    share = {"confidence_percentile": args.confidence}
-    options = {"colmap": {"binary": not args.text, **share}, "tum": {}}
     with atomic_folder(out, KIND) as folder:
-        for name in args.to:
-            getattr(scene, f"to_{name}")(folder / FILES[name], **options.get(name, share))
+        write_formats(scene, folder, args.to, args.confidence, args.text)
     for name in args.to:
         print(f"written: {out / FILES[name]}")
+
+
+def write_formats(scene, folder: Path, names: list[str], confidence: int = 0, text: bool = False) -> None:
+    """Write a `Reconstruction` into a folder in formats of `FILES`; the other arguments as the options."""
+    share = {"confidence_percentile": confidence}
+    options = {"colmap": {"binary": not text, **share}, "tum": {}}
+    for name in names:
+        getattr(scene, f"to_{name}")(folder / FILES[name], **options.get(name, share))
 
 
 def formats(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from vggt_lite import __version__
 
 COMMANDS = {  # name: (its file in this folder, what it does)
     "reconstruct": ("reconstruct", "photographs in; cameras, depth, a point cloud and a web page out"),
+    "app": ("app", "the same in the browser: drop photographs, turn the scene, take the files"),
     "export": ("export", "a saved reconstruction as files for COLMAP, gsplat, nerfstudio, Blender, evo"),
     "demo": ("demo", "reconstruct two examples whose truth is known, and draw them in a web page"),
     "train": ("train", "train a model by its recipe; after an interruption the same command goes on"),
