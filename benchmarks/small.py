@@ -239,18 +239,19 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=("vggt", "tiny"), default=("vggt", "tiny"))
     parser.add_argument("--folder", type=Path, help="for the files of VGGT-1B; default: one that is removed")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", default="small_cpu", help="name of the result file")
     arguments = parser.parse_args()
-    path = measure.RESULTS / "small_cpu.json"
+    path = measure.RESULTS / f"{arguments.out}.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
     report |= {part: earlier.get(part, []) for part in ("rows", "scores")}
     if "vggt" in arguments.parts:
         with tempfile.TemporaryDirectory() as temporary:
             report["rows"] = vggt_rows(arguments.folder or Path(temporary), arguments.threads)
-        measure.write_result("small_cpu", report)
+        measure.write_result(arguments.out, report)
     if "tiny" in arguments.parts:
         report["scores"] = tiny_rows(arguments.threads)
-        measure.write_result("small_cpu", report)
+        measure.write_result(arguments.out, report)
 
 
 if __name__ == "__main__":
