@@ -4,9 +4,9 @@ VGGT-1B with random weights, camera and depth heads, float32, called as a user c
 noise of 518 × 392 pixels. Memory is the peak of the whole process: interpreter, libraries, weights, work.
 
 A whole pass takes about an hour of one core. Blocks of a kind are alike and take the same memory one after
-the other. So without --whole only one block of the ViT is computed, and of 24 frame and global blocks the four
-that the depth head reads; the others keep their weights in memory and pass their tokens on. The time of a
-whole pass is then that of the part, divided by the part's share of `estimate_time`.
+the other. So without --whole only one block of the ViT is computed, and of 24 frame and global blocks the
+four that the depth head reads; the others keep their weights in memory and pass their tokens on. The time of
+a whole pass is then that of the part, divided by the part's share of `estimate_time`.
 
 The time that counts is that of the processor: where other programs run on the same core, the clock measures
 them, too. Beside the measurements stands what `estimate_memory` and `estimate_time` said beforehand. Written

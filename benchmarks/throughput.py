@@ -1,19 +1,20 @@
 """How long, and at what price, for ten thousand scenes?
 
-    python -m benchmarks.throughput                                     the tables of docs/throughput.md
+    python -m benchmarks.throughput update                              the tables of docs/throughput.md
     python -m benchmarks.throughput --peak 989 --share 0.3 --price 2.5  hours and price on a GPU of your own
 
 Operations of VGGT-1B, camera and depth heads, are *counted*: the network runs on torch's fake tensors and
-`torch.utils.flop_counter` adds up matrix products, convolutions and attention; a multiplication and an addition
-are two. Nothing here was measured on a GPU. `--peak` is the TFLOP/s that the GPU's maker states for bfloat16,
-`--share` the part of it that you reach, `--price` what an hour of it costs you.
+`torch.utils.flop_counter` adds up matrix products, convolutions and attention; a multiplication and an
+addition are two. Nothing here was measured on a GPU. `--peak` is the TFLOP/s that the GPU's maker states for
+bfloat16, `--share` the part of it that you reach, `--price` what an hour of it costs you.
 
-All views of a scene attend to each other, so its operations are exactly a · S + b · S² for S views; the network
-runs twice to find a and b.
+All views of a scene attend to each other, so its operations are exactly a · S + b · S² for S views; the
+network runs twice to find a and b.
 """
 
 import argparse
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,11 +22,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmarks import measure
+from tools.training_report import put_between
 from vggt_lite import VGGT_1B
 from vggt_lite.config import ModelConfig
 from vggt_lite.inference.memory_estimate import fake_model
 from vggt_lite.utils.table import markdown_table
 
+PAGE = measure.ROOT / "docs" / "throughput.md"
 HEADS, SCENES, VIEWS = ("camera", "depth"), 10_000, (2, 8, 32, 100)
 SIZE, PUBLISHED_SIZE = (392, 518), (336, 518)  # height, width
 # VGGT's README, "Runtime and GPU Memory" (the paper's table 9): frames → seconds of the aggregator alone, one
@@ -92,7 +95,8 @@ def published_tflops(views: int) -> float:
 
 
 def tera(count: float) -> str:
-    return f"{count / 1e12:.3g}"
+    """TFLOP, three digits."""
+    return f"{count / 1e12:.{max(0, 2 - math.floor(math.log10(count / 1e12)))}f}"
 
 
 def counted_table() -> str:
@@ -116,7 +120,7 @@ def published_table() -> str:
         [views, seconds, tera(aggregator(views)), f"{published_tflops(views):.0f}"]
         for views, seconds in PUBLISHED.items()
     ]
-    heads = ("views", "seconds, published", "TFLOP, counted", "TFLOP/s, the second by the first")
+    heads = ("views", "seconds, published", "TFLOP, counted", "TFLOP ÷ seconds")
     return markdown_table(heads, rows, "rrrr")
 
 
@@ -167,6 +171,7 @@ def of_your_own(peak: float, share: float, price: float, scenes: int, views: lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("update", nargs="?", choices=("update",), help="write the page's tables")
     parser.add_argument("--peak", type=float, help="TFLOP/s in bfloat16, as its maker states")
     parser.add_argument("--share", type=float, help="the part of it that is reached, 0 to 1")
     parser.add_argument("--price", type=float, help="of an hour of one GPU")
@@ -174,8 +179,11 @@ def main() -> None:
     parser.add_argument("--views", type=int, nargs="+", default=VIEWS)
     arguments = parser.parse_args()
     given = (arguments.peak, arguments.share, arguments.price)
-    if given == (None, None, None):
-        print(*(f"{name}\n\n{table()}\n" for name, table in TABLES.items()), sep="\n")
+    if arguments.update:
+        text = PAGE.read_text(encoding="utf-8")
+        for name, table in TABLES.items():
+            text = put_between(text, f"throughput {name}", table())
+        PAGE.write_text(text, encoding="utf-8", newline="\n")
         return
     if None in given or arguments.peak <= 0 or not 0 < arguments.share <= 1 or arguments.price < 0:
         parser.error("give --peak above 0, --share in 0 … 1 and --price together: nothing here is assumed.")
