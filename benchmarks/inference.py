@@ -6,7 +6,8 @@
 Both forms run on the same random weights (speed and memory do not depend on their values) and the same
 pictures, and their outputs are compared. The old form is `benchmarks/released_form.py`: the release with its
 excess of kept layers already corrected. Times are taken in one process, the forms taking turns, so that what
-else the machine does hits both; peaks of memory in a process of their own for each form. Results go to
+else the machine does hits both; the processor's own seconds stand beside them. Peaks of memory are taken in a
+process of their own for each form (--times-only leaves them out). Results go to
 benchmarks/results/inference_<device>.json after every row: started again, the script goes on where it was
 (--afresh begins anew).
 """
@@ -14,14 +15,14 @@ benchmarks/results/inference_<device>.json after every row: started again, the s
 import argparse
 import gc
 import json
-import statistics
-import time
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 
 from benchmarks import measure
 from benchmarks.released_form import released_form
+from benchmarks.small import instructions
 from vggt_lite import VGGT, VGGT_1B
 from vggt_lite.utils.runtime import progress
 
@@ -84,27 +85,19 @@ def relative_difference(a, b) -> float:
 
 
 def seconds(model: VGGT, images: torch.Tensor, forms: list[str], runs: int) -> tuple[dict, float | None]:
-    """Times of each form, taking turns, and how far their outputs are apart."""
-    times, difference = {form: [] for form in forms}, None
+    """Of each form what `measure.once` says of every turn, and how far their outputs are apart."""
+    times, difference, found = {form: [] for form in forms}, None, {}
+
+    def answer(form: str) -> None:
+        found[form] = forward(model, images, form)
+
     for _ in progress(range(runs), desc=f"{len(images)} views", unit="run"):
-        found = {}
         for form in forms:
-            start = time.perf_counter()
-            found[form] = forward(model, images, form)
-            times[form].append(time.perf_counter() - start)
+            times[form].append(measure.once(partial(answer, form), str(images.device)))
         if len(forms) == 2:
             difference = relative_difference(found[OLD], found[NEW])
-        del found
+        found.clear()
     return times, difference
-
-
-def summary(times: list[float]) -> dict:
-    return {
-        "seconds_median": round(statistics.median(times), 3),
-        "seconds_min": round(min(times), 3),
-        "seconds_max": round(max(times), 3),
-        "runs": len(times),
-    }
 
 
 def one_size(report: dict, model: VGGT, views: int, args) -> None:
@@ -127,7 +120,9 @@ def one_size(report: dict, model: VGGT, views: int, args) -> None:
         return
     del images
     for form in forms:
-        if device == "cpu":
+        if args.times_only:
+            memory = {}
+        elif device == "cpu":
             arguments = {"form": form, "views": views, "height": height, "width": width}
             arguments |= {"heads": args.heads, "device": device, "dtype": args.dtype}
             target = "benchmarks.inference:peak"
@@ -137,20 +132,15 @@ def one_size(report: dict, model: VGGT, views: int, args) -> None:
                 forward(model, pictures(views, height, width, device), form)
             memory = {"peak_above_weights_bytes": seen.bytes, "weights_bytes": weights_bytes(model)}
         memory.pop("peak_rss", None)
-        rows.append({"form": form, **what, **summary(times[form]), **memory})
+        rows.append({"form": form, **what, **measure.spread(times[form]), **memory})
         print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
     report["rows"] += rows
     if len(rows) == 2:
         old, new = rows
-        turns = [b / a for a, b in zip(times[OLD], times[NEW], strict=True)]
-        ratio = {
-            **what,
-            "time": round(statistics.median(turns), 3),
-            "time_min": round(min(turns), 3),
-            "time_max": round(max(turns), 3),
-            "memory": round(new["peak_above_weights_bytes"] / old["peak_above_weights_bytes"], 3),
-            "largest_relative_difference": difference,
-        }
+        ratio = what | measure.ratio(times[OLD], times[NEW]) | {"largest_relative_difference": difference}
+        if not args.times_only:
+            peaks = [row["peak_above_weights_bytes"] for row in (new, old)]
+            ratio["memory"] = round(peaks[0] / peaks[1], 3)
         report["ratios"].append(ratio)
         print("new : old  " + "  ".join(f"{k}={v}" for k, v in ratio.items()), flush=True)
 
@@ -166,6 +156,7 @@ def main() -> None:
     parser.add_argument("--dtype", help="of the aggregator's matrices: float32 (cpu) or bfloat16 (cuda)")
     parser.add_argument("--forms", nargs="+", default=[OLD, NEW], choices=[OLD, NEW])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--times-only", action="store_true", help="no peaks of memory")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU")
     parser.add_argument("--most-views-old", type=int, default=200, help="do not try the old form beyond")
     parser.add_argument("--out", help="name of the result file; default inference_<device>")
@@ -181,6 +172,8 @@ def main() -> None:
     name = args.out or f"inference_{measure.slug(args.device)}"
     path = measure.RESULTS / f"{name}.json"
     report = {**measure.hardware(args.device), "threads": args.threads, "rows": [], "ratios": []}
+    if not gpu:
+        report["instructions"] = instructions()
     if path.exists() and not args.afresh:
         earlier = json.loads(path.read_text())
         report |= {"rows": earlier["rows"], "ratios": earlier["ratios"]}

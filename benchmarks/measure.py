@@ -250,6 +250,18 @@ def spread(both: list[tuple[float, float]]) -> dict:
     }
 
 
+def ratio(old: list[tuple[float, float]], new: list[tuple[float, float]]) -> dict:
+    """New ÷ old, turn by turn, of what `in_turn` returned: median and spread by the clock, then the median of
+    the processor's seconds, which other programs on the same core do not change."""
+    clock, work = ([b[kind] / a[kind] for a, b in zip(old, new, strict=True)] for kind in (0, 1))
+    return {
+        "time": round(statistics.median(clock), 3),
+        "time_min": round(min(clock), 3),
+        "time_max": round(max(clock), 3),
+        "cpu_time": round(statistics.median(work), 3),
+    }
+
+
 if __name__ == "__main__":
     # `-m` runs this file under another name than benchmarks import it by; the state must be one.
     importlib.import_module("benchmarks.measure")._child(*sys.argv[1:])

@@ -115,10 +115,11 @@ def rows() -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", default="precision_cpu", help="name of the result file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
-    measure.write_result("precision_cpu", report | {"rows": rows()})
+    measure.write_result(arguments.out, report | {"rows": rows()})
 
 
 if __name__ == "__main__":

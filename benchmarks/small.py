@@ -204,20 +204,6 @@ def to_int4(model: nn.Module, group: int = 64) -> None:
             module.weight.copy_((rounded(rows, scale) * scale[:, None]).reshape(module.weight.shape))
 
 
-class Fast(nn.Module):
-    """A network as precision="fast" computes it."""
-
-    track_head = None  # no tracks are asked of it
-
-    def __init__(self, model: Network) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images, query_points=None):
-        with torch.autocast("cpu", pick_dtype("cpu", "fast"), cache_enabled=False):
-            return self.model(images)
-
-
 def tiny(scenes: int) -> dict:
     """Scores of TINY on the same held-out scenes in every form."""
     models = {
@@ -226,11 +212,13 @@ def tiny(scenes: int) -> dict:
     }
     to_int8(models["int8"])
     to_int4(models["int4"])
-    models |= {named(form, "fast"): Fast(models[form]) for form in FAST if multiplies_bfloat16()}
-    size, (domain, _) = models["int8"].config.image_size, EVAL_DOMAINS["tiny"]
-    held_out = held_out_scenes(scenes, FIRST_EVALUATION_SEED, 4, size, domain, 1, 20, "cpu")
-    found = collect(models, held_out, models["int8"].config.patch_size)
-    return {form: scores.result() for form, scores in found.items()}
+    config, (domain, _), found = models["int8"].config, EVAL_DOMAINS["tiny"], {}
+    for precision in PRECISIONS:
+        chosen = {form: model for form, model in models.items() if precision in precisions(form)}
+        held_out = held_out_scenes(scenes, FIRST_EVALUATION_SEED, 4, config.image_size, domain, 1, 20, "cpu")
+        for form, scores in collect(chosen, held_out, config.patch_size, precision=precision).items():
+            found[named(form, precision)] = scores.result()
+    return found
 
 
 def tiny_rows(threads: int) -> list[dict]:
@@ -251,18 +239,19 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=("vggt", "tiny"), default=("vggt", "tiny"))
     parser.add_argument("--folder", type=Path, help="for the files of VGGT-1B; default: one that is removed")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", default="small_cpu", help="name of the result file")
     arguments = parser.parse_args()
-    path = measure.RESULTS / "small_cpu.json"
+    path = measure.RESULTS / f"{arguments.out}.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
     report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
     report |= {part: earlier.get(part, []) for part in ("rows", "scores")}
     if "vggt" in arguments.parts:
         with tempfile.TemporaryDirectory() as temporary:
             report["rows"] = vggt_rows(arguments.folder or Path(temporary), arguments.threads)
-        measure.write_result("small_cpu", report)
+        measure.write_result(arguments.out, report)
     if "tiny" in arguments.parts:
         report["scores"] = tiny_rows(arguments.threads)
-        measure.write_result("small_cpu", report)
+        measure.write_result(arguments.out, report)
 
 
 if __name__ == "__main__":

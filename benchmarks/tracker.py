@@ -19,7 +19,6 @@ benchmarks/results/tracker_<device>.json.
 """
 
 import argparse
-import statistics
 from unittest.mock import patch
 
 import torch
@@ -27,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import measure
+from benchmarks.small import instructions
 from vggt_lite.config import VGGT_1B
 from vggt_lite.model import Attention, attention_weights, track_head
 from vggt_lite.model.track_head import (
@@ -163,12 +163,14 @@ def agreement(device: str, **sizes) -> dict:
     return found
 
 
-def run(device: str, sizes: dict, threads: int | None, quick: bool) -> dict:
+def run(device: str, sizes: dict, threads: int | None, quick: bool, repeats: int | None) -> dict:
     report = {**measure.hardware(device), "threads": threads, "dtype": "float32", **sizes}
+    if device == "cpu":
+        report["instructions"] = instructions()
     report |= {"rows": [], "ratios": []}
     for case, forms in FORMS.items():
         common = {"case": case, "device": device, "threads": threads, **sizes}
-        repeats = 1 if quick else REPEATS[case]
+        repeats = 1 if quick else repeats or REPEATS[case]
         turns, peaks = measure.in_child("benchmarks.tracker:times", repeats=repeats, **common), {}
         for form in forms:
             found = measure.in_child("benchmarks.tracker:peak", memory=True, form=form, **common)
@@ -178,9 +180,7 @@ def run(device: str, sizes: dict, threads: int | None, quick: bool) -> dict:
             print("  ".join(f"{key}={value}" for key, value in report["rows"][-1].items()), flush=True)
         *olds, new = forms
         for old in olds:
-            slower = [b[0] / a[0] for a, b in zip(turns[old], turns[new], strict=True)]
-            ratio = {"case": case, "form": f"{new} ÷ {old}", "time": round(statistics.median(slower), 3)}
-            ratio |= {"time_min": round(min(slower), 3), "time_max": round(max(slower), 3)}
+            ratio = {"case": case, "form": f"{new} ÷ {old}"} | measure.ratio(turns[old], turns[new])
             ratio["memory"] = round(peaks[new] / peaks[old], 3)
             report["ratios"].append(ratio)
             print(ratio, flush=True)
@@ -194,12 +194,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, once; writes no file")
     parser.add_argument("--threads", type=int, help="CPU threads; default: torch's choice")
+    parser.add_argument("--repeats", type=int, help="turns of the forms; default: 7 for correlations, else 3")
+    parser.add_argument("--out", help="name of the result file; default: tracker_<device>")
     arguments = parser.parse_args()
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         threads = (arguments.threads or torch.get_num_threads()) if device == "cpu" else None
-        report = run(device, QUICK if arguments.quick else SIZES, threads, arguments.quick)
+        report = run(device, QUICK if arguments.quick else SIZES, threads, arguments.quick, arguments.repeats)
         if not arguments.quick:
-            measure.write_result(f"tracker_{measure.slug(device)}", report)
+            measure.write_result(arguments.out or f"tracker_{measure.slug(device)}", report)
 
 
 if __name__ == "__main__":

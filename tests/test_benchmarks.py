@@ -6,8 +6,10 @@ import shutil
 import pytest
 import torch
 
-from benchmarks import measure, tracker
+from benchmarks import measure, thirty, tracker
 from tools import benchmark_tables as tables
+from vggt_lite import TINY, VGGT
+from vggt_lite.inference.time_estimate import estimate_time
 
 FOLDER = tables.ROOT / "benchmarks"
 HEAD = {"hardware": "Abacus", "cpu_count": 2, "threads": 1, "torch": "3.1", "date": "2030-01-02"}
@@ -166,3 +168,24 @@ def test_an_unknown_table_is_an_error(page):
     (page / "README.md").write_text("<!-- table: weather -->\n<!-- end -->\n", encoding="utf-8")
     with pytest.raises(ValueError, match="'weather'; known are"):
         tables.updated(page)
+
+
+# --- thirty photographs ---------------------------------------------------------------------------
+
+
+def test_skipped_blocks_keep_their_weights_and_change_no_token():
+    torch.manual_seed(0)
+    config = TINY.with_(heads=("camera", "depth"), depth=6, dense_layers=(1, 2, 3, 5))
+    model, images = VGGT(config).eval(), torch.rand(1, 3, 3, 28, 28)
+    count = sum(p.numel() for p in model.parameters())
+    skipped = thirty.skip_blocks(model)
+    kinds = [name.split(".")[1] for name in skipped]
+    assert kinds.count("frame_blocks") == kinds.count("global_blocks") == 2
+    assert kinds.count("patch_embed") == config.vit_depth - 1
+    assert sum(p.numel() for p in model.parameters()) == count
+    x = torch.rand(1, 5, config.dim)
+    assert model.aggregator.frame_blocks[0](x, None) is x
+    with torch.no_grad():
+        assert model(images).depth.shape == (1, 3, 28, 28)
+        names = estimate_time(model, 3, 28, 28).parts.keys()
+    assert skipped < names  # what is skipped has its share of the estimate

@@ -55,6 +55,11 @@ class Table:
 NETWORK = (("views", plain("views")), ("pixels", pixels), ("heads", heads), ("format", plain("dtype")))
 ON_A_GPU = {"form": "vggt_lite", "height": 336, "width": 518, "heads": "camera+depth", "dtype": "bfloat16"}
 CASE, FORM, NAMED = ("what", plain("case")), ("form", plain("form")), ("network", plain("model"))
+RATIOS = (
+    ("time", times("time")),
+    ("processor time", times("cpu_time")),
+    ("memory", times("memory")),
+)
 TABLES = {
     "inference": Table(
         "inference",
@@ -67,18 +72,14 @@ TABLES = {
         ),
         tuple({**ON_A_GPU, "views": views} for views in (100, 200, 1250)),
     ),
-    "inference ratios": Table(
-        "inference", "ratios", NETWORK, (("time", times("time")), ("memory", times("memory")))
-    ),
+    "inference ratios": Table("inference", "ratios", NETWORK, RATIOS),
     "tracker": Table(
         "tracker",
         "rows",
         (CASE, FORM),
         (("time", seconds), ("above the inputs", size_of("peak_above_inputs_bytes"))),
     ),
-    "tracker ratios": Table(
-        "tracker", "ratios", (CASE, FORM), (("time", times("time")), ("memory", times("memory")))
-    ),
+    "tracker ratios": Table("tracker", "ratios", (CASE, FORM), RATIOS),
     "memory": Table(
         "memory",
         "rows",
@@ -92,6 +93,18 @@ TABLES = {
             ("weights", size_of("weights_bytes")),
             ("above them, measured", size_of("peak_above_weights_bytes")),
             ("estimated", estimated),
+        ),
+    ),
+    "thirty": Table(
+        "thirty",
+        "rows",
+        (*NETWORK[:3], ("blocks", lambda row: "all" if row["whole"] else "those that are read")),
+        (
+            ("most memory of the process", size_of("peak_rss")),
+            ("weights and work, estimated", size_of("estimated_bytes")),
+            ("time of one core", rounded("cpu_seconds", 0, " s")),
+            ("share of a whole pass", rounded("share_of_whole", 2)),
+            ("a whole pass, from these", rounded("cpu_minutes_whole", 0, " min")),
         ),
     ),
     "raycaster": Table(

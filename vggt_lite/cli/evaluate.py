@@ -3,7 +3,18 @@
 import argparse
 from pathlib import Path
 
-from vggt_lite.cli.options import DISTANCE, FILE, PAGE, PIXELS, SCENES, SEED, VIEWS, add_device, add_weights
+from vggt_lite.cli.options import (
+    DISTANCE,
+    FILE,
+    PAGE,
+    PIXELS,
+    SCENES,
+    SEED,
+    VIEWS,
+    add_device,
+    add_precision,
+    add_weights,
+)
 from vggt_lite.config import DEFAULT_MODE, LENSES, MODES
 from vggt_lite.config_fields import check_multiple
 from vggt_lite.evaluation.datasets import DATA_SETS, Options, evaluate_data
@@ -69,6 +80,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--out", type=FILE, metavar="FILE", help="also write the report as JSON")
     add("--page", type=PAGE, metavar="FILE", help="also draw it, as an HTML page")
     add_device(sub)
+    add_precision(sub)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -109,7 +121,9 @@ def run_pictures(args: argparse.Namespace, views: int) -> None:
     model = VGGT.from_pretrained(args.weights)
     domain, _ = EVAL_DOMAINS[args.kind or eval_domain(model.config)]
     number = NUM_SCENES if args.scenes is None else args.scenes
-    reports = evaluate_pictures(model, roads, number, views, scene_config=domain, lens=args.lens or "each")
+    reports = evaluate_pictures(
+        model, roads, number, views, scene_config=domain, lens=args.lens or "each", precision=args.precision
+    )
     for report in reports.values():
         report.protocol["weights"] = weights_used(args.weights)
     print(side_by_side(reports))
@@ -129,10 +143,10 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
     check_multiple("--size", size, model.config.patch_size)
     chosen = {"seed": args.seed, "mode": args.mode, "query_mode": args.queries}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    options = Options(args.views, size=args.size, icp=args.icp, **chosen)
+    options = Options(args.views, size=args.size, icp=args.icp, precision=args.precision, **chosen)
     if args.data == OWN:
-        own = (args.root, args.scenes, views, size, options.seed, device, args.icp)
-        return evaluate_own(model, *own, workers)
+        own = (args.root, args.scenes, views, size, options.seed, device, args.icp, workers)
+        return evaluate_own(model, *own, args.precision)
     if args.data:
         return evaluate_data(model, args.data, args.root, options, args.scenes, device, workers)
     if args.photographs:
@@ -141,7 +155,7 @@ def scored(args: argparse.Namespace, views: int, workers: Alone) -> Report:
     number = number if args.scenes is None else args.scenes
     return evaluate(
         model, number, num_views=views, size=size, scene_config=domain, device=device,
-        icp_distance=args.icp, workers=workers,
+        icp_distance=args.icp, workers=workers, precision=args.precision,
     )  # fmt: skip
 
 

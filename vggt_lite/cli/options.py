@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from vggt_lite.config import DEFAULT_WEIGHTS
+from vggt_lite.config import DEFAULT_WEIGHTS, PRECISIONS
 from vggt_lite.utils.files import file_target
 
 FORMATS = "COLMAP, nerfstudio, CO3Dv2 or Virtual KITTI 2"
@@ -20,6 +20,14 @@ def add_weights(sub: argparse.ArgumentParser) -> None:
 def add_device(sub: argparse.ArgumentParser) -> None:
     """`--device`, for `pick_device`."""
     sub.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1, mps; default: the best there is")
+
+
+def add_precision(sub: argparse.ArgumentParser) -> None:
+    """`--precision`, for `pick_precision`."""
+    sub.add_argument(
+        "--precision", choices=PRECISIONS, default="exact",
+        help="fast: bfloat16 on a processor that multiplies it, too, and no change elsewhere; default: exact"
+    )  # fmt: skip
 
 
 def number(low: float, high: float, kind: type = float) -> Callable[[str], float]:

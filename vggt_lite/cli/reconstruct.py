@@ -2,8 +2,16 @@
 
 import argparse
 
-from vggt_lite.cli.options import FOLDER, PIXELS, add_device, add_weights, number, whole
-from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES, PRECISIONS
+from vggt_lite.cli.options import (
+    FOLDER,
+    PIXELS,
+    add_device,
+    add_precision,
+    add_weights,
+    number,
+    whole,
+)
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, LENSES, MODES
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -55,9 +63,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         "on")  # fmt: skip
     add_device(sub)
     add("--dtype", choices=DTYPES, help="of the matrix products; default: bfloat16 on a GPU that has it")
-    add("--precision", choices=PRECISIONS, default="exact",
-        help="fast: bfloat16 on a processor that multiplies it, too, and no change elsewhere; default: "
-        "exact")  # fmt: skip
+    add_precision(sub)
 
 
 def run(args: argparse.Namespace) -> int | None:

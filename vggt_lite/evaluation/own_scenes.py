@@ -19,7 +19,7 @@ from vggt_lite.evaluation.report import Report
 from vggt_lite.evaluation.scores import SURFACE_POINTS, Scores, share_of
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.runtime import pick_device, progress
+from vggt_lite.utils.runtime import pick_device, pick_precision, progress
 
 NUM_TRACKS = 32
 TEXT = (
@@ -33,7 +33,7 @@ TEXT = (
 def evaluate_own(
     model: nn.Module, root: Path | str | Sequence[Path | str], num_scenes: int | None = None,
     num_views: int = 4, size: int | None = None, seed: int = 0, device: torch.device | str | None = None,
-    icp_distance: float | None = None, workers: Alone | None = None,
+    icp_distance: float | None = None, workers: Alone | None = None, precision: str = "exact",
 ) -> Report:  # fmt: skip
     """Score a model on scenes that lie in a folder.
 
@@ -46,7 +46,7 @@ def evaluate_own(
         seed: For the choice of views and tracks.
         device: Where to compute; None is the best at hand.
         icp_distance: Refine surfaces by ICP within this share of the scene's scale; None does not.
-        workers: As for `evaluate`.
+        workers, precision: As for `evaluate`.
 
     Raises:
         ValueError, FileNotFoundError: naming the folder and what it lacks.
@@ -56,6 +56,7 @@ def evaluate_own(
     protocols.check_counts(num_scenes, num_views)
     check_multiple("size", size, model.config.patch_size)
     device = pick_device(device)
+    precision = pick_precision(device, precision)
     predictors = {"model": model.to(device).eval(), "constant": BlindPredictor(num_views, size, device)}
     scores = {name: Scores(True, icp_distance, upright=False) for name in predictors}
     roots = [Path(root)] if isinstance(root, (str, Path)) else list(map(Path, root))
@@ -63,7 +64,7 @@ def evaluate_own(
     seen = []
     for folder in progress(share_of(folders[:num_scenes], workers), desc=OWN, unit="scene"):
         scene, shown = chosen_views(folder, num_views, size, model.config.patch_size, seed)
-        protocols.collect(predictors, [scene.to(device)], model.config.patch_size, scores)
+        protocols.collect(predictors, [scene.to(device)], model.config.patch_size, scores, precision)
         seen.append({"name": folder.name, "group": "", "frames": shown})
     seen = [scene for share in workers.gather(seen) for scene in share]
     numbers = {
@@ -75,7 +76,7 @@ def evaluate_own(
         "icp": protocols.said_of_icp(icp_distance),
     }
     protocol = {"text": TEXT.format(**numbers, **said), "data": OWN, **numbers, "icp": icp_distance}
-    return protocols.summed_up(scores, seen, protocol, device, started, workers)
+    return protocols.summed_up(scores, seen, protocol, device, started, workers, precision)
 
 
 def chosen_views(

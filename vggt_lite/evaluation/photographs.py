@@ -15,6 +15,7 @@ there; depth is where it must do better.
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,7 @@ from vggt_lite.evaluation.report import Report
 from vggt_lite.inference import Reconstruction
 from vggt_lite.metrics.poses import relative_pose_errors
 from vggt_lite.training.workers import Alone
+from vggt_lite.utils.runtime import pick_precision
 
 # The rig of left01.jpg … right14.jpg: R as a rotation vector (radians) and t (mm). Found once by OpenCV 5.0:
 # findChessboardCorners, cornerSubPix and stereoCalibrate on all 13 pairs, 0.22 pixels RMS; either half of the
@@ -77,7 +79,7 @@ def evaluate_photographs(
 
     Args:
         model: a `VGGT` with camera and depth heads.
-        options: mode and size count.
+        options: mode, size and precision count.
         opencv: the folder of opencv-doc's pictures; None: without them.
         workers: as for `evaluate`.
 
@@ -85,8 +87,9 @@ def evaluate_photographs(
         ImportError: scikit-image, which carries the Motorcycle, is not installed.
         FileNotFoundError: a picture is not in `opencv`. A mean over fewer pairs would be another figure.
     """
-    options = options or Options()
-    about = {"data": "photographs", "text": TEXT, "unit": UNIT, "device": device_of(model)}
+    options, device = options or Options(), device_of(model)
+    options = replace(options, precision=pick_precision(device, options.precision))
+    about = {"data": "photographs", "text": TEXT, "unit": UNIT, "device": device}
     samples = chain(panoramas(), pairs(opencv))
     report = report_of(
         samples, lambda sample: score(model, sample, options), options, **about, workers=workers

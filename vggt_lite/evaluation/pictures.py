@@ -25,7 +25,7 @@ from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.runtime import progress
+from vggt_lite.utils.runtime import pick_precision, progress
 from vggt_lite.utils.table import markdown_table
 
 FIRST_SEED, PICTURE_SIZE, NUM_SCENES = 1_600_000, 448, 30
@@ -46,7 +46,7 @@ TEXT = (
 def evaluate_pictures(
     model, roads: Sequence[str] = ("network", "refined"), num_scenes: int = NUM_SCENES, num_views: int = 4,
     first_seed: int = FIRST_SEED, picture_size: int = PICTURE_SIZE, scene_config: SceneConfig | None = None,
-    lens: str = "each",
+    lens: str = "each", precision: str = "exact",
 ) -> dict[str, Report]:  # fmt: skip
     """A report for each road to the cameras of the same pictures.
 
@@ -56,6 +56,7 @@ def evaluate_pictures(
         num_scenes, num_views, first_seed, scene_config: as for `evaluate`.
         picture_size: side of the pictures, pixels; a multiple of the size the model was made for.
         lens: as for `refine`.
+        precision: as for `evaluate`.
 
     Raises:
         ImportError: pycolmap is not installed.
@@ -64,6 +65,7 @@ def evaluate_pictures(
     check_counts(num_scenes, num_views)
     size, started = model.config.image_size, time.monotonic()
     check_multiple("picture_size", picture_size, size, of="the model's size")
+    precision = pick_precision("cpu", precision)
     scene_config = scene_config or SceneConfig()
     constant = ConstantPredictor(scene_config, num_views, size)
     # Of what the mapper leaves out there is no motion to correlate
@@ -75,7 +77,7 @@ def evaluate_pictures(
         small = shrunk(truth, size)
         scores["constant"].add(constant(small.images), small, 1)
         begun = time.monotonic()
-        scene = model.reconstruct([picture.numpy() for picture in pictures])
+        scene = model.reconstruct([picture.numpy() for picture in pictures], precision=precision)
         network = time.monotonic() - begun
         for road in roads:
             begun = time.monotonic()
@@ -94,7 +96,7 @@ def evaluate_pictures(
         protocol = {"text": text, **numbers, "road": cameras, "seconds_per_scene": round(seconds[road], 2)}
         protocol["scene_config"] = scene_config.to_dict()
         both = {"model": scores[road], "constant": scores["constant"]}
-        reports[road] = summed_up(both, names, protocol, "cpu", started, Alone())
+        reports[road] = summed_up(both, names, protocol, "cpu", started, Alone(), precision)
     return reports
 
 

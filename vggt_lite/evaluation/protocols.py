@@ -17,7 +17,7 @@ from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED, generate_scenes
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.runtime import pick_device, pick_dtype, progress
+from vggt_lite.utils.runtime import pick_device, pick_dtype, pick_precision, progress
 
 # What a bundled model was trained to see, and on how many such scenes it is scored
 EVAL_DOMAINS = {"nano": (SceneConfig(), 200), "tiny": (VARIED_SCENES, 500), "wide": (WIDE_SCENES, 500)}
@@ -42,7 +42,7 @@ def evaluate(
     model: nn.Module, num_scenes: int = 200, first_seed: int = FIRST_EVALUATION_SEED, num_views: int = 4,
     size: int = 64, scene_config: SceneConfig | None = None, num_tracks: int = 32, batch_size: int = 20,
     device: torch.device | str | None = None, icp_distance: float | None = None,
-    extra_scores: ExtraScores | None = None, workers: Alone | None = None,
+    extra_scores: ExtraScores | None = None, workers: Alone | None = None, precision: str = "exact",
 ) -> Report:  # fmt: skip
     """Score a model on held-out generated scenes.
 
@@ -60,6 +60,7 @@ def evaluate(
         extra_scores: Figures of your own, of `Predictions.extras` for example: called with predictions and
             truth of one scene (B = 1, normalised), it returns numbers by name, and scenes are averaged.
         workers: From `research.distributed.init`: each process scores its share, and all get the report.
+        precision: As for `reconstruct`; the report says what was done.
 
     Returns:
         A `Report`: print it for a table, `save` it as JSON.
@@ -72,6 +73,7 @@ def evaluate(
     started = time.monotonic()
     scene_config, workers = scene_config or SceneConfig(), workers or Alone()
     device = pick_device(device)
+    precision = pick_precision(device, precision)
     constant = ConstantPredictor(scene_config, num_views, size, device=device)
     predictors = {"model": model.to(device).eval(), "constant": constant}
     mine = share_of(range(first_seed, first_seed + num_scenes), workers)
@@ -79,7 +81,7 @@ def evaluate(
     scenes = held_out_scenes(len(mine), mine.start, *kind, batch_size, device)
     scores = {name: Scores(thorough=True, icp_distance=icp_distance) for name in predictors}
     scores["model"].extra = extra_scores  # the constant predictor has no such outputs
-    collect(predictors, scenes, model.config.patch_size, scores)
+    collect(predictors, scenes, model.config.patch_size, scores, precision)
     numbers = {
         "num_scenes": num_scenes, "first_seed": first_seed, "num_views": num_views, "size": size,
         "num_tracks": num_tracks, "surface_points": SURFACE_POINTS,
@@ -92,18 +94,19 @@ def evaluate(
     if len(scene_config.places) > 1:
         kinds = scene_classes(first_seed, num_scenes, num_views, scene_config)
         names = [name | kind for name, kind in zip(names, kinds, strict=True)]
-    return summed_up(scores, names, protocol, device, started, workers)
+    return summed_up(scores, names, protocol, device, started, workers, precision)
 
 
 def summed_up(
-    scores: dict[str, Scores], scenes: Sequence[dict], protocol: dict, device, started: float, workers: Alone
-) -> Report:
+    scores: dict[str, Scores], scenes: Sequence[dict], protocol: dict, device, started: float, workers: Alone,
+    precision: str,
+) -> Report:  # fmt: skip
     """The report of what all processes collected.
 
     Args:
         scores: Of "model" and "constant".
         scenes: Name, group and what else is to be said of each scene, in order.
-        protocol: To which `conditions` are added; device, started: as for these.
+        protocol: To which `conditions` are added; device, started, precision: as for these.
     """
     for found in scores.values():
         found.gather(workers)
@@ -114,7 +117,7 @@ def summed_up(
     pairs = zip(scenes, *rounded.values(), strict=True)
     scenes = [scene | dict(zip(rounded, both, strict=True)) for scene, *both in pairs]
     figures = {who: found.result() for who, found in scores.items()}
-    protocol = protocol | conditions(device, started)
+    protocol = protocol | conditions(device, started, precision)
     return Report(figures["model"], figures["constant"], protocol, scenes, scores["model"].histograms())
 
 
@@ -155,8 +158,9 @@ def held_out_scenes(
 
 
 def collect(
-    predictors: dict, scenes: Iterable[SceneBatch], patch_size: int, scores: dict[str, Scores] | None = None
-) -> dict[str, Scores]:
+    predictors: dict, scenes: Iterable[SceneBatch], patch_size: int, scores: dict[str, Scores] | None = None,
+    precision: str = "exact",
+) -> dict[str, Scores]:  # fmt: skip
     """What several predictors score on the same scenes.
 
     Args:
@@ -164,16 +168,17 @@ def collect(
         scenes: Batches with tracks.
         patch_size: Pixels, for the matching accuracy.
         scores: To add to; None begins anew.
+        precision: Of networks, as for `pick_dtype`.
     """
     scores = scores or {name: Scores() for name in predictors}
     for batch in scenes:
         for name, predictor in predictors.items():
-            scores[name].add(predict(predictor, batch), batch, patch_size)
+            scores[name].add(predict(predictor, batch, precision), batch, patch_size)
     return scores
 
 
 @torch.inference_mode()
-def predict(predictor, scenes: SceneBatch) -> Predictions:
+def predict(predictor, scenes: SceneBatch, precision: str = "exact") -> Predictions:
     """Predictions for a batch of scenes, following the points that the truth follows.
 
     A network computes in chunks, and in the number format of `pick_dtype`, as in `reconstruct`.
@@ -182,7 +187,7 @@ def predict(predictor, scenes: SceneBatch) -> Predictions:
     inputs = (scenes.images, scenes.tracks[:, 0] if tracks else None)
     if not isinstance(predictor, nn.Module):
         return predictor(*inputs)
-    device, dtype = scenes.images.device, pick_dtype(scenes.images.device)
+    device, dtype = scenes.images.device, pick_dtype(scenes.images.device, precision)
     rounded = torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
     with chunked(predictor), rounded:
         return predictor(*inputs)

@@ -249,11 +249,13 @@ def bundled_report(name: str) -> Report:
     return Report.load(path)
 
 
-def conditions(device: torch.device | str, started: float) -> dict:
-    """Of a protocol: seconds since `time.monotonic()` was `started`, device, number format, versions."""
+def conditions(device: torch.device | str, started: float, precision: str = "exact") -> dict:
+    """Of a protocol: seconds since `time.monotonic()` was `started`, device, versions, and as "precision" the
+    number format of the products that `precision` takes on this device; "computed" is `precision` itself."""
     return {
         "seconds": round(time.monotonic() - started, 1), "device": str(device), "hardware": hardware(device),
-        "precision": str(pick_dtype(device)).removeprefix("torch."), "versions": versions(),
+        "computed": precision, "precision": str(pick_dtype(device, precision)).removeprefix("torch."),
+        "versions": versions(),
     }  # fmt: skip
 
 

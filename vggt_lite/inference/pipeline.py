@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vggt_lite import model as network
-from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND, PRECISIONS, check_choice
+from vggt_lite.config import DEFAULT_MODE, FRAMES_PER_SECOND
 from vggt_lite.data.images import load_images
 from vggt_lite.data.lens import exif_intrinsics
 from vggt_lite.data.pixel_map import PixelMap
@@ -25,7 +25,7 @@ from vggt_lite.inference.memory_estimate import memory_advice, ran_out_of_memory
 from vggt_lite.inference.reconstruction import Reconstruction
 from vggt_lite.inference.time_estimate import long_run, shown
 from vggt_lite.pretrained.loading import DTYPES, load_pretrained
-from vggt_lite.utils.runtime import pick_device, pick_dtype
+from vggt_lite.utils.runtime import pick_device, pick_dtype, pick_precision
 
 
 @torch.inference_mode(False)  # results stay ordinary tensors: they may be changed, and enter an optimisation
@@ -75,7 +75,6 @@ def reconstruct(
     """
     if dtype is not None and dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: give torch.float32, torch.bfloat16 or torch.float16.")
-    check_choice("precision", precision, PRECISIONS)
     if dtype is not None and precision != "exact":
         raise ValueError(f"dtype={dtype} and precision={precision!r} both name a number format: give one.")
     size = model.config.image_size if size is None else size
@@ -91,14 +90,8 @@ def reconstruct(
         query_points = _to_query(query_points, batch.pixel_maps[0]) - (0.5 - pixel_center)
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     device = home if device is None else pick_device(device)
+    precision = pick_precision(device, precision)
     context, products = _number_format(model, device, dtype, precision)
-    if precision == "fast" and products == torch.float32:
-        warnings.warn(
-            f'precision="fast" changes nothing on this {device}: no instructions for bfloat16 were found '
-            "(AVX-512-BF16, AMX, Arm's BF16). It is computed exactly.",
-            stacklevel=2,
-        )
-        precision = "exact"
 
     scene = (model, batch.images, device, products, 0 if query_points is None else len(query_points))
     if advice := memory_advice(*scene):

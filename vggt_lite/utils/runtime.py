@@ -8,12 +8,15 @@ import os
 import random
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
+
+from vggt_lite.config import PRECISIONS, check_choice
 
 
 def pick_device(device: torch.device | str | None = None) -> torch.device:
@@ -53,6 +56,26 @@ def pick_dtype(device: torch.device | str, precision: str = "exact") -> torch.dt
             if torch.cuda.is_bf16_supported(including_emulation=False):
                 return torch.bfloat16
     return torch.float32
+
+
+def pick_precision(device: torch.device | str, precision: str) -> str:
+    """The one of `PRECISIONS` that a device has: `precision`, or "exact" where "fast" would change nothing.
+
+    Warns:
+        UserWarning: "fast" is not to be had.
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "fast" and pick_dtype(device, precision) == torch.float32:
+        warnings.warn(
+            f'precision="fast" changes nothing on this {device}: no instructions for bfloat16 were found '
+            "(AVX-512-BF16, AMX, Arm's BF16). It is computed exactly.",
+            stacklevel=3,
+        )
+        return "exact"
+    return precision
 
 
 def multiplies_bfloat16() -> bool:

@@ -14,7 +14,7 @@ from vggt_lite.evaluation.datasets import co3d, dtu, eth3d, tapvid
 from vggt_lite.evaluation.datasets.sample import Options, Sample, Scored
 from vggt_lite.evaluation.report import Report, conditions, pair_histograms
 from vggt_lite.training.workers import Alone
-from vggt_lite.utils.runtime import pick_device, progress
+from vggt_lite.utils.runtime import pick_device, pick_precision, progress
 
 DATA_SETS: dict[str, ModuleType] = {"co3d": co3d, "dtu": dtu, "eth3d": eth3d, "tapvid-davis": tapvid}
 
@@ -44,8 +44,9 @@ def evaluate_data(
         raise FileNotFoundError(f"{root} does not exist: see docs/evaluation.md for what to download.")
     if isinstance(model, nn.Module):
         model.to(pick_device(device))
-    options = replace(options, num_views=options.num_views or getattr(module, "NUM_VIEWS", None))
-    about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device_of(model)}
+    device, views = device_of(model), options.num_views or getattr(module, "NUM_VIEWS", None)
+    options = replace(options, num_views=views, precision=pick_precision(device, options.precision))
+    about = {"data": data, "text": module.TEXT, "unit": module.UNIT, "device": device}
     samples = list(islice(module.samples(root, options), num_scenes))  # all truth is checked before any work
     return report_of(
         samples, lambda sample: module.score(model, sample, options), options, **about, workers=workers
@@ -95,7 +96,7 @@ def report_of(
     said = counts | asdict(options) | {"window": window, "icp_said": icp}
     protocol = {
         "text": text.format(**said), "data": data, "unit": unit, **counts, **asdict(options),
-        **conditions(device, started),
+        **conditions(device, started, options.precision),
     }  # fmt: skip
     histograms = pair_histograms(torch.cat(rotation), torch.cat(translation)) if rotation else {}
     return Report.of_scenes(scenes, protocol, histograms)

@@ -26,6 +26,7 @@ class Options:
     size: int | None = None  # of the network's input, pixels; None: what the model was made for
     query_mode: str = "first"  # TAP-Vid
     icp: float | None = None  # refine points by ICP within this distance, unit of the truth
+    precision: str = "exact"  # as for `reconstruct`
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def random_frames(count: int, wanted: int, seed: int) -> list[int]:
 
 
 def reconstruction_of(model, photographs: Sequence, options: Options, **arguments) -> Reconstruction:
-    """What a model makes of photographs."""
+    """What a model makes of photographs; another's `reconstruct` need not know of a precision."""
+    if options.precision != "exact":
+        arguments["precision"] = options.precision
     return model.reconstruct(list(photographs), mode=options.mode, size=options.size, **arguments)
 
 
