@@ -8,8 +8,9 @@ from copy import deepcopy
 import nbformat
 import pytest
 
-from tests.notebooks.lesson import ROOT, Exercise, defined, lessons, tags, tree
+from tests.notebooks.lesson import ROOT, Exercise, defined, lessons, tags
 from tools import nb, student
+from tools.lessons import tree
 
 FOLDER = ROOT / "notebooks" / "student"
 LESSONS = lessons()
