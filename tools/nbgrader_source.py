@@ -26,6 +26,8 @@ from vggt_lite.course.grading.exercises import ANY_HEADING, HEADING, check_calls
 from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 FIGURE = re.compile(r"\]\(\.\./(figures/\w+\.svg)\)")
+BLANK = re.compile(r"^( *)(\.\.\.|# .*here)$", re.MULTILINE)  # what a learner replaces
+REGION = r"\1### BEGIN SOLUTION\n\1\2\n\1### END SOLUTION"  # nbgrader writes YOUR CODE HERE there, and keeps the rest
 TEST = """outcome = checks.{check}({answer})
 assert outcome.passed, outcome.message
 ### BEGIN HIDDEN TESTS
@@ -60,6 +62,10 @@ def assignment(lesson: nbformat.NotebookNode, name: str, seed: int) -> nbformat.
         if not stubs:  # an exercise in words
             stubs = [nbformat.v4.new_markdown_cell("*Your answer here.*", id=f"answer-{number}")]
             copy.cells.insert(copy.cells.index(cells[0]) + 1, stubs[0])
+        else:
+            kept, blanks = BLANK.subn(REGION, stubs[0].source)
+            stubs[0].source = kept if blanks else BLANK.sub(REGION, f"{kept}\n...")
+            stubs[0].metadata["tags"] = ["raises-exception"]  # as long as nbgrader's line is in it
         stubs[0].metadata["nbgrader"] = metadata(f"answer_{number}", solution=True, grade=not tests)
     return copy
 

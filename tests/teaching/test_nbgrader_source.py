@@ -59,6 +59,18 @@ def test_a_release_has_neither_solutions_nor_answers_nor_hidden_inputs(lesson):
     assert "other_inputs(" not in released
 
 
+def test_what_is_blank_is_marked_so_that_signatures_stay(lesson):
+    stubs = [
+        cell for cell in marked(lesson[1]) if cell.metadata.nbgrader.solution and cell.cell_type == "code"
+    ]
+    assert stubs
+    for cell in stubs:
+        outside = re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", cell.source, flags=re.DOTALL)
+        assert cell.source.count("### BEGIN SOLUTION") == cell.source.count("### END SOLUTION") >= 1
+        assert "..." not in re.findall(r"^ *(\S+)$", outside, re.MULTILINE)
+        assert outside.count("def ") == cell.source.count("def ")
+
+
 def run(answer: str) -> None:
     """Run the locked test of exercise 3.1 after an answer."""
     (path,) = (path for path in LESSONS if path.name.startswith("03_"))

@@ -98,8 +98,8 @@ class GradeBook:
             parts += [f"Marked by your teacher: {', '.join(by_hand)}."] if by_hand else []
             parts += ["\n".join(f"- {cell(note)}" for note in graded.notes)] if graded.notes else []
         parts.append(
-            "Exercises were tried on inputs other than those of the notebook. Code cells are numbered as after "
-            "*Restart Kernel and Run All*."
+            "Exercises were tried on inputs other than those of the notebook. Code cells are numbered as "
+            "*Restart Kernel and Run All* numbers them."
         )
         return "\n\n".join(parts) + "\n"
 
