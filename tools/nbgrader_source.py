@@ -27,7 +27,8 @@ from vggt_lite.utils.files import atomic_write  # noqa: E402
 
 FIGURE = re.compile(r"\]\(\.\./(figures/\w+\.svg)\)")
 BLANK = re.compile(r"^( *)(\.\.\.|# .*here)$", re.MULTILINE)  # what a learner replaces
-REGION = r"\1### BEGIN SOLUTION\n\1\2\n\1### END SOLUTION"  # nbgrader writes YOUR CODE HERE there, and keeps the rest
+# nbgrader writes YOUR CODE HERE there, and keeps what stands around it.
+REGION = r"\1### BEGIN SOLUTION\n\1\2\n\1### END SOLUTION"
 TEST = """outcome = checks.{check}({answer})
 assert outcome.passed, outcome.message
 ### BEGIN HIDDEN TESTS
