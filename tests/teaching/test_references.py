@@ -102,6 +102,18 @@ def test_a_timetable_adds_up(heading, promised, rows):
     assert sum(rows) == promised
 
 
+def test_sections_and_exercises_named_in_the_projects_exist():
+    text = " ".join((TEACHING / "projects.md").read_text(encoding="utf-8").split())
+    lessons = {name[:2]: lesson for name, lesson in NOTEBOOKS.items()}
+    sections = re.findall(r"[Ll]esson (\d\d), “([^”]+)”", text)
+    exercises = re.findall(r"[Ee]xercises? (\d+)\.(\d+)", text)
+    assert len(sections) >= 4 and len(exercises) >= 5
+    for number, section in sections:
+        assert section in titles(lessons[number]), section
+    for number, exercise in exercises:
+        assert f"Exercise {number}.{exercise}" in titles(lessons[number.zfill(2)])
+
+
 def numbered(page: str, pattern: str) -> list[str]:
     return re.findall(pattern, (TEACHING / page).read_text(encoding="utf-8"), re.MULTILINE)
 
