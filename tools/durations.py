@@ -1,7 +1,7 @@
-"""How long every notebook takes to run, measured: the table in teaching/syllabus.md.
+"""How long every notebook takes to run, measured, and how much is in it: the table in teaching/syllabus.md.
 
     python tools/durations.py measure [00_quickstart …]   run these (or all), fast and in full
-    python tools/durations.py update                      write the table anew from teaching/durations.json
+    python tools/durations.py update                      write the table anew: durations.json and the lessons
     python tools/durations.py check                       say whether it is out of step; exit code 1 if it is
 
 A run starts a kernel of its own in a copy of notebooks/, as Run All would; seconds include its start. Fast is
@@ -21,7 +21,7 @@ if str(ROOT) not in sys.path:
 import nbformat  # noqa: E402
 
 from tasks import SMALL  # noqa: E402
-from tools import nb  # noqa: E402
+from tools import lessons, nb  # noqa: E402
 from vggt_lite.evaluation.report import hardware, versions  # noqa: E402
 from vggt_lite.utils.files import write_text  # noqa: E402
 from vggt_lite.utils.table import markdown_table  # noqa: E402
@@ -55,19 +55,32 @@ def measure(name: str) -> dict:
     return found
 
 
+HEADS = ("notebook", "words", "minutes to read them", "code lines to the first figure", "exercises")
+HEADS += ("checks", "wrong answers they know", "fast, s", "in full, s", "memory, MB")
+
+
 def table(report: dict) -> str:
-    machine = report["hardware"]
-    rows = [
-        (
-            f"[{name[:2]}](../notebooks/{name}.ipynb)",
-            f"{found['fast']['seconds']:.0f}",
-            f"{found['full']['seconds']:.0f}",
-            max(mode["peak_mb"] for mode in found.values()),
-        )
-        for name, found in sorted(report["notebooks"].items())
-    ]
-    text = markdown_table(("notebook", "fast, s", "in full, s", "memory, MB"), rows, "lrrr")
-    return text + f"\n\nMeasured on {machine}, PyTorch {report['versions']['torch']}.\n"
+    measured = report["notebooks"]
+    rows = [row(name, measured[name]) for name in names() if name in measured]
+    text = markdown_table(HEADS, rows, "l" + "r" * (len(HEADS) - 1))
+    return text + f"\n\nMeasured on {report['hardware']}, PyTorch {report['versions']['torch']}.\n"
+
+
+def row(name: str, found: dict) -> tuple:
+    """A notebook's line: what is counted in it, then what was measured."""
+    size = lessons.size(ROOT / "notebooks" / f"{name}.ipynb")
+    return (
+        f"[{name[:2]}](../notebooks/{name}.ipynb)",
+        f"{size.words:,}",
+        size.minutes,
+        size.lines_to_figure,
+        size.exercises,
+        size.checks or "–",
+        size.wrong_answers or "–",
+        f"{found['fast']['seconds']:.0f}",
+        f"{found['full']['seconds']:.0f}",
+        max(found[mode]["peak_mb"] for mode in MODES),
+    )
 
 
 def load() -> dict:

@@ -10,6 +10,7 @@ prediction has a slide of its own, after the question.
 """
 
 import argparse
+import base64
 import re
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,9 @@ LEFT_OUT = ("Test yourself", "Further")  # and exercises
 MINUTES = re.compile(r" · \d+ min.*$| · [●○]+.*$", re.MULTILINE)
 QUESTION = re.compile(r"\*\*(?:Predict|Think)\b.*?(?=\s*<details>|\Z)", re.DOTALL)
 ANSWER = re.compile(r"<details><summary>Answer</summary>\s*(.*?)\s*</details>", re.DOTALL)
-LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
+LINK = re.compile(r"(?<!!)\[([^\]]+)\]\([^)]+\)")
+DRAWING = re.compile(r"!\[([^\]]*)\]\((figures/\w+\.svg)\)")  # the map of the network, beside the lessons
+OF_EXERCISE = {"exercise", "check", "solution", "answer"}  # tags
 PAGE = Environment(autoescape=True).from_string("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
   :root { color-scheme: light; }
@@ -67,7 +70,7 @@ PAGE = Environment(autoescape=True).from_string("""<!doctype html>
 </script></body></html>
 """)
 FIGURE = Environment(autoescape=True).from_string(
-    '<h2>{{ heading }}</h2><figure><img src="data:image/png;base64,{{ png }}" alt="{{ alt }}">'
+    '<h2>{{ heading }}</h2><figure><img src="data:image/{{ kind }};base64,{{ data }}" alt="{{ alt }}">'
     "<figcaption>{{ alt }}</figcaption></figure>"
 )
 MOST_WORDS = 70  # of a slide in large letters
@@ -77,15 +80,18 @@ def slides_of(notebook: nbformat.NotebookNode) -> Iterator[Markup]:
     """The slides of a lesson, in its order: the HTML of each."""
     first, *rest = notebook.cells
     yield text_slide(opening(first.source))
-    heading = None
+    heading, in_exercise = None, False
     for cell in rest:
         if cell.cell_type == "markdown" and (found := re.match(r"###? (.+)", cell.source)):
-            heading = MINUTES.sub("", found[1])
-            if heading.startswith((*LEFT_OUT, "Exercise")):
-                heading = None  # for the notebook, not for slides
-            else:
-                yield text_slide(section(cell.source))
-        if heading is None or "solution" in cell.metadata.get("tags", []):
+            in_exercise = found[1].startswith("Exercise")
+            if not in_exercise:
+                heading = None if found[1].startswith(LEFT_OUT) else MINUTES.sub("", found[1])
+                if heading:
+                    yield text_slide(section(cell.source))
+                    yield from drawings(cell.source, heading)
+        elif not belongs_to_exercise(cell):
+            in_exercise = False  # its section goes on
+        if heading is None or in_exercise or "solution" in cell.metadata.get("tags", []):
             continue
         if cell.cell_type == "markdown":
             yield from predictions(cell.source, heading)
@@ -98,14 +104,35 @@ def opening(source: str) -> str:
     return "\n\n".join(part for part in source.split("\n\n") if part.startswith(("# ", "**You will")))
 
 
+def belongs_to_exercise(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell after the heading of an exercise still belongs to it: stub, check, hint, answer."""
+    return bool(OF_EXERCISE & set(cell.metadata.get("tags", []))) or cell.source.startswith(
+        ("<details>", "checks.")
+    )
+
+
 def section(source: str) -> str:
-    """A section's heading and first paragraph; the recap in full."""
-    source = MINUTES.sub("", source)
+    """A section's heading and first paragraph, with what its last sentence announces; the recap in full."""
+    source = MINUTES.sub("", DRAWING.sub("", source)).rstrip()
     title, *paragraphs = source.replace("### ", "## ").split("\n\n")
     if title == "## Recap":
         return source
-    prose = [part for part in paragraphs[:1] if not part.startswith(("```", "**Predict", "**Think", "<"))]
-    return "\n\n".join([title, *prose])
+    shown = []
+    for part in paragraphs:
+        if part.startswith(("```", "**Predict", "**Think", "<")):
+            break
+        shown.append(part)
+        if part.startswith("    ") or part.endswith((".", "?", "!", ")", "|")):
+            break
+    text = "\n\n".join([title, *shown])
+    return text[:-1] + "." if text.endswith(":") else text  # what it announces is code
+
+
+def drawings(source: str, heading: str) -> Iterator[Markup]:
+    """Drawings of a text cell, each on a slide of its own."""
+    for alt, name in DRAWING.findall(source):
+        svg = base64.b64encode((ROOT / "notebooks" / name).read_bytes()).decode()
+        yield Markup(FIGURE.render(heading=heading, kind="svg+xml", data=svg, alt=alt))
 
 
 def figures(cell: nbformat.NotebookNode, heading: str) -> Iterator[Markup]:
@@ -113,7 +140,7 @@ def figures(cell: nbformat.NotebookNode, heading: str) -> Iterator[Markup]:
     for output in cell.outputs:
         if png := output.get("data", {}).get("image/png"):
             alt = output.metadata.get("image/png", {}).get("alt") or output.data.get("text/plain", "")
-            yield Markup(FIGURE.render(heading=heading, png="".join(png.split()), alt=alt))
+            yield Markup(FIGURE.render(heading=heading, kind="png", data="".join(png.split()), alt=alt))
 
 
 def predictions(source: str, heading: str) -> Iterator[Markup]:

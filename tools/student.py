@@ -164,6 +164,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     student = ROOT / "notebooks" / "student"
     folder = args.code_only or student
+    if not any(student.parent.glob("[0-9][0-9]_*.ipynb")):
+        print(f"{student.parent} holds no lessons to copy: take a fresh copy from where you got this folder")
+        return 2
     if args.action == "verify":
         found = problems(student)
         print("\n".join(found or ["the student copies are in step"]))

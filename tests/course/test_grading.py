@@ -192,7 +192,7 @@ def test_cheats_earn_nothing(place):
     row, text = table(place)["cat"], report(place, "cat")
     assert [row[number] for number in MARKED] == ["0"] * 4
     assert "largest difference" in text  # remembered outputs
-    assert "AttributeError: 'StandIn' object has no attribute 'reference'" in text
+    assert "while answers are marked, the check “multi_head” has no reference" in text
     assert "cannot read the checks while it is marked" in text
     assert "| 3.5 | not passed | `my_pieces` gave no result: it ended the process. |" in text
 
@@ -201,7 +201,9 @@ def test_cheats_earn_nothing(place):
 def test_what_a_notebook_breaks_costs_only_what_comes_after(rough):
     row, text = table(rough)["dan"], report(rough, "dan")
     assert [row[number] for number in MARKED] == ["1", "1", "1", "0"]
-    assert "`my_pieces` is nowhere defined" in text and "It ended in code cell 20." in text
+    assert "`my_pieces` is nowhere defined. A cell that stops defines nothing: see below." in text
+    assert "It ended in code cell 20." in text
+    assert "Code cell 4 stopped: SyntaxError: " in text and "ipython-input" not in text
 
 
 @pytest.mark.slow

@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from tests.notebooks.lesson import lessons, tags, tree
+from tests.notebooks.lesson import lessons, tags
+from tools.lessons import tree
 from vggt_lite.course.checks import assembled
 
 CLASSES = {

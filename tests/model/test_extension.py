@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.notebooks.lesson import lessons, lines
+from tests.notebooks.lesson import lessons
+from tools.lessons import lines
 from vggt_lite import NANO, VGGT, ModelConfig, Reconstruction
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.data.batches import GeneratedScenes

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 
+from tools.lessons import tree
+
 ROOT = Path(__file__).resolve().parents[2]
 EXERCISE = re.compile(r"^### Exercise (\d+)\.(\d+) · (●○○|●●○|●●●) · (\d+) min(, \w+)?\s*$", re.MULTILINE)
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
@@ -73,29 +75,6 @@ class Lesson:
 
 def tags(cell) -> list[str]:
     return cell.metadata.get("tags", [])
-
-
-def tree(cell) -> ast.Module:
-    """The cell's syntax tree, without IPython magics."""
-    lines = cell.source.splitlines()
-    return ast.parse("\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines))
-
-
-def words(markdown: str) -> int:
-    """Words of prose: no tags, no code blocks, no formulas, no words for those who cannot see a picture."""
-    prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>|!\[[^\]]*\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
-    return len(re.findall(r"\S*[A-Za-zÀ-ÿ]\S*", prose))
-
-
-def lines(cell) -> int:
-    """Lines of code: no blank lines, comments or docstrings."""
-    documented = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-    doc = set()
-    for node in ast.walk(tree(cell)):
-        if isinstance(node, documented) and ast.get_docstring(node) is not None:
-            doc |= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    rows = enumerate(cell.source.splitlines(), start=1)
-    return sum(bool(row.strip()) and not row.lstrip().startswith("#") and n not in doc for n, row in rows)
 
 
 def callee(call: ast.Call) -> str:

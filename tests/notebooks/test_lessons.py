@@ -11,7 +11,8 @@ import re
 import pytest
 
 import vggt_lite
-from tests.notebooks.lesson import DETAILS, EXERCISE, Lesson, callee, defined, lessons, lines, tags, words
+from tests.notebooks.lesson import DETAILS, EXERCISE, Lesson, callee, defined, lessons, tags
+from tools.lessons import lines, words
 
 LESSONS = lessons()
 # What a lesson need not have, and why.

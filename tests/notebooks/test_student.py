@@ -8,8 +8,9 @@ from copy import deepcopy
 import nbformat
 import pytest
 
-from tests.notebooks.lesson import ROOT, Exercise, defined, lessons, tags, tree
+from tests.notebooks.lesson import ROOT, Exercise, defined, lessons, tags
 from tools import nb, student
+from tools.lessons import tree
 
 FOLDER = ROOT / "notebooks" / "student"
 LESSONS = lessons()
@@ -85,11 +86,14 @@ def test_for_recall_only_headings_tasks_and_code_remain(notebook):
 
 @pytest.fixture
 def lesson(tmp_path, monkeypatch, notebook):
-    """A lesson beside whose folder the copies go."""
+    """One of two lessons beside whose folder the copies go."""
     monkeypatch.setattr(student, "ROOT", tmp_path)
     path = tmp_path / "notebooks" / "01_title.ipynb"
     path.parent.mkdir()
     nbformat.write(notebook, path)
+    nbformat.write(
+        v4.new_notebook(cells=[v4.new_markdown_cell("# Another")]), path.with_name("02_other.ipynb")
+    )
     return path
 
 
@@ -108,6 +112,14 @@ def test_what_is_out_of_step_is_named(lesson, copy, notebook):
     assert student.main(["write"]) == 0 and "Now." in copy.read_text(encoding="utf-8")
     lesson.unlink()
     assert student.main(["write"]) == 0 and not copy.exists()
+
+
+def test_copies_are_never_deleted_where_no_lesson_is_left(lesson, copy, capsys):
+    student.main(["write"])
+    for path in lesson.parent.glob("*.ipynb"):
+        path.unlink()  # as in the archive that learners get
+    assert student.main(["write", "--overwrite"]) == 2 and copy.exists()
+    assert "holds no lessons to copy" in capsys.readouterr().out
 
 
 def answered(path):

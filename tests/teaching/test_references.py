@@ -60,9 +60,58 @@ def timetables() -> list[tuple[str, int, list[int]]]:
     return found
 
 
+NINETY = (TEACHING / "ninety_minutes.md").read_text(encoding="utf-8")
+
+
+def test_the_ninety_minutes_follow_one_another_as_the_syllabus_has_them():
+    spans = [(int(a), int(b)) for a, b in re.findall(r"^## (\d+) – (\d+) · ", NINETY, re.MULTILINE)]
+    (rows,) = [rows for heading, _, rows in timetables() if heading.startswith("A taste")]
+    assert [end - start for start, end in spans] == rows
+    assert [start for start, _ in spans] == [sum(rows[:n]) for n in range(len(rows))]
+
+
+def test_steps_of_the_ninety_minutes_add_up_to_their_parts():
+    for start, end, part in re.findall(
+        r"^## (\d+) – (\d+) · (.*?)(?=^## |\Z)", NINETY, re.MULTILINE | re.DOTALL
+    ):
+        if steps := [int(minutes) for minutes in re.findall(r"^\d\. \((\d+) min\)", part, re.MULTILINE)]:
+            assert sum(steps) == int(end) - int(start), part
+
+
+def test_sections_named_in_the_ninety_minutes_exist():
+    for part in re.split(r"^## ", NINETY, flags=re.MULTILINE):
+        if number := re.match(r"\d.*?notebook (\d\d)", " ".join(part.split())):
+            (lesson,) = [lesson for name, lesson in NOTEBOOKS.items() if name.startswith(number[1])]
+            for section in re.findall(r"“([^”]+)”", part):
+                assert " ".join(section.split()) in titles(lesson), section
+
+
+def test_numbers_quoted_in_the_ninety_minutes_are_those_that_notebook_00_prints():
+    first = NINETY.partition("## 0 – 25")[2].partition("## 25 – 35")[0]
+    quoted = set(re.findall(r"\b0\.\d{3}\b|(?<=AUC@30 )\d+|(?<=0\.120 and )\d+", first))
+    outputs = [output for cell in NOTEBOOKS["00_quickstart.ipynb"].code for output in cell.outputs]
+    printed = re.findall(r"\d+\.\d+", " ".join(output.get("text", "") for output in outputs))
+    assert len(quoted) == 7
+    for number in quoted:
+        digits = len(number.partition(".")[2])
+        assert any(f"{float(shown):.{digits}f}" == number for shown in printed), number
+
+
 @pytest.mark.parametrize(("heading", "promised", "rows"), timetables())
 def test_a_timetable_adds_up(heading, promised, rows):
     assert sum(rows) == promised
+
+
+def test_sections_and_exercises_named_in_the_projects_exist():
+    text = " ".join((TEACHING / "projects.md").read_text(encoding="utf-8").split())
+    lessons = {name[:2]: lesson for name, lesson in NOTEBOOKS.items()}
+    sections = re.findall(r"[Ll]esson (\d\d), “([^”]+)”", text)
+    exercises = re.findall(r"[Ee]xercises? (\d+)\.(\d+)", text)
+    assert len(sections) >= 4 and len(exercises) >= 5
+    for number, section in sections:
+        assert section in titles(lessons[number]), section
+    for number, exercise in exercises:
+        assert f"Exercise {number}.{exercise}" in titles(lessons[number.zfill(2)])
 
 
 def numbered(page: str, pattern: str) -> list[str]:

@@ -24,6 +24,8 @@ def figure(alt: str) -> nbformat.NotebookNode:
 def lesson() -> nbformat.NotebookNode:
     solved = figure("Solved & shown.")
     solved.metadata = {"tags": ["solution"]}
+    stub = figure("Of the exercise.")
+    stub.metadata = {"tags": ["exercise"]}
     cells = [
         v4.new_markdown_cell("# 03 · Attention\n\n**You will be able to** attend.\n\n[Next](04.ipynb)"),
         v4.new_markdown_cell("## A weighted average · 12 min\n\nFirst words, [linked](x.md).\n\nMore words."),
@@ -32,9 +34,13 @@ def lesson() -> nbformat.NotebookNode:
             "**Predict.** Which?\n\n<details><summary>Answer</summary>\n\nThis.\n\n</details>"
         ),
         v4.new_markdown_cell("### Exercise 3.1 · ●○○ · 5 min\n\nWrite it."),
-        figure("Of the exercise."),
+        stub,
+        v4.new_code_cell("checks.attention.weights(my_weights)"),
+        v4.new_markdown_cell("<details><summary>Hint</summary>\n\nDivide.\n\n</details>"),
         solved,
-        v4.new_markdown_cell("### What follows\n\nAgain."),
+        v4.new_markdown_cell("Back to the section."),
+        figure("After the exercise."),
+        v4.new_markdown_cell("### What follows\n\nThe weights are\n\nw = q · k,\n\nAgain.\n\nMore."),
         figure("Second"),
         v4.new_markdown_cell("## Recap\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
         v4.new_markdown_cell("## Test yourself\n\n1. Why? <details><summary>Answer</summary>So.</details>"),
@@ -53,7 +59,8 @@ def test_a_lesson_becomes_slides_in_its_order(lesson):
         "A weighted average A < B",
         "A weighted average Predict. Which?",
         "A weighted average Predict. Which? Answer. This.",
-        "What follows Again.",
+        "A weighted average After the exercise.",
+        "What follows The weights are w = q · k, Again.",
         "What follows Second",
         "Recap a b 1 2",
     ]
@@ -66,6 +73,19 @@ def test_every_lesson_has_slides_and_its_figures_are_on_them(path):
     pictures = sum("<img" in slide for slide in found)
     assert len(found) > 10 and pictures >= 3
     assert not [slide for slide in found if "<details" in slide]
+
+
+def test_the_map_of_the_network_is_a_slide():
+    (drawn,) = [
+        slide for slide in slides.slides_of(nbformat.read(LESSONS[0], as_version=4)) if "svg+xml" in slide
+    ]
+    assert "The network you will build" in drawn and "Map of VGGT" in drawn
+
+
+def test_what_a_sentence_announces_is_shown_or_the_sentence_ends():
+    listed = "## Two blocks\n\nThey are:\n\n- frame,\n- global.\n\nMore."
+    assert slides.section(listed) == "## Two blocks\n\nThey are:\n\n- frame,\n- global."
+    assert slides.section("## One\n\nCompare:\n\n```python\nx\n```") == "## One\n\nCompare."
 
 
 def test_an_unknown_lesson_is_named(tmp_path, capsys):
@@ -87,7 +107,7 @@ def test_a_pdf_has_a_sheet_for_each_slide(lesson, tmp_path):
     nbformat.write(lesson, path)
     count = slides.write(path, tmp_path, pdf=True)
     sheets = re.findall(rb"/Type\s*/Page\b", (tmp_path / "03_attention.pdf").read_bytes())
-    assert len(sheets) == count == 8
+    assert len(sheets) == count == 9
 
 
 @pytest.mark.skipif(bool(stills.missing()), reason=str(stills.missing()))

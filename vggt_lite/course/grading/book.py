@@ -97,7 +97,10 @@ class GradeBook:
             parts += [markdown_table(("exercise", "result", "why"), rows, "lll")] if rows else []
             parts += [f"Marked by your teacher: {', '.join(by_hand)}."] if by_hand else []
             parts += ["\n".join(f"- {cell(note)}" for note in graded.notes)] if graded.notes else []
-        parts.append("Exercises were tried on inputs other than those of the notebook.")
+        parts.append(
+            "Exercises were tried on inputs other than those of the notebook. Code cells are numbered as "
+            "*Restart Kernel and Run All* numbers them."
+        )
         return "\n\n".join(parts) + "\n"
 
 

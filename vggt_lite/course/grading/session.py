@@ -92,7 +92,8 @@ def grade_notebook(
         OSError: the worker could not begin: no fault of the submission.
     """
     notebook = submission.notebooks[lesson]
-    cells = [cell.source for cell in read_cells(notebook) if cell.cell_type == "code"]
+    code = [cell.source for cell in read_cells(notebook) if cell.cell_type == "code"]
+    cells = [source for source in code if source.strip()]  # numbered as Jupyter does, which skips empty ones
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="vggt_lite_grade_", ignore_cleanup_errors=True) as name:
         place = Path(name).resolve()
@@ -216,7 +217,10 @@ def verdict(number: str, key: str, name: str, lines: list[Line], seed: int) -> M
     """The mark for one check. The last definition counts, tried when it was made and at the end."""
     ours = [line for line in lines if (line.exercise, line.check) == (number, key)]
     if not ours:
-        return Mark(False, f"`{name}` is nowhere defined.")
+        stopped = (
+            " A cell that stops defines nothing: see below." if any(line.error for line in lines) else ""
+        )
+        return Mark(False, f"`{name}` is nowhere defined.{stopped}")
     last = max(line.version for line in ours)
     tries = [line for line in ours if line.version == last and not line.started]
     if not tries:

@@ -23,6 +23,9 @@ class StandIn:
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def __getattr__(self, name: str) -> None:
+        raise AttributeError(f"while answers are marked, the check “{self.name}” has no {name}")
+
     def __call__(self, answer) -> Outcome:
         return Outcome("blank", self.name, "The grader checks it.")
 

@@ -11,6 +11,7 @@ import inspect
 import io
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -126,7 +127,8 @@ class Worker:
             error = stopped
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        return None if error is None else f"{type(error).__name__}: {error}"[:300]
+        told = re.sub(r"\(<ipython-input.*?>, (line \d+)\)", r"(\1)", str(error))
+        return None if error is None else f"{type(error).__name__}: {told}"[:300]
 
     def too_long(self, *_) -> None:
         raise TimeoutError(f"it took longer than {self.task.cell_seconds} s.")
