@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vggt_lite.config import NANO
 from vggt_lite.course.checks.assembled_heads import camera_head, dense_head, tracker  # noqa: F401
+from vggt_lite.course.checks.assembled_loss import loss  # noqa: F401
 from vggt_lite.course.checks.check import Check, draws, edited
 from vggt_lite.course.checks.nano_weights import QUIET, loaded, weights_of
 from vggt_lite.course.checks.seeds import generator
