@@ -1,11 +1,13 @@
-"""How long every notebook takes to run, measured: the table in teaching/syllabus.md.
+"""How long every notebook takes to read and to run, measured: the table in teaching/syllabus.md.
 
     python tools/durations.py measure [00_quickstart …]   run these (or all), fast and in full
+    python tools/durations.py count                       count the words of all, and run nothing
     python tools/durations.py update                      write the table anew from teaching/durations.json
     python tools/durations.py check                       say whether it is out of step; exit code 1 if it is
 
 A run starts a kernel of its own in a copy of notebooks/, as Run All would; seconds include its start. Fast is
-what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on an idle machine.
+what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on an idle machine. The text alone is
+read at 150 words a minute; code and figures come on top of it.
 """
 
 import json
@@ -29,6 +31,7 @@ from vggt_lite.utils.table import markdown_table  # noqa: E402
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
 TABLE = re.compile(r"(<!-- durations: begin -->\n).*?(<!-- durations: end -->)", re.DOTALL)
+WORDS_A_MINUTE = 150
 MODES = {"fast": SMALL, "full": nb.FULL}
 # A last cell of our own: the most memory the kernel held, in megabytes.
 PEAK = """import resource, sys
@@ -40,9 +43,15 @@ def names() -> list[str]:
     return sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
+def count(name: str) -> int:
+    """Words of a notebook's text."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    return nb.words("\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown"))
+
+
 def measure(name: str) -> dict:
-    """Seconds and peak memory of one notebook in both modes."""
-    found = {}
+    """Words, and seconds and peak memory in both modes, of one notebook."""
+    found = {"words": count(name)}
     for mode, environment in MODES.items():
         notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
         notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
@@ -60,18 +69,24 @@ def table(report: dict) -> str:
     rows = [
         (
             f"[{name[:2]}](../notebooks/{name}.ipynb)",
+            f"{found['words'] / WORDS_A_MINUTE:.0f}",
             f"{found['fast']['seconds']:.0f}",
             f"{found['full']['seconds']:.0f}",
-            max(mode["peak_mb"] for mode in found.values()),
+            max(found[mode]["peak_mb"] for mode in MODES),
         )
         for name, found in sorted(report["notebooks"].items())
     ]
-    text = markdown_table(("notebook", "fast, s", "in full, s", "memory, MB"), rows, "lrrr")
+    text = markdown_table(("notebook", "text, min", "fast, s", "in full, s", "memory, MB"), rows, "lrrrr")
     return text + f"\n\nMeasured on {machine}, PyTorch {report['versions']['torch']}.\n"
 
 
 def load() -> dict:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"notebooks": {}}
+
+
+def save(report: dict) -> None:
+    with atomic_write(RESULTS) as temporary:
+        temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def page() -> str:
@@ -96,8 +111,12 @@ def main(arguments: list[str]) -> None:
             report = load()
             report["hardware"], report["versions"] = hardware("cpu"), versions()
             report["notebooks"][name] = measure(name)
-            with atomic_write(RESULTS) as temporary:
-                temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            save(report)
+    elif command == "count":
+        report = load()
+        for name, found in report["notebooks"].items():
+            found["words"] = count(name)
+        save(report)
     elif command == "update":
         with atomic_write(PAGE) as temporary:
             temporary.write_text(page(), encoding="utf-8")

@@ -14,6 +14,7 @@ Student copies, which nobody has run, are made and verified by tools/student.py.
 import base64
 import copy
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,12 @@ INTERACTIVE = ("application/vnd.plotly", "application/vnd.jupyter.widget", "appl
 MAX_BYTES = 400_000
 FULL = {"VGGT_LITE_QUIET": "1"}  # as a reader runs it, without progress bars
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def words(markdown: str) -> int:
+    """Words of prose: no tags, no code blocks, no formulas, no words for those who cannot see a picture."""
+    prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>|!\[[^\]]*\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
+    return len(re.findall(r"\S*[A-Za-zÀ-ÿ]\S*", prose))
 
 
 def execute(notebook: nbformat.NotebookNode, environment: Mapping[str, str]) -> nbformat.NotebookNode:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 
+from tools.nb import words  # noqa: F401 (tests of lessons count with it)
+
 ROOT = Path(__file__).resolve().parents[2]
 EXERCISE = re.compile(r"^### Exercise (\d+)\.(\d+) · (●○○|●●○|●●●) · (\d+) min(, \w+)?\s*$", re.MULTILINE)
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
@@ -79,12 +81,6 @@ def tree(cell) -> ast.Module:
     """The cell's syntax tree, without IPython magics."""
     lines = cell.source.splitlines()
     return ast.parse("\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines))
-
-
-def words(markdown: str) -> int:
-    """Words of prose: no tags, no code blocks, no formulas, no words for those who cannot see a picture."""
-    prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>|!\[[^\]]*\]\([^)]*\)", " ", markdown, flags=re.DOTALL)
-    return len(re.findall(r"\S*[A-Za-zÀ-ÿ]\S*", prose))
 
 
 def lines(cell) -> int:
