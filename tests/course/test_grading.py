@@ -356,7 +356,4 @@ def test_the_solved_lessons_pass(path, tmp_path):
     assert grade(tmp_path, "--cell-seconds", "400", "--seconds", "1800") == 0
     row = table(tmp_path)["ada"]
     assert row["passed"] == row["of"], report(tmp_path, "ada")
-    # Two lessons go on with a reference where an answer may be blank; the grader withholds references.
-    withheld = {"04_alternating_attention": 1, "08_losses_and_confidence": 2}.get(path.stem, 0)
-    text = report(tmp_path, "ada")
-    assert text.count("stopped") == withheld and withheld <= 2 * text.count("attribute 'reference'")
+    assert "stopped" not in report(tmp_path, "ada")

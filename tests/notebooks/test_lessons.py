@@ -61,6 +61,12 @@ def test_it_can_be_read_in_one_sitting(lesson):
     assert 1_500 <= words(lesson.text) <= 3_000
 
 
+def test_a_lesson_of_more_than_90_minutes_has_a_place_to_rest(lesson):
+    card = lesson.cells[0].source
+    long = int(re.search(r"\*\*Time\*\* (\d+) min reading", card)[1]) > 90
+    assert ("with a rest " in card) == ("**A place to rest.**" in lesson.text) == long
+
+
 def test_code_cells_hold_one_idea(lesson):
     long = {}
     for number, (cell, tree) in enumerate(zip(lesson.code, lesson.trees, strict=True), start=1):

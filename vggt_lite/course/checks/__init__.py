@@ -17,7 +17,8 @@ from vggt_lite.course.checks.outcome import Outcome
 
 __all__ = ["Check", "Outcome", "compare", "every_check", "topics"]
 
-MACHINERY = {"assembled_heads", "check", "compare", "nano_weights", "outcome", "seeds", "watching"}
+MACHINERY = {"assembled_heads", "assembled_loss", "check", "compare"}
+MACHINERY |= {"nano_weights", "outcome", "seeds", "watching"}
 
 
 def topics() -> list[str]:

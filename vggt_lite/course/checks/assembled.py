@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vggt_lite.config import NANO
 from vggt_lite.course.checks.assembled_heads import camera_head, dense_head, tracker  # noqa: F401
+from vggt_lite.course.checks.assembled_loss import loss  # noqa: F401
 from vggt_lite.course.checks.check import Check, draws, edited
 from vggt_lite.course.checks.nano_weights import QUIET, loaded, weights_of
 from vggt_lite.course.checks.seeds import generator
@@ -73,7 +74,7 @@ block = Check(
     run=run_block,
     atol=1e-4,
     mutants={
-        "the norm of queries and keys comes before the turn: turn what is normalised": with_attention(
+        "the norm of queries and keys comes before the rotation: rotate what is normalised": with_attention(
             "q, k = self.q_norm(q), self.k_norm(k) →; "
             "return q, k, v → return self.q_norm(q), self.k_norm(k), v"
         ),
@@ -81,11 +82,11 @@ block = Check(
         "one norm served queries and keys: each has its own":
             with_attention("self.k_norm(k) → self.q_norm(k)"),
         "you normalised the values too": with_attention("return q, k, v → return q, k, self.k_norm(v)"),
-        "you turned the values too: positions say who is read, not what": with_attention(
+        "you rotated the values too: positions change the weights, not what is read": with_attention(
             "rotate(k, rotary) → rotate(k, rotary); return q, k, v → return q, k, rotate(v, rotary) "
             "if rotary is not None else v"
         ),
-        "you turned only the queries":
+        "you rotated only the queries":
             with_attention("rotate(q, rotary), rotate(k, rotary) → rotate(q, rotary), k"),
         "positions were never used": layers.Block,
         "`norm_eps` was never used: the ViT's blocks have 1e-6, the others 1e-5":
@@ -93,13 +94,13 @@ block = Check(
         "the block's norms have ε = 1e-6 everywhere: 1e-5 is the default here":
             lambda *sizes, norm_eps=1e-6, **options: PositionedBlock(*sizes, norm_eps=1e-6, **options),
         "the norms of queries and keys have ε = 1e-5": with_attention("eps=1e-5 → eps=1e-6"),
-        "`proj` was never used: it lets the heads' findings mix": with_attention(
+        "`proj` was never used: it mixes what the heads found": with_attention(
             "self.proj(out.transpose(1, 2).flatten(2)) → out.transpose(1, 2).flatten(2)"
         ),
         "GELU is the tanh form: `F.gelu(x)` is exact": lambda *sizes, **options: _with_mlp(
             PositionedBlock(*sizes, **options), "self.fc1(x) → self.fc1(x), approximate='tanh'"
         ),
-        "the perceptron bends with a ReLU: it is GELU": lambda *sizes, **options: _with_mlp(
+        "the MLP's activation is a ReLU: it is GELU": lambda *sizes, **options: _with_mlp(
             PositionedBlock(*sizes, **options), "F.gelu → F.relu"
         ),
     },
@@ -191,14 +192,14 @@ aggregator = Check(
     run=run_aggregator,
     atol=2e-4,
     mutants={
-        "pictures went in as they are: ImageNet's mean is taken away, then its spread divides":
+        "pictures went in as they are: subtract ImageNet's mean, then divide by its standard deviation":
             "(images.flatten(0, 1) - self.mean) / self.std → images.flatten(0, 1)",
-        "you took ImageNet's mean away and did not divide by its spread": ") / self.std → )",
-        "you normalised with 0.5: ImageNet's mean is (0.485, 0.456, 0.406), its spread (0.229, 0.224, 0.225)":
+        "you subtracted ImageNet's mean and did not divide by its standard deviation": ") / self.std → )",
+        "you normalised with 0.5: ImageNet's mean is (0.485, 0.456, 0.406), its std (0.229, 0.224, 0.225)":
             "self.mean) / self.std → 0.5) / 0.5",
         "ImageNet's numbers are in the order of red, green, blue, as the pictures are":
             "self.mean) / self.std → self.mean.flip(0)) / self.std.flip(0)",
-        "you divided by ImageNet's spread first, then took the mean away":
+        "you divided by ImageNet's standard deviation first, then subtracted the mean":
             "(images.flatten(0, 1) - self.mean) / self.std → images.flatten(0, 1) / self.std - self.mean",
         "a register came out as the camera token: the order is [camera | registers | patches]":
             "[camera.to(patches), registers.to(patches), patches] → [registers, camera, patches]",

@@ -17,7 +17,7 @@ from vggt_lite.model.track_head import Tracker
 
 
 def run_camera_head(build, weights: dict[str, Tensor], tokens: Tensor, iterations: int):
-    """Encodings of all rounds, and gradients that the last one sends back."""
+    """Encodings of all iterations, and gradients that the last one sends back."""
     head = loaded(build(192, 1, 4, iterations), weights)
     tokens = tokens.clone().requires_grad_()
     with torch.enable_grad():
@@ -49,7 +49,7 @@ camera_head = Check(
     atol=1e-4,
     rtol=1e-4,
     mutants={
-        "`trunk_norm` was never used: it stands before the last perceptron": "self.trunk_norm(x) → x",
+        "`trunk_norm` was never used: it stands before the last MLP": "self.trunk_norm(x) → x",
         "the trunk normalises queries and keys: this one has no QK-norm":
             lambda *sizes: _with_qk_norm(CameraHead(*sizes)),
         "`token_norm` was never used": "tokens = self.token_norm(tokens) →",
@@ -62,22 +62,22 @@ camera_head = Check(
         "the trunk was never run: cameras did not attend to each other": "x = block(x) → pass",
         "SiLU is missing between `embed_pose` and `modulation`": "F.silu(self.embed_pose(pose)) "
             "→ self.embed_pose(pose)",
-        "the bend of the modulation is SiLU: x · sigmoid(x)": "F.silu → F.gelu",
+        "the activation of the modulation is SiLU: x · sigmoid(x)": "F.silu → F.gelu",
         "the gate is missing": "tokens + gate * → tokens +",
         "the modulated tokens replaced the tokens: add them": "x = tokens + gate → x = gate",
-        "nothing is detached between the rounds": "raw = raw.detach() → pass",
-        "each round replaced the pose: a later one is a correction, to be added":
+        "nothing is detached between the iterations": "raw = raw.detach() → pass",
+        "each iteration replaced the pose: a later one is a correction, to be added":
             "raw = raw + self → raw = self",
-        "the first round was shown zeros: the empty pose is learned": "self.empty_pose.expand "
+        "the first iteration got zeros: the empty pose is learned": "self.empty_pose.expand "
             "→ torch.zeros(1, 1, 9).expand",
-        "all rounds were shown the empty pose": "self.pose_update(tokens, raw) "
+        "all iterations got the empty pose": "self.pose_update(tokens, raw) "
             "→ self.pose_update(tokens, self.empty_pose.expand_as(raw))",
         "fields of view did not pass the ReLU": "activate_pose(raw) → raw",
         "the activated pose was fed back: keep the raw one":
             "raw = raw.detach() → raw = activate_pose(raw).detach()",
-        "`iterations` counts all rounds, the first one too": "self.iterations - 1 → self.iterations",
+        "`iterations` counts all, the first one too": "self.iterations - 1 → self.iterations",
     },
-    hint="Compare one round first: `pose_update` of your class and of NANO's head, for the empty pose.",
+    hint="Compare one iteration first: `pose_update` of your class and of NANO's head, for the empty pose.",
 )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ dense_head = Check(
         ),
         "the finer maps were never added": with_parts(FusionBlock, "x = x + self.unit1(skip) → pass"),
         "`unit2` was never used: it smooths after the sum": with_parts(FusionBlock, "self.unit2(x) → x"),
-        "units add x, not ReLU(x): the released weights are used to the slip": with_parts(
+        "units add x, not ReLU(x): the released weights were trained so": with_parts(
             ResidualUnit, "x = F.relu(x) →; self.conv1(x) → self.conv1(F.relu(x))"
         ),
         "units add nothing: there is a skip around the two convolutions": with_parts(ResidualUnit, " + x →"),
@@ -178,12 +178,12 @@ dense_head = Check(
 # --- tracker: lesson 07 -----------------------------------------------------------------------------
 
 
-def run_tracker(build, rounds: int, maps: Tensor, queries: Tensor):
+def run_tracker(build, iterations: int, maps: Tensor, queries: Tensor):
     """Tracks, visibility, confidence, and the gradient that the last positions alone send to the maps.
 
-    Few rounds: the waves of the displacement make a rounding error a thousand times larger in each.
+    Few iterations: the waves of the displacement make a rounding error a thousand times larger in each.
     """
-    tracker = loaded(build(NANO.with_(track_iterations=rounds)), weights_of("track_head.tracker"))
+    tracker = loaded(build(NANO.with_(track_iterations=iterations)), weights_of("track_head.tracker"))
     maps = maps.clone().requires_grad_()
     with torch.enable_grad():
         answer = tracker(maps, queries)
@@ -195,9 +195,9 @@ def run_tracker(build, rounds: int, maps: Tensor, queries: Tensor):
     return {"tracks": list(tracks), "visibility": visibility, "confidence": confidence, "gradient": pull}
 
 
-def _tracker_case(rounds: int, views: int, points: int, seed: int, scale: float = 1.0):
+def _tracker_case(iterations: int, views: int, points: int, seed: int, scale: float = 1.0):
     maps, places = draws((1, views, 32, 16, 16), (1, points, 2), seed=seed)
-    return rounds, scale * maps, 8 + 3 * places
+    return iterations, scale * maps, 8 + 3 * places
 
 
 tracker = Check(
@@ -216,7 +216,7 @@ tracker = Check(
             "maps.movedim(2, -1)).movedim(-1, 2) → maps",
         "`feature_map_norm` has ε = 1e-5": "self.feature_map_norm = nn.LayerNorm(dim, eps=1e-5) "
             "→ self.feature_map_norm = nn.LayerNorm(dim, eps=1e-6)",
-        "positions are not detached: each round learns to correct what it is given":
+        "positions are not detached: each iteration learns to correct what it is given":
             "tracks.detach() → tracks",
         "queries were read in the last view: they lie in the first": "normed[:, 0] → normed[:, -1]",
         "level l is 2^l times smaller: divide the positions": "centers / 2**number → centers",
@@ -236,5 +236,5 @@ tracker = Check(
             "self.confidence(features)[..., 0] → self.confidence(features)[..., 0], "
             "self.visibility(features)[..., 0]",
     },
-    hint="Compare one round: the windows, the tokens (B, S, N, 3C + 4), the change, then the new tracks.",
+    hint="Compare one iteration: the windows, the tokens (B, S, N, 3C + 4), the change, then the new tracks.",
 )  # fmt: skip

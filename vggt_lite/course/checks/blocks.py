@@ -42,11 +42,11 @@ block = Check(
         "the perceptron read the x from before the attention": "x = x + → y = x +; return x → return y",
         "you forgot to add x: each line adds to the stream": "x + gamma → gamma",
         "you forgot γ": "gamma1 * →; gamma2 * →",
-        "you swapped the γ: γ₁ belongs to the attention, γ₂ to the perceptron":
+        "you swapped the γ: γ₁ belongs to the attention, γ₂ to the MLP":
             "gamma1 * → gammaX *; gamma2 * → gamma1 *; gammaX → gamma2",
-        "you swapped the norms: norm₁ stands before the attention, norm₂ before the perceptron":
+        "you swapped the norms: norm₁ stands before the attention, norm₂ before the MLP":
             "norm1(x) → normX(x); norm2(x) → norm1(x); normX(x) → norm2(x)",
-        "you swapped attention and perceptron: tokens read first, then think":
+        "you swapped attention and MLP: attention comes first":
             lambda x, attend, think, norm1, norm2, gamma1, gamma2:
             run_block(x, think, attend, norm1, norm2, gamma1, gamma2),
         "you added to the normalised x: norms are for reading, the stream stays":
@@ -76,15 +76,15 @@ rotate = Check(
         "special tokens and base 50": (*draws((6, 16), seed=1), layers.grid_positions(2, 2, 2), 50.0),
     },
     mutants={
-        "you turned the other way: a becomes a·cos − b·sin": "= positions → = -positions",
+        "you rotated the other way: a becomes a·cos − b·sin": "= positions → = -positions",
         "you paired neighbouring channels: within a half, channel i turns with channel i + d/4":
             "(2, 2, quarter)).unbind(-2) → (2, quarter, 2)).unbind(-1); dim=-2 → dim=-1",
-        "you let columns turn the first half: rows come first": "positions[ → positions.flip(-1)[",
+        "you let columns rotate the first half: rows come first": "positions[ → positions.flip(-1)[",
         "you fixed the base: use the one that is given": "* base ** → * 10_000.0 **",
         "your frequencies fall too slowly: there are d/4 of them, base^(−i / (d/4))":
             "/ quarter) → / (2 * quarter))",
         "your frequencies grow: the exponent is negative, base^(−i / (d/4))": "(-torch → (torch",
-        "both halves turned by the row": "positions[..., None] → positions[..., :1, None]",
+        "both halves rotated by the row": "positions[..., None] → positions[..., :1, None]",
     },
-    hint="Cut d into [row a | row b | column a | column b], d/4 each; turn the row pair by row · f.",
+    hint="Cut d into [row a | row b | column a | column b], d/4 each; rotate the row pair by row · f.",
 )  # fmt: skip

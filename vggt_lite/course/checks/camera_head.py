@@ -63,10 +63,10 @@ modulation = Check(
         "ε stands outside the root: the norm divides by √(variance + 1e-6)":
             "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
             "(tokens - tokens.mean(-1, True)) / (tokens.std(-1, unbiased=False, keepdim=True) + 1e-6)",
-        "the spread is divided by C − 1 (`std` of PyTorch): a norm divides by C, `unbiased=False`":
+        "the variance is divided by C − 1 (`std` of PyTorch): a norm divides by C, `unbiased=False`":
             "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
             "(tokens - tokens.mean(-1, True)) / (tokens.var(-1, True, keepdim=True) + 1e-6).sqrt()",
-        "two things: ε stands outside the root, and the spread is divided by C − 1 instead of C":
+        "two things: ε stands outside the root, and the variance is divided by C − 1 instead of C":
             "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
             "(tokens - tokens.mean(-1, True)) / (tokens.std(-1, keepdim=True) + 1e-6)",
         "you multiplied by scale, not by 1 + scale": "* (1 + scale) → * scale",
@@ -140,7 +140,7 @@ refinement = Check(
         "two rounds of one view": _refinement_case(1, 1, 2, seed=2),
     },
     mutants={
-        "nothing is detached: the last answer sends its gradient back through all rounds": ".detach() →",
+        "nothing is detached: the last answer sends its gradient back through all iterations": ".detach() →",
         "you detached what the head is shown, but not what its answer is added to": "raw.detach() + → raw +",
         "you detached what the answer is added to, but not what the head is shown": "raw.detach()) → raw)",
         "you detached the correction, too, and no gradient is left: detach before you add":
@@ -154,11 +154,11 @@ refinement = Check(
             "raw.detach() → activate_pose(raw).detach()",
         "you added the first answer to the empty pose: it is the pose itself":
             "raw = correction → raw = start + correction",
-        "you showed the empty pose in every round": "(tokens, raw.detach()) → (tokens, start)",
+        "every iteration got the empty pose": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
-        "you went one round too many: the first answer is a round, too": "iterations - 1 → iterations",
+        "you made one iteration too many: the first answer is one, too": "iterations - 1 → iterations",
         "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
-        "your list begins with the last round: the first round comes first":
+        "your list begins with the last iteration: the first one comes first":
             "return encodings → return encodings[::-1]",
         "you returned only the last encoding: the loss needs those of all rounds":
             "return encodings → return encodings[-1]",

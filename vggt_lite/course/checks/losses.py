@@ -56,8 +56,8 @@ camera = Check(
 
 
 def track_distance(said, true, visible):
-    """Coordinate term of the track loss of one scene: lists of (S, N, 2), (S, N, 2), (S, N) → a scalar."""
-    counts = visible & visible[:1]
+    """Coordinate term of the track loss: a list of (B, S, N, 2), (B, S, N, 2), (B, S, N) → a scalar."""
+    counts = visible & visible[:, :1]
     total = 0.0
     for i, guess in enumerate(said):
         error = (guess - true)[counts].abs().mean(-1)
@@ -65,15 +65,15 @@ def track_distance(said, true, visible):
     return total / len(said)
 
 
-def _track_case(iterations, views, points, seed, hidden_value=None):
-    *said, true, chance = draws(*[(views, points, 2)] * (iterations + 1), (views, points), seed=seed)
+def _track_case(iterations, *sizes, seed, hidden_value=None):
+    *said, true, chance = draws(*[(*sizes, 2)] * (iterations + 1), sizes, seed=seed)
     visible = chance > -0.4
     if hidden_value is not None:
         true = torch.where(visible[..., None], true, hidden_value)
     return list(said), true, visible
 
 
-TWO_POINTS = torch.tensor([[[10.0, 10], [20, 20]], [[12, 10], [24, 20]]])  # views, points, (x, y)
+TWO_POINTS = torch.tensor([[[10.0, 10], [20, 20]], [[12, 10], [24, 20]]])[None]  # (1, S, N, 2): (x, y)
 tracks = Check(
     name="track loss",
     reference=track_distance,
@@ -81,8 +81,8 @@ tracks = Check(
     cases=lambda: {
         "two points, two iterations":
             ([TWO_POINTS + 3.0, TWO_POINTS + torch.tensor([1.0, 0])], TWO_POINTS, TWO_POINTS[..., 0] < 24),
-        "four iterations": _track_case(4, 3, 8, seed=0),
-        "hidden points have no place": _track_case(2, 4, 9, seed=1, hidden_value=torch.nan),
+        "four iterations": _track_case(4, 1, 3, 8, seed=0),
+        "two scenes, hidden points have no place": _track_case(2, 2, 4, 9, seed=1, hidden_value=torch.nan),
     },
     mutants={
         "the first iteration weighs most in yours; the last one must, with 0.8⁰ = 1": "len(said) - 1 - i → i",
@@ -91,11 +91,13 @@ tracks = Check(
             "total / len(said) → error.mean()",
         "all iterations weigh alike in yours": "0.8 ** → 1.0 **",
         "hidden positions count in yours; only what is seen can be learned":
-            "visible & visible[:1] → visible[:1].expand_as(visible)",
+            "visible & visible[:, :1] → visible[:, :1].expand_as(visible)",
         "you averaged over all positions, with 0 where one does not count; divide by those that count":
             "error.mean() → error.sum() / visible.numel()",
+        "you asked whether the point is visible in the first *scene*: views are axis 1":
+            "visible[:, :1] → visible[:1]",
         "points count in yours that are hidden in the first view, where they are asked for":
-            "visible & visible[:1] → visible",
+            "visible & visible[:, :1] → visible",
         "you took the Euclidean distance (the paper's); this form is the mean of |x error| and |y error|":
             "abs().mean(-1) → norm(dim=-1)",
         "you summed |x error| and |y error|; this form takes their mean": "mean(-1) → sum(-1)",

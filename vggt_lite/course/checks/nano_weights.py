@@ -13,13 +13,13 @@ WHY = {  # part of a weight's name → what a learner should know about it
     "trunk.0.attn.k_norm": "the camera head's trunk has no QK-norm",
     "attn.q_norm": "queries and keys of d channels are normalised, each by a norm of its own",
     "attn.k_norm": "queries and keys of d channels are normalised, each by a norm of its own",
-    "trunk_norm": "a norm stands between the trunk and the last perceptron",
-    "mlp.fc": "a block's perceptron is 4 C wide in the middle",
-    "pose_branch.fc": "the last perceptron is half as wide in the middle as a token: 2C → C → 9",
+    "trunk_norm": "a norm stands between the trunk and the last MLP",
+    "mlp.fc": "a block's MLP is 4 C wide in the middle",
+    "pose_branch.fc": "the last MLP is half as wide in the middle as a token: 2C → C → 9",
     "modulation": "shift, scale and gate are three times as many numbers as a token has",
     "adaptive_norm": "the norm of the modulation has no weights",
     "mean": "ImageNet's mean is no weight: `register_buffer(…, persistent=False)` keeps it out",
-    "std": "ImageNet's spread is no weight: `register_buffer(…, persistent=False)` keeps it out",
+    "std": "ImageNet's standard deviation is no weight: `register_buffer(…, persistent=False)` keeps it out",
     "mask_token": "VGGT never uses DINOv2's mask token",
 }
 
