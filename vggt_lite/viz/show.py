@@ -32,7 +32,10 @@ def show(fig: go.Figure, *, alt: str) -> None:
     Raises:
         ValueError: `alt` is empty.
     """
-    display_bundle(live_form(fig), require_alt(alt))
+    if any(trace.type == "scatter3d" for trace in fig.data):  # as a widget, 3-D views turn by keyboard
+        show_controls(lambda: live_widget(fig), fig, alt=alt)
+    else:
+        display_bundle(live_form(fig), require_alt(alt))
 
 
 def show_controls(make_box: Callable[[], object], fig: go.Figure, *, alt: str) -> None:
