@@ -59,7 +59,8 @@ def draw_heatmaps(
     titles = ["picture"] * len(pictures) + list(panels)
     fig = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.04)
     for image in pictures:
-        fig.add_trace(picture_trace(image, (rows, columns), corner=-0.5), 1, 1)
+        corner = -0.5 if labels else 0.5  # plotly counts named cells from 0
+        fig.add_trace(picture_trace(image, (rows, columns), corner), 1, 1)
     y, x = labels or (list(range(1, rows + 1)), list(range(1, columns + 1)))
     hover = f"{axes[0]} %{{y}}, {axes[1]} %{{x}}: %{{z:.3g}} ({unit})<extra></extra>"
     text = {"texttemplate": "%{z:.2f}"} if max(rows, columns) <= MOST_NUMBERS // 2 else {}
@@ -85,7 +86,8 @@ def draw_heatmaps(
     panel = min(PANEL, (PAGE - 90 - left) / len(titles) - 30)
     size = {"width": 90 + left + (panel + 30) * len(titles)}
     size["height"] = 60 + bottom + round(panel * rows / columns)
-    colors = color_axis(unit, low, high, SIGNED if signed else SEQUENTIAL)
+    nticks = 5 if panel * rows > 100 * columns else 3
+    colors = color_axis(unit, low, high, SIGNED if signed else SEQUENTIAL, nticks=nticks)
     colors = kinds_axis(kinds) if kinds else colors
     fig.update_layout(layout(coloraxis=colors, **size), showlegend=False, margin={"l": left, "b": bottom})
     return fig.update_xaxes(tickangle=-40 if aslant else 0).update_annotations(font_size=12)
