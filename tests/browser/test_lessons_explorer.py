@@ -1,4 +1,4 @@
-"""Lesson 04 in JupyterLab, on a projector: click a patch or move a slider, and the attention explorer follows."""
+"""Lesson 04 in JupyterLab on a projector: the attention explorer follows a click on a patch, and sliders."""
 
 import json
 

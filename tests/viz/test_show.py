@@ -80,6 +80,16 @@ def test_the_browser_hears_of_a_widget_and_of_what_it_shows_in_one_message(scene
     assert figures[0]["_widget_layout"]["height"] == 440 and not figures[0]["_config"]["showSendToCloud"]
 
 
+def test_colab_gets_html_beside_the_widget(scene, displayed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    show(draw_bars({"bar": {"piece": 1}}, "unit"), alt="A bar.")
+    scene.show()
+    bar, room = displayed[::2]
+    assert set(bar) == {"text/html", "text/plain"} and set(room) == {WIDGET, "text/html", "text/plain"}
+    for page in (bar["text/html"], room["text/html"]):
+        assert "cdn.plot.ly" in page and "Plotly.newPlot" in page and '"showSendToCloud": false' in page
+
+
 def test_where_there_are_no_widgets_the_figure_is_shown_alone(scene, displayed, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     scene.show()

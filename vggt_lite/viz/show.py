@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -56,8 +57,10 @@ def show_controls(make_box: Callable[[], object], fig: go.Figure, *, alt: str) -
 
 def live_form(fig: go.Figure) -> dict:
     """The figure as MIME data that a notebook draws."""
-    if os.environ.get("PLOTLY_RENDERER"):  # a web build or Colab asks for another form
+    if os.environ.get("PLOTLY_RENDERER"):  # a web build asks for another form
         return dict(fig._repr_mimebundle_(config=CONFIG))
+    if "google.colab" in sys.modules:  # Colab draws no plotly data, but HTML
+        return {"text/html": fig.to_html(config=CONFIG, include_plotlyjs="cdn", full_html=False)}
     return {PLOTLY: {**json.loads(fig.to_json()), "config": CONFIG}}
 
 
