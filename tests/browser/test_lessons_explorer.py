@@ -71,10 +71,7 @@ def test_a_click_chooses_the_patch_and_sliders_the_rest(page, lab):
         page.keyboard.press(key)
 
     def click(subplot: str, row: int, column: int):
-        box = page.locator(
-            f"{FIGURE} .cartesianlayer .subplot.{subplot} .bglayer, {FIGURE} .draglayer .{subplot} .nsewdrag"
-        )
-        box = box.last.bounding_box()
+        box = page.locator(f"{FIGURE} .nsewdrag[data-subplot='{subplot}']").bounding_box()
         page.mouse.click(
             box["x"] + (column - 0.5) * box["width"] / 8, box["y"] + (row - 0.5) * box["height"] / 8
         )

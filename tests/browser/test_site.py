@@ -128,14 +128,14 @@ FAINT = """() => {
         .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
     const ground = e => { const c = parse(getComputedStyle(e).backgroundColor);
-        return c.length === 4 && c[3] === 0 ? (e.parentElement ? ground(e.parentElement) : [255, 255, 255]) : c };
+        return c[3] !== 0 ? c : e.parentElement ? ground(e.parentElement) : [255, 255, 255] };
     const found = {};
     for (const e of document.querySelectorAll('article *')) {
         const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.data).join('').trim();
         if (!text || !e.checkVisibility()) continue;
-        const [low, high] = [luminance(parse(getComputedStyle(e).color)), luminance(ground(e))].sort((a, b) => a - b);
-        const ratio = (high + 0.05) / (low + 0.05);
-        if (ratio < 4.5) found[`${e.className || e.tagName} ${getComputedStyle(e).color}`] = [ratio.toFixed(2), text];
+        const color = getComputedStyle(e).color, values = [luminance(parse(color)), luminance(ground(e))];
+        const ratio = (Math.max(...values) + 0.05) / (Math.min(...values) + 0.05);
+        if (ratio < 4.5) found[`${e.className || e.tagName} ${color}`] = [ratio.toFixed(2), text];
     }
     return found;
 }"""

@@ -75,8 +75,8 @@ def draw_heatmaps(
             fig.add_trace(_mark(x[mark[1]], y[mark[0]]), 1, column)
     low, high = limits or limits_of(panels, signed)
     plain = {"constrain": "domain", "showgrid": False, "zeroline": False, "title_font_size": 12}
-    fig.update_xaxes(title_text=axes[1], dtick=_step(columns), **plain)
-    fig.update_yaxes(autorange="reversed", showticklabels=False, dtick=_step(rows), **plain)
+    fig.update_xaxes(title_text=axes[1], **plain)
+    fig.update_yaxes(autorange="reversed", showticklabels=False, **plain)
     fig.for_each_yaxis(lambda axis: axis.update(scaleanchor=axis.anchor))
     fig.update_yaxes(title_text=axes[0], showticklabels=True, row=1, col=1)
     # Names need room, about 7 pixels a letter. Those of columns lie aslant if they are wider than a cell.
@@ -84,6 +84,7 @@ def draw_heatmaps(
     aslant = column_names > PANEL / min(columns, MOST_NUMBERS)
     left, bottom = max(60, 45 + row_names), 50 + aslant * 0.65 * column_names
     panel = min(PANEL, (PAGE - 90 - left) / len(titles) - 30)
+    fig.update_xaxes(dtick=_step(columns, panel)).update_yaxes(dtick=_step(rows, panel * rows / columns))
     size = {"width": 90 + left + (panel + 30) * len(titles)}
     size["height"] = 60 + bottom + round(panel * rows / columns)
     nticks = 5 if panel * rows > 100 * columns else 3
@@ -99,5 +100,6 @@ def _mark(x, y) -> go.Scatter:
     return go.Scatter(x=[x], y=[y], mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _step(count: int) -> int:
-    return 1 if count <= MOST_NUMBERS else count // 6
+def _step(count: int, length: float) -> int:
+    """From which to which cell to write numbers, 16 pixels apart or more."""
+    return max(1, round(20 * count / length))

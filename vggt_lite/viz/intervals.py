@@ -93,7 +93,7 @@ def draw_intervals(
         unit = units if isinstance(units, str) else units[panel]
         fig.update_xaxes(title_text=folded(unit), row=1, col=column)
     fig.update_xaxes(
-        zerolinecolor=TEXT_COLOR, zerolinewidth=1.5, tickformat="~g", nticks=6
+        zerolinecolor=TEXT_COLOR, zerolinewidth=1.5, tickformat="~g", nticks=4, tickangle=0
     )  # "no difference"
     fig.update_yaxes(range=[len(names) - 0.4, -0.6], visible=False)
     fig.update_annotations(font_size=13)

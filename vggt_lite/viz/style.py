@@ -69,8 +69,8 @@ def log_axis(low: float, high: float) -> dict:
 
     Plotly's own choice labels every digit of a short axis, one over the other.
     """
-    dtick = "D2" if low * 4 < high < low * 1e4 else 1 if high > low else None
-    return {"type": "log", "dtick": dtick, "tickformat": "~g", "exponentformat": "power"}
+    dtick = {"dtick": "D2" if high < low * 1e4 else 1} if high > low * 4 else {}
+    return {"type": "log", "tickformat": "~g", **dtick}
 
 
 def color_axis(unit: str, low: float, high: float, colorscale=SEQUENTIAL, **bar) -> dict:
