@@ -92,9 +92,8 @@ def draw_intervals(
             fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
         unit = units if isinstance(units, str) else units[panel]
         fig.update_xaxes(title_text=folded(unit), row=1, col=column)
-    fig.update_xaxes(
-        zerolinecolor=TEXT_COLOR, zerolinewidth=1.5, tickformat="~g", nticks=4, tickangle=0
-    )  # "no difference"
+    fig.update_xaxes(zerolinecolor=TEXT_COLOR, zerolinewidth=1.5)  # often "no difference"
+    fig.update_xaxes(tickformat="~g", nticks=4, tickangle=0)
     fig.update_yaxes(range=[len(names) - 0.4, -0.6], visible=False)
     fig.update_annotations(font_size=13)
     fig.update_layout(layout(height=160 + 38 * len(names), title_text=title, showlegend=False))
