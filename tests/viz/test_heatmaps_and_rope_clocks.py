@@ -42,7 +42,8 @@ def test_the_mark_stands_in_its_cell_in_every_panel_and_under_the_picture():
     assert [(mark.x[0], mark.y[0]) for mark in marks] == [(1, 2)] * 3  # on the page, cells count from 1
     picture = figure.data[0]  # 8 pixels over 2 cells, the first from 0.5 to 1.5
     assert picture.dx == 0.25 and picture.x0 - picture.dx / 2 == 0.5
-    named = draw_heatmaps(GRIDS, "share", labels=(["a", "b"], ["c", "d"]), mark=(1, 0), picture=torch.rand(3, 8, 8))
+    options = {"labels": (["a", "b"], ["c", "d"]), "mark": (1, 0), "picture": torch.rand(3, 8, 8)}
+    named = draw_heatmaps(GRIDS, "share", **options)
     assert named.data[0].x0 - named.data[0].dx / 2 == -0.5  # plotly counts named cells from 0
     assert (named.data[-1].x[0], named.data[-1].y[0]) == ("c", "b")
 
