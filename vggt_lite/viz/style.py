@@ -22,7 +22,7 @@ TEXT_COLOR = "#505050"
 GRID = "rgba(117,117,117,0.35)"
 SEQUENTIAL = "Cividis"
 WORLD_UNIT = "scene units"
-PAGE = 900  # pixels: what a notebook or a projector of 1280 leaves for a figure
+PAGE = 840  # pixels: what JupyterLab leaves for a figure on a projector of 1280
 LEGEND_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom"}
 # Options of plotly's own buttons: no logo, and no button that uploads the figure to plotly's servers.
 CONFIG = {"showSendToCloud": False, "displaylogo": False}
