@@ -62,7 +62,12 @@ class SceneControls:
         for control in (self.percentile, self.source, *self.views):
             control.observe(self._redraw, names="value")
         rows = ([self.percentile, self.source], self.views)
-        return w.VBox([*(w.HBox(row, layout={"flex_flow": "row wrap"}) for row in rows), self.figure])
+        return w.VBox(
+            [
+                *(w.HBox(row, layout={"flex_flow": "row wrap", "grid_gap": "0 12px"}) for row in rows),
+                self.figure,
+            ]
+        )
 
     def _redraw(self, _change) -> None:
         shown = [view for view, box in enumerate(self.views) if box.value]

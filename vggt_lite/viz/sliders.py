@@ -29,13 +29,14 @@ class Sliders:
             is_menu = len(options) == 2 and all(isinstance(option, str) for option in options)
             slider = (w.Dropdown if is_menu else w.SelectionSlider)(
                 options=options, value=value, description=name.replace("_", " "),
-                style={"description_width": "initial"}, layout={"flex": "1 1 110px", "max_width": "380px"},
+                style={"description_width": "initial"}, layout={"flex": "1 1 100px", "max_width": "380px"},
             )  # fmt: skip
             slider.add_class(f"vggt-{name.replace('_', '-')}")
             slider.observe(self._redraw, names="value")
             self.sliders[name] = slider
         self.figure = live_widget(draw(**self.values))
-        row = w.HBox(list(self.sliders.values()), layout={"flex_flow": "row wrap", "max_width": f"{PAGE}px"})
+        look = {"flex_flow": "row wrap", "grid_gap": "0 12px", "max_width": f"{PAGE}px"}
+        row = w.HBox(list(self.sliders.values()), layout=look)
         self.box = w.VBox([row, self.figure])
 
     @property
