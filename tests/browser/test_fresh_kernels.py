@@ -82,8 +82,9 @@ def test_arrow_keys_turn_a_scene_and_lab_does_not_go_to_the_next_cell(page, lab)
 
     start = page.evaluate(EYE)
     right = after("ArrowRight")
-    assert right[1] == pytest.approx(start[1]) and abs(right[0] - start[0]) > 0.05  # around the vertical
-    assert after("ArrowLeft") == pytest.approx(start)
+    # Around the vertical; plotly eases into a new view, so values are near, not equal
+    assert right[1] == pytest.approx(start[1], abs=0.02) and right[0] > start[0] + 0.1
+    assert after("ArrowLeft") == pytest.approx(start, abs=0.02)
     assert after("ArrowUp")[1] < start[1]  # y points down
     after("ArrowDown")
     near, far = sum(x * x for x in after("+")), sum(x * x for x in start)
