@@ -58,7 +58,10 @@ def test_a_click_chooses_the_patch_and_sliders_the_rest(page, lab):
     cell = page.locator(".jp-Cell:has(.vggt-layer)").bounding_box()
     notebook = page.locator(".jp-WindowedPanel-outer").last.bounding_box()
     drawn = figure.locator(".main-svg").first.bounding_box()
-    assert heights[0] > notebook["y"] - 1 and drawn["y"] + drawn["height"] <= notebook["y"] + notebook["height"]
+    assert heights[0] > notebook["y"] - 1, "the controls are on the screen"
+    assert drawn["y"] + drawn["height"] <= notebook["y"] + notebook["height"], (
+        "and the whole figure below them"
+    )
     assert all(box["x"] + box["width"] <= cell["x"] + cell["width"] for box in [*boxes, drawn])
     assert page.evaluate(CROSSES) == [[7, 6], [None, None], [None, None], [None, None]]
 
