@@ -107,10 +107,9 @@ def setup_learner():
 
 def fingerprint(extras):
     """Changes when anything that decides what is installed changes."""
-    files = [ROOT / "pyproject.toml", *sorted(ROOT.glob("constraints*.txt"))]
-    files += sorted((ROOT / "jupyter_config").iterdir())
+    settings = (path for path in (ROOT / "jupyter_config").rglob("*") if path.is_file())
     digest = hashlib.sha256(extras.encode())
-    for file in files:
+    for file in [ROOT / "pyproject.toml", *sorted(ROOT.glob("constraints*.txt")), *sorted(settings)]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -129,14 +128,8 @@ def install(*arguments, python=PYTHON):
 
 
 def configure_jupyter():
-    """A quiet Lab: no news, all cells in the page, uploads over 10 MB allowed."""
-    places = {
-        "overrides.json": VENV / "share" / "jupyter" / "lab" / "settings",
-        "jupyter_server_config.json": VENV / "etc" / "jupyter",
-    }
-    for name, folder in places.items():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(str(ROOT / "jupyter_config" / name), str(folder / name))
+    """A quiet Lab: no news, all cells in the page, uploads over 10 MB allowed; exports keep alt texts."""
+    shutil.copytree(str(ROOT / "jupyter_config"), str(VENV), dirs_exist_ok=True)
 
 
 def demo(*arguments):

@@ -190,3 +190,15 @@ def test_a_device_that_cannot_compute_is_refused_by_name():
     for name in ("meta", "nonsense"):
         with pytest.raises(ValueError, match=f"device='{name}' cannot compute here .*take cpu"):
             runtime.pick_device(name)
+
+
+# --- fast mode ------------------------------------------------------------------------------------
+
+
+def test_a_shortened_run_says_so_where_it_is_short(monkeypatch, recwarn):
+    monkeypatch.delenv("VGGT_LITE_FAST", raising=False)
+    assert not runtime.fast_mode() and not recwarn
+    monkeypatch.setenv("VGGT_LITE_FAST", "1")
+    with pytest.warns(UserWarning, match="shortened run .*; the text describes the full one") as told:
+        assert runtime.fast_mode()
+    assert told[0].filename == __file__

@@ -1,5 +1,7 @@
 """Notebook 00 as a newcomer meets it: JupyterLab, Run All, move the slider, the figure changes."""
 
+import nbformat
+
 from tests.browser.lab_page import (
     PATIENCE,
     assert_no_upload,
@@ -13,6 +15,9 @@ from tests.browser.lab_page import (
 # The first live figure: its points, which the kernel replaces when a control moves.
 CONTROLS = ".jp-OutputArea:has(.vggt-confidence)"
 FIGURE = f"{CONTROLS} .js-plotly-plot"
+# Figures that are drawn and hold data, without a pointer over them
+LIVE = """() => [...document.querySelectorAll('.jp-OutputArea .js-plotly-plot')]
+    .filter(plot => plot.data?.length && plot.querySelector('.main-svg')).length"""
 COUNT = f"() => document.querySelector('{FIGURE}').data[0].x.length"
 
 
@@ -22,6 +27,13 @@ def test_every_cell_runs_and_the_slider_changes_the_figure(page, lab):
     run_all(page)
     errors = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")
     assert not errors.count(), errors.first.inner_text()
+
+    saved = nbformat.read(lab.folder / "notebooks" / "00_quickstart.ipynb", as_version=4)
+    stills = [o for c in saved.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    page.wait_for_function(f"count => ({LIVE})() === count", arg=len(stills), timeout=PATIENCE)
+    assert not page.locator(".jp-OutputArea .jp-RenderedImage").count(), (
+        "a bitmap where a live figure should be"
+    )
 
     figure = wait_for_traces(page, FIGURE)
     figure.scroll_into_view_if_needed(timeout=PATIENCE)

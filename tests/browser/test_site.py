@@ -118,7 +118,37 @@ def test_dark_mode_turns_the_page_and_the_map_dark(tab):
         assert before > 200 and after < 60
     visit(tab, LESSON)
     grounds = "all => [...new Set(all.map(i => getComputedStyle(i).backgroundColor))]"
-    assert tab.locator("article img").evaluate_all(grounds) == ["rgba(0, 0, 0, 0)"], "stills are transparent"
+    assert tab.locator("article img[src$='.png']").evaluate_all(grounds) == ["rgb(255, 255, 255)"]
+
+
+# Text of an article whose contrast to the ground below it is under 4.5, as WCAG 2 counts it.
+FAINT = """() => {
+    const parse = color => (color.match(/[\\d.]+/g) || []).map(Number);
+    const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+    const ground = e => { const c = parse(getComputedStyle(e).backgroundColor);
+        return c[3] !== 0 ? c : e.parentElement ? ground(e.parentElement) : [255, 255, 255] };
+    const found = {};
+    for (const e of document.querySelectorAll('article *')) {
+        const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.data).join('').trim();
+        if (!text || !e.checkVisibility()) continue;
+        const color = getComputedStyle(e).color, values = [luminance(parse(color)), luminance(ground(e))];
+        const ratio = (Math.max(...values) + 0.05) / (Math.min(...values) + 0.05);
+        if (ratio < 4.5) found[`${e.className || e.tagName} ${color}`] = [ratio.toFixed(2), text];
+    }
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(tab, theme):
+    visit(tab, "index.html")
+    tab.evaluate("theme => localStorage.setItem('mode', theme)", theme)
+    for name in ("index.html", LESSON, PAGES[2]):
+        visit(tab, name)
+        assert tab.locator("html").get_attribute("data-theme") == theme
+        assert tab.evaluate(FAINT) == {}, name
 
 
 def brightness(tab) -> tuple[int, int]:

@@ -2,10 +2,14 @@
 
 import base64
 import io
+import os
+import subprocess
+import sys
 
 import nbformat
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 
 from tools import nb, stills
@@ -72,3 +76,24 @@ def test_pictures_share_the_room_and_the_largest_give_up_colours_first():
     assert same == small and len(fewer) < len(large)
     assert len(fewer) + len(same) <= room
     assert stills.as_pngs(pictures, 0)  # no room at all: as few colours as there may be, and no endless loop
+
+
+def test_alt_texts_survive_nbconvert_with_the_settings_that_set_up_installs(tmp_path):
+    v4, settings = nbformat.v4, nb.ROOT / "jupyter_config"
+    png = base64.b64encode(stills.as_pngs([noise(4)], 10_000)[0]).decode()
+    alt = 'A "curve" <that> rises & falls.'
+    still = v4.new_output("display_data", data={"image/png": png}, metadata={"image/png": {"alt": alt}})
+    other = v4.new_output("display_data", data={"image/png": png})
+    cell = v4.new_code_cell("show", execution_count=1, outputs=[still, other])
+    path = tmp_path / "lesson.ipynb"
+    nbformat.write(v4.new_notebook(cells=[cell]), path)
+    env = {**os.environ, "JUPYTER_CONFIG_PATH": str(settings / "etc/jupyter")}
+    env |= {"JUPYTER_PATH": str(settings / "share/jupyter"), "JUPYTER_CONFIG_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(path)]
+    subprocess.run(command, env=env, check=True, capture_output=True)
+    page = (tmp_path / "lesson.html").read_text(encoding="utf-8")
+    pictures = BeautifulSoup(page, "html.parser").select("img")
+    assert [picture["alt"] for picture in pictures] == [
+        alt,
+        "No description has been provided for this image",
+    ]

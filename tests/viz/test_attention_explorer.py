@@ -1,11 +1,14 @@
 """The attention explorer: shares sorted by view, marks in their places, a step that needs no new traces."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.viz import Sliders, draw_attention_explorer
-from vggt_lite.viz.attention_explorer import reading_titles, split_reading
+from vggt_lite.viz.attention_explorer import AttentionExplorer, reading_titles, split_reading
 
 GRID = (2, 3)
 PICTURES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -44,24 +47,28 @@ def test_the_cross_stands_in_its_view_and_a_ring_wherever_the_place_is_seen():
     figure = draw_attention_explorer(PICTURES, shares_of_view(), GRID, (0, 1, 2), spots)
     crosses = [t for t in traces(figure, "scatter") if t.marker.symbol == "x"]
     rings = [t for t in traces(figure, "scatter") if t.marker.symbol == "circle-open"]
-    assert [(t.x[0], t.y[0]) for t in crosses] == [(2, 1), (2, 1), (None, None), (None, None)]
-    assert [(t.x[0], t.y[0]) for t in rings] == [(None, None), (None, None), (1.5, 0.5), (1.5, 0.5)]
-    picture = figure.data[0]  # 8 pixels a patch, the first from -0.5 to 0.5
-    assert picture.dx == 1 / 8 and picture.x0 - picture.dx / 2 == -0.5
+    # On the page rows and columns count from 1, as views do
+    assert [(t.x[0], t.y[0]) for t in crosses] == [(3, 2), (3, 2), (None, None), (None, None)]
+    assert [(t.x[0], t.y[0]) for t in rings] == [(None, None), (None, None), (2.5, 1.5), (2.5, 1.5)]
+    picture = figure.data[0]  # 8 pixels a patch, the first from 0.5 to 1.5
+    assert picture.dx == 1 / 8 and picture.x0 - picture.dx / 2 == 0.5
+    assert all((t.x0, t.y0) == (1, 1) for t in traces(figure, "heatmap"))
 
 
 def test_all_views_share_one_range_of_colours_and_special_tokens_do_not_set_it():
     shares = shares_of_view()
     shares[0, 0] = 0.9  # a special token that is read a lot
     figure = draw_attention_explorer(PICTURES, shares, GRID, (0, 0, 0))
-    assert [heat.coloraxis for heat in traces(figure, "heatmap")] == ["coloraxis", "coloraxis"]
+    sheets, maps = traces(figure, "heatmap")[::2], traces(figure, "heatmap")[1::2]
+    assert [heat.coloraxis for heat in maps] == ["coloraxis", "coloraxis"]
+    assert [(sheet.opacity, sheet.z.max()) for sheet in sheets] == [(0, 0)] * 2
     colors = figure.layout.coloraxis
     assert colors.cmin == 0 and colors.cmax == pytest.approx(15 / 120)
 
 
 def test_frame_attention_leaves_the_other_views_empty():
     figure = draw_attention_explorer(PICTURES, shares_of_view(1), GRID, (1, 0, 0))
-    assert np.isnan(traces(figure, "heatmap")[0].z).all()
+    assert np.isnan(traces(figure, "heatmap")[1].z).all()
     assert "view 1: not read" in [note.text for note in figure.layout.annotations]
 
 
@@ -77,6 +84,23 @@ def test_a_slider_from_global_to_frame_keeps_the_traces():
     assert [note.text for note in figure.layout.annotations][2] == "view 1: not read"
 
 
+def test_a_click_chooses_view_row_and_column_and_draws_once():
+    calls = []
+
+    def draw(view, row, column):
+        calls.append((view, row, column))
+        return draw_attention_explorer(PICTURES, shares_of_view(), GRID, (view, row, column))
+
+    explorer = AttentionExplorer(draw, {"view": [("1", 0), ("2", 1)], "row": [0, 1], "column": [0, 1, 2]})
+    sheet, heat = [trace for trace in explorer.figure.data if trace.type == "heatmap"][2:]  # of view 2
+    for trace in (sheet, heat):
+        explorer.choose(view=0, row=0, column=0)
+        calls.clear()
+        trace._dispatch_on_click(SimpleNamespace(xs=[3], ys=[2]), None)
+        assert calls == [(1, 1, 2)] and explorer.values == {"view": 1, "row": 1, "column": 2}
+        trace._dispatch_on_click(SimpleNamespace(xs=[], ys=[]), None)
+        assert len(calls) == 1
+
+
 def test_it_is_readable_in_light_and_dark():
-    figure = draw_attention_explorer(PICTURES, shares_of_view(), GRID, (0, 0, 0))
-    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
+    assert_readable(draw_attention_explorer(PICTURES, shares_of_view(), GRID, (0, 0, 0)))

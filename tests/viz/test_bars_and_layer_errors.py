@@ -1,10 +1,9 @@
 """Bars and errors by layer: sums at the ends, a limit one can see crossed."""
 
-import json
-
 import numpy as np
 import pytest
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.viz import draw_bars, draw_layer_errors
 
 BARS = {"aggregator": {"attention": 2.0, "perceptrons": 4.0}, "head": {"convolutions": 1.5}}
@@ -75,6 +74,4 @@ def test_more_lines_than_can_be_told_apart_are_refused():
 
 
 def test_figures_are_readable_in_light_and_dark():
-    for figure in (draw_bars(BARS, "million"), draw_layer_errors(SERIES, "error")):
-        layout = json.loads(figure.to_json())["layout"]
-        assert layout["paper_bgcolor"] == "rgba(0,0,0,0)" and layout["font"]["color"] == "#757575"
+    assert_readable(draw_bars(BARS, "million"), draw_layer_errors(SERIES, "error"))

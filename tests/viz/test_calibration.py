@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.viz import draw_calibration
 
 CLAIMED, FOUND = torch.tensor([0.1, 0.02, 0.05]), torch.tensor([0.2, 0.02, 0.05])
@@ -36,5 +37,5 @@ def test_what_a_logarithm_cannot_show_is_refused():
 
 def test_it_is_readable_in_light_and_dark_and_series_differ_by_more_than_colour():
     figure = draw_calibration({"a": (CLAIMED, FOUND), "b": (CLAIMED, 2 * FOUND)}, "m")
-    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
+    assert_readable(figure)
     assert len({trace.marker.symbol for trace in figure.data[:-1]}) == 2

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.viz import Epipolar, EpipolarControls, draw_epipolar
 from vggt_lite.viz.epipolar import line_ends
@@ -70,5 +71,4 @@ def test_sliders_and_clicks_move_point_and_line(views):
 
 
 def test_it_is_readable_in_light_and_dark(views):
-    layout = draw_epipolar(views, 12.5, 14.5).layout
-    assert layout.paper_bgcolor == "rgba(0,0,0,0)" and layout.font.color == "#757575"
+    assert_readable(draw_epipolar(views, 12.5, 14.5))

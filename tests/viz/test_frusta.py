@@ -32,7 +32,10 @@ def test_trails_hold_every_camera_at_every_step():
 def test_the_way_ends_at_the_step_that_is_shown_and_nothing_else_moves():
     early, late = (draw_frusta(CLOUD, PATH, step, TRUE) for step in (0, 2))
     assert [t.type for t in early.data] == [t.type for t in late.data]
-    way = {step: next(t for t in fig.data if t.name == "their way") for step, fig in ((0, early), (2, late))}
+    way = {
+        step: next(t for t in fig.data if t.name == "path of each camera")
+        for step, fig in ((0, early), (2, late))
+    }
     assert np.isfinite(way[0].x).sum() == 3 and np.isfinite(way[2].x).sum() == 9
     assert early.layout.scene.xaxis.range == late.layout.scene.xaxis.range
     assert [t.line.dash for t in late.data if t.name == "true cameras"] == ["dash"]

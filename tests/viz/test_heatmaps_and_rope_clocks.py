@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.viz.contrast import assert_readable, contrast
 from vggt_lite.viz import Sliders, draw_heatmaps, draw_rope_clocks
-from vggt_lite.viz.heatmaps import limits_of
+from vggt_lite.viz.heatmaps import SIGNED, limits_of
 from vggt_lite.viz.rope_clocks import hands
+from vggt_lite.viz.style import PAGE
 
 GRIDS = {"head 1": torch.tensor([[0.5, 0.5], [0.1, 0.9]]), "head 2": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
 
@@ -27,15 +29,23 @@ def test_panels_share_one_range_of_colours_and_small_ones_show_numbers():
 def test_signed_colours_have_zero_in_the_middle():
     assert limits_of({"a": np.array([[-1.0, 3.0]], np.float32)}, signed=True) == (-3, 3)
     colors = draw_heatmaps({"a": [[-1.0, 3.0]]}, "x", signed=True).layout.coloraxis
-    assert (colors.cmin, colors.cmax, colors.colorscale[1]) == (-3, 3, (0.5, "#C8C8C8"))
+    assert (colors.cmin, colors.cmax, colors.colorscale[2]) == (-3, 3, (0.5, "#F4F4F4"))
+    colors = [color for _, color in SIGNED]
+    assert min(contrast(colors[2], color) for color in colors[1:4:2]) > 2, (
+        "a quarter of the range differs from zero"
+    )
 
 
 def test_the_mark_stands_in_its_cell_in_every_panel_and_under_the_picture():
     figure = draw_heatmaps(GRIDS, "share", mark=(1, 0), picture=torch.rand(3, 8, 8))
     marks = [trace for trace in figure.data if trace.type == "scatter"]
-    assert [(mark.x[0], mark.y[0]) for mark in marks] == [(0, 1)] * 3
-    picture = figure.data[0]  # 8 pixels over 2 cells, the first from -0.5 to 0.5
-    assert picture.dx == 0.25 and picture.x0 - picture.dx / 2 == -0.5
+    assert [(mark.x[0], mark.y[0]) for mark in marks] == [(1, 2)] * 3  # on the page, cells count from 1
+    picture = figure.data[0]  # 8 pixels over 2 cells, the first from 0.5 to 1.5
+    assert picture.dx == 0.25 and picture.x0 - picture.dx / 2 == 0.5
+    options = {"labels": (["a", "b"], ["c", "d"]), "mark": (1, 0), "picture": torch.rand(3, 8, 8)}
+    named = draw_heatmaps(GRIDS, "share", **options)
+    assert named.data[0].x0 - named.data[0].dx / 2 == -0.5  # plotly counts named cells from 0
+    assert (named.data[-1].x[0], named.data[-1].y[0]) == ("c", "b")
 
 
 def test_grids_that_cannot_be_compared_are_refused():
@@ -55,8 +65,24 @@ def test_hands_point_where_their_angles_say_and_crowds_are_numbered_at_their_end
 
 
 def test_figures_are_readable_in_light_and_dark():
-    for figure in (draw_heatmaps(GRIDS, "share"), draw_rope_clocks(torch.rand(4, 2), ["a", "b"])):
-        assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)" and figure.layout.font.color == "#757575"
+    assert_readable(draw_heatmaps(GRIDS, "share"), draw_rope_clocks(torch.rand(4, 2), ["a", "b"]))
+
+
+def test_many_panels_share_the_width_of_a_projector():
+    few, many = (
+        draw_heatmaps(dict.fromkeys(names, torch.rand(8, 8)), "x").layout for names in ("ab", "abcdef")
+    )
+    assert many.width <= PAGE and few.width < PAGE and many.height < few.height
+
+
+def test_kinds_have_a_colour_and_a_name_each_and_no_scale():
+    colors = draw_heatmaps({"a": [[0, 1], [2, 1]]}, "", kinds=["none", "self", "other"]).layout.coloraxis
+    assert (colors.cmin, colors.cmax) == (-0.5, 2.5) and len({color for _, color in colors.colorscale}) == 3
+    edges = [edge for edge, _ in colors.colorscale]
+    assert edges == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 1])  # steps, no ramps
+    assert list(zip(colors.colorbar.tickvals, colors.colorbar.ticktext, strict=True)) == [
+        (0, "none"), (1, "self"), (2, "other"),
+    ]  # fmt: skip
 
 
 def test_a_slider_changes_the_figure_in_place():
@@ -71,7 +97,7 @@ def test_a_slider_changes_the_figure_in_place():
     assert calls == [(2, 0)]
     sliders.sliders["scale"].value, sliders.sliders["row"].value = 1, 2
     assert calls[-1] == (1, 2) and sliders.figure is figure
-    assert figure.data[0].z[0][0] == 1 and figure.data[1].y[0] == 2
+    assert figure.data[0].z[0][0] == 1 and figure.data[1].y[0] == 3
     assert figure.layout.annotations[0].text == "times 1"
     assert figure.layout.coloraxis.cmax == 1  # the colour bar goes along
 
@@ -84,6 +110,16 @@ def test_holes_of_a_sliding_figure_can_be_sent_to_a_browser():
     assert list(sliders.figure.data[0].z[0]) == [1.0, None]
     sliders.sliders["hole"].value = False
     assert list(sliders.figure.data[0].z[0]) == [1.0, 2.0]
+
+
+def test_two_words_make_a_menu():
+    def draw(kind, number):
+        return draw_heatmaps({kind: [[number]]}, "x")
+
+    sliders = Sliders(draw, {"kind": ["global", "frame"], "number": [1, 2]})
+    assert [type(control).__name__ for control in sliders.sliders.values()] == ["Dropdown", "SelectionSlider"]
+    sliders.sliders["kind"].value = "frame"
+    assert sliders.figure.layout.annotations[0].text == "frame"
 
 
 def test_sliders_without_controls_are_refused():

@@ -1,10 +1,9 @@
 """Maps, tracks and curves: panels with units, and colours that compare."""
 
-import json
-
 import numpy as np
 import pytest
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.viz import draw_curves, draw_maps, draw_tracks
 from vggt_lite.viz.maps import map_rows
 from vggt_lite.viz.style import as_pictures, colorize
@@ -75,6 +74,4 @@ def test_figures_are_readable_in_light_and_dark(scene):
         draw_tracks(scene.images, scene.tracks),
         draw_curves(records, ["loss"]),
     )
-    for figure in figures:
-        layout = json.loads(figure.to_json())["layout"]
-        assert layout["paper_bgcolor"] == "rgba(0,0,0,0)" and layout["font"]["color"] == "#757575"
+    assert_readable(*figures)

@@ -1,11 +1,10 @@
 """Projection and residual figures: right pixels, and the error in the title."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
 
+from tests.viz.contrast import assert_readable
 from vggt_lite.viz import draw_projection, draw_residuals
 from vggt_lite.viz.reprojection import residual_title
 
@@ -47,6 +46,4 @@ def test_the_title_counts_only_what_was_seen():
 
 
 def test_figures_are_readable_in_light_and_dark():
-    for figure in (draw_residuals(*residuals()), draw_projection(POINTS, K, (120, 160))):
-        layout = json.loads(figure.to_json())["layout"]
-        assert layout["paper_bgcolor"] == "rgba(0,0,0,0)" and layout["font"]["color"] == "#757575"
+    assert_readable(draw_residuals(*residuals()), draw_projection(POINTS, K, (120, 160)))

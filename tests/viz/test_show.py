@@ -12,7 +12,16 @@ import plotly.io
 import pytest
 import torch
 
-from vggt_lite.viz import Cameras, Cloud, SceneControls, Sliders, draw_scene, show, show_reconstruction
+from vggt_lite.viz import (
+    Cameras,
+    Cloud,
+    SceneControls,
+    Sliders,
+    draw_bars,
+    draw_scene,
+    show,
+    show_reconstruction,
+)
 from vggt_lite.viz.show import live_widget
 
 
@@ -38,10 +47,16 @@ PLOTLY, WIDGET = "application/vnd.plotly.v1+json", "application/vnd.jupyter.widg
 
 
 def test_a_figure_is_shown_live_and_in_words_and_the_caption_stands_below(scene, displayed):
-    show(draw_scene(Cloud.of(scene)), alt="A room.")
+    show(draw_bars({"bar": {"piece": 1}}, "unit"), alt="A bar.")
     figure, caption = displayed
     assert set(figure) == {PLOTLY, "text/plain"}  # with a picture Lab would show that, and no live figure
-    assert figure["text/plain"] == "A room." and caption == "*A room.*"
+    assert figure["text/plain"] == "A bar." and caption == "*A bar.*"
+
+
+def test_a_3d_figure_is_a_widget_that_turns_by_keyboard_and_falls_back_to_the_figure(scene, displayed):
+    show(draw_scene(Cloud.of(scene)), alt="A room.")
+    assert set(displayed[0]) == {WIDGET, PLOTLY, "text/plain"}
+    assert displayed[0][PLOTLY]["data"][0]["type"] == "scatter3d"
 
 
 def test_a_reconstruction_is_shown_with_widgets_and_with_the_figure_to_make_a_still_of(scene, displayed):
@@ -62,7 +77,17 @@ def test_the_browser_hears_of_a_widget_and_of_what_it_shows_in_one_message(scene
     live_widget(draw_scene(Cloud.of(scene), Cameras.of(scene)))
     figures = [state for state in opened if "_widget_data" in state]
     assert [len(state["_widget_data"]) for state in figures] == [3]
-    assert figures[0]["_widget_layout"]["height"] == 460 and not figures[0]["_config"]["showSendToCloud"]
+    assert figures[0]["_widget_layout"]["height"] == 440 and not figures[0]["_config"]["showSendToCloud"]
+
+
+def test_colab_gets_html_beside_the_widget(scene, displayed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace())
+    show(draw_bars({"bar": {"piece": 1}}, "unit"), alt="A bar.")
+    scene.show()
+    bar, room = displayed[::2]
+    assert set(bar) == {"text/html", "text/plain"} and set(room) == {WIDGET, "text/html", "text/plain"}
+    for page in (bar["text/html"], room["text/html"]):
+        assert "cdn.plot.ly" in page and "Plotly.newPlot" in page and '"showSendToCloud": false' in page
 
 
 def test_where_there_are_no_widgets_the_figure_is_shown_alone(scene, displayed, monkeypatch):

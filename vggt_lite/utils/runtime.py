@@ -170,5 +170,8 @@ def progress(iterable: Iterable | None = None, **options) -> tqdm:
 
 
 def fast_mode() -> bool:
-    """True when VGGT_LITE_FAST is set: notebooks then use fewer steps and points (tests, CI)."""
-    return bool(os.environ.get("VGGT_LITE_FAST"))
+    """True when VGGT_LITE_FAST is set: notebooks then use fewer steps and points, and each place says so."""
+    is_fast = bool(os.environ.get("VGGT_LITE_FAST"))
+    if is_fast:
+        warnings.warn("shortened run (VGGT_LITE_FAST); the text describes the full one", stacklevel=2)
+    return is_fast

@@ -3,7 +3,7 @@
 `draw_…` makes a plotly figure, `show` puts it into a notebook.
 """
 
-from vggt_lite.viz.attention_explorer import draw_attention_explorer
+from vggt_lite.viz.attention_explorer import draw_attention_explorer, show_attention_explorer
 from vggt_lite.viz.bars import draw_bars
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.controls import SceneControls, show_reconstruction
@@ -32,5 +32,6 @@ __all__ = [
     "draw_layer_errors", "draw_maps", "draw_patches", "draw_projection", "draw_residuals",
     "draw_rope_clocks", "draw_scene", "draw_side_by_side", "draw_tokens", "draw_track_errors",
     "draw_tracks", "figure_block", "filter_sheet", "metrics_table", "pca_colors", "scene_section", "show",
-    "show_epipolar", "show_reconstruction", "show_source", "show_with_sliders", "write_html", "write_page",
+    "show_attention_explorer", "show_epipolar", "show_reconstruction", "show_source", "show_with_sliders",
+    "write_html", "write_page",
 ]  # fmt: skip

@@ -1,11 +1,14 @@
 """The attention explorer: one patch of one view asks; how much it reads from every token of every view."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.panels import view_panels
+from vggt_lite.viz.show import show_controls
+from vggt_lite.viz.sliders import Sliders, start_values
 from vggt_lite.viz.style import COLORS, as_array, color_axis
 
 UNIT = "attention weight"
@@ -50,7 +53,7 @@ def draw_attention_explorer(
     Args:
         images: S views, (3, H, W) or (H, W, 3).
         shares, grid: As for `split_reading`.
-        query: (view, row, column) of the patch that asks, counted from 0.
+        query: Indices (view, row, column) of the patch that asks; the figure counts all three from 1.
         spots: (S, 2) rows and columns, in patches, where its place is truly seen; NaN where it is
             hidden. Drawn as rings.
     """
@@ -59,25 +62,60 @@ def draw_attention_explorer(
     spots = np.full((count, 2), np.nan) if spots is None else as_array(spots)
     titles = [f"view {view + 1}" for view in range(count)] + reading_titles(whole, special)
     fig = view_panels(
-        images, rows=2, grid=grid, width=WIDTH, side=90, top=90, column_titles=None, subplot_titles=titles,
+        images, rows=2, grid=grid, width=WIDTH, side=90, top=60, column_titles=None, subplot_titles=titles,
         horizontal_spacing=0.015, vertical_spacing=0.09,
     )  # fmt: skip
+    first = {"x0": 1, "y0": 1}  # patches count from 1
     for view in range(count):
-        text = f"view {view + 1}, row %{{y}}, column %{{x}}: %{{z:.2%}} of the reading<extra></extra>"
+        place = f"view {view + 1}, row %{{y}}, column %{{x}}"
+        # Images report no clicks, so an invisible sheet lies over each
+        sheet = {"z": np.zeros(grid, np.uint8), "opacity": 0, "showscale": False}
+        sheet["hovertemplate"] = f"{place}: click to choose<extra></extra>"
+        fig.add_trace(go.Heatmap(**sheet, **first), 1, view + 1)
+        text = f"{place}: %{{z:.2%}} of the reading<extra></extra>"
         z = patches[view].astype(np.float32)
-        heat = go.Heatmap(z=z, coloraxis="coloraxis", hovertemplate=text, xgap=1, ygap=1)
+        heat = go.Heatmap(z=z, coloraxis="coloraxis", hovertemplate=text, xgap=1, ygap=1, **first)
         fig.add_trace(heat, 2, view + 1)
         for row in (1, 2):
             asks = query[1:] if query[0] == view else (None, None)
-            fig.add_trace(_sign("x", 11, asks, "the patch that asks"), row, view + 1)
-            fig.add_trace(_sign("circle-open", 17, spots[view], "the same place"), row, view + 1)
-    return fig.update_layout(coloraxis=color_axis(UNIT, 0, most, len=0.47, y=0.22))
+            fig.add_trace(_sign("x", 11, asks), row, view + 1)
+            fig.add_trace(_sign("circle-open", 17, spots[view]), row, view + 1)
+    fig.update_layout(coloraxis=color_axis(UNIT, 0, most, len=0.47, y=0.22))
+    return fig.update_layout(margin={"t": 30})
 
 
-def _sign(symbol: str, size: int, place, name: str) -> go.Scatter:
-    """One mark at (row, column), or nothing: a white cross with a dark rim, or an orange ring."""
-    row, column = (None if value is None or np.isnan(value) else float(value) for value in place)
+def _sign(symbol: str, size: int, place) -> go.Scatter:
+    """One mark at indices (row, column), or nothing: a white cross with a dark rim, or an orange ring."""
+    row, column = (None if value is None or np.isnan(value) else float(value) + 1 for value in place)
     marker = {"symbol": symbol, "size": size, "color": "white", "line": {"color": "black", "width": 1.5}}
     if symbol.endswith("open"):  # an open sign is drawn by its line
         marker |= {"color": COLORS[1], "line": {"color": COLORS[1], "width": 3}}
-    return go.Scatter(x=[column], y=[row], mode="markers", marker=marker, name=name, hoverinfo="name")
+    return go.Scatter(x=[column], y=[row], mode="markers", marker=marker, hoverinfo="skip")
+
+
+class AttentionExplorer(Sliders):
+    """The figure with controls; a click on a patch, in a picture or below it, lets that patch ask.
+
+    Args:
+        draw: Calls `draw_attention_explorer`; its arguments `view`, `row` and `column` are indices.
+        controls, start: As for `Sliders`.
+    """
+
+    def __init__(self, draw: Callable[..., go.Figure], controls: Mapping[str, Sequence], start=None) -> None:
+        super().__init__(draw, controls, start)
+        maps = [trace for trace in self.figure.data if trace.type == "heatmap"]
+        for number, trace in enumerate(maps):
+            trace.on_click(partial(self._clicked, number // 2))  # of each view the sheet, then the map
+
+    def _clicked(self, view: int, _trace, points, _state) -> None:
+        if points.xs:
+            self.choose(view=view, row=int(points.ys[0]) - 1, column=int(points.xs[0]) - 1)
+
+
+def show_attention_explorer(
+    draw: Callable[..., go.Figure], controls: Mapping[str, Sequence], *, alt: str,
+    start: Mapping | None = None,
+) -> None:  # fmt: skip
+    """Show an `AttentionExplorer` in a notebook; arguments as for `show_with_sliders`."""
+    first = draw(**start_values(controls, start))
+    show_controls(lambda: AttentionExplorer(draw, controls, start).box, first, alt=alt)

@@ -56,11 +56,18 @@ class SceneControls:
         names = [(SOURCE_NAMES[source], source) for source in self.clouds]
         self.source = w.Dropdown(options=names, description="points from", style=wide)
         look = {"value": True, "indent": False, "layout": {"width": "auto"}}
-        self.views = [w.Checkbox(description=str(view + 1), **look) for view in range(len(self.scene))]
+        self.views = [
+            w.Checkbox(description=f"view {view}", **look) for view in range(1, len(self.scene) + 1)
+        ]
         for control in (self.percentile, self.source, *self.views):
             control.observe(self._redraw, names="value")
-        rows = ([self.percentile, self.source], [w.Label("views"), *self.views])
-        return w.VBox([*(w.HBox(row, layout={"flex_flow": "row wrap"}) for row in rows), self.figure])
+        rows = ([self.percentile, self.source], self.views)
+        return w.VBox(
+            [
+                *(w.HBox(row, layout={"flex_flow": "row wrap", "grid_gap": "0 12px"}) for row in rows),
+                self.figure,
+            ]
+        )
 
     def _redraw(self, _change) -> None:
         shown = [view for view, box in enumerate(self.views) if box.value]

@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from vggt_lite.viz.lines import curve, curve_trace
 from vggt_lite.viz.panels import picture_trace
 from vggt_lite.viz.show import display_bundle, live_widget, redraw, require_alt, widget_form
-from vggt_lite.viz.style import CLEAR, TEXT_COLOR, WORLD_UNIT, as_array, as_pictures, color_axis, layout
+from vggt_lite.viz.style import TEXT_COLOR, WORLD_UNIT, as_array, as_pictures, color_axis, layout
 
 PANELS = ("held-out view", "true depth", "depth now")
 Charts = Mapping[str, Sequence[str]]  # title of a chart → the terms of the log it draws
@@ -45,8 +45,8 @@ def draw_dashboard(
             line = curve_trace(*points, key, index, legend=f"legend{row}", showlegend=key in known)
             fig.add_trace(line, row, 1)
         top = fig.layout[f"yaxis{2 * row - 1}"].domain[1]
-        place = {"x": 0.66, "xanchor": "right", "y": top, "yanchor": "top", "font": {"size": 11}}
-        fig.update_layout({f"legend{row}": {**place, "bgcolor": CLEAR}})
+        place = {"x": 0.7, "xanchor": "right", "y": top, "yanchor": "bottom", "orientation": "h"}
+        fig.update_layout({f"legend{row}": {**place, "font": {"size": 11}}})
         ticks = {"type": "log", "dtick": "D2", "tickformat": "~g"} if log else {}  # 1, 2, 5, 10, …
         fig.update_yaxes(ticks, row=row, col=1)
     fig.update_xaxes(linecolor=TEXT_COLOR, col=1).update_yaxes(linecolor=TEXT_COLOR, col=1)
@@ -66,6 +66,9 @@ def draw_dashboard(
     colors = color_axis(f"depth ({WORLD_UNIT})", *limits, len=0.6, y=0.3, nticks=4)
     fig.update_layout(layout(coloraxis=colors, height=190 * rows + 60, width=760, title_text=title))
     fig.update_layout(showlegend=True, margin={"l": 55, "t": 70, "b": 45})
+    titles = fig.layout.annotations[: 2 * rows : 2]  # of the charts: to the left, beside the legends
+    for note in titles:
+        note.update(x=0, xanchor="left")
     return fig.update_annotations(font_size=12)
 
 

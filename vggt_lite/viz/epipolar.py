@@ -154,8 +154,7 @@ class EpipolarControls(Sliders):
 
     def _clicked(self, _trace, points, _state) -> None:
         if points.xs:
-            self.sliders["x"].value = int(points.xs[0]) + 0.5
-            self.sliders["y"].value = int(points.ys[0]) + 0.5
+            self.choose(x=int(points.xs[0]) + 0.5, y=int(points.ys[0]) + 0.5)
 
 
 def show_epipolar(views: Epipolar, *, alt: str, start: tuple[float, float]) -> None:

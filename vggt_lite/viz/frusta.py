@@ -1,4 +1,4 @@
-"""Cameras that move from step to step: frusta, the way their centres came, and where they should arrive."""
+"""Cameras that move from step to step: frusta, the path of their centres, and where they should arrive."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,8 @@ import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.scene import camera_traces, point_trace, scene_figure
-from vggt_lite.viz.style import COLORS, WORLD_UNIT, with_gaps
+from vggt_lite.viz.style import TEXT_COLOR, WORLD_UNIT, with_gaps
 
-TRAIL = COLORS[3]
 FRUSTUM = 0.3  # how far a frustum reaches, as a share of the cameras' extent
 
 
@@ -30,7 +29,7 @@ def trails(path: Sequence[Cameras]) -> np.ndarray:
 def draw_frusta(
     cloud: Cloud, path: Sequence[Cameras], step: int, true_cameras: Cameras, title: str | None = None
 ) -> go.Figure:
-    """Cameras at one step (solid, numbered), the way they came, the true ones (dashed), the scene's points.
+    """Cameras at one step (solid, numbered), their paths, the true ones (dashed), the scene's points.
 
     Args:
         cloud: Points of the scene, in the world of the cameras; those near the true cameras are seen.
@@ -46,8 +45,9 @@ def draw_frusta(
     low, high, size = seen.min(0) - margin, seen.max(0) + margin, FRUSTUM * extent
     so_far = np.where(np.arange(len(path))[:, None] <= step, ways, np.nan)  # (S, K, 3)
     x, y, z = with_gaps(*so_far.swapaxes(0, 1)).T.astype(np.float32)
-    look = {"line": {"color": TRAIL, "width": 5}, "marker": {"color": TRAIL, "size": 3}}
-    trail = go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name="their way", hoverinfo="skip", **look)
+    look = {"line": {"color": TEXT_COLOR, "width": 2}, "marker": {"color": TEXT_COLOR, "size": 2.5}}
+    look |= {"mode": "lines+markers", "name": "path of each camera", "hoverinfo": "skip"}
+    trail = go.Scatter3d(x=x, y=y, z=z, **look)
     truth = camera_traces(true_cameras, size, truth=True, numbered=False)
     traces = [point_trace(cloud), *camera_traces(path[step], size), trail, *truth]
     return scene_figure(traces, low, high, title, f"{WORLD_UNIT}, first camera's frame", showlegend=True)

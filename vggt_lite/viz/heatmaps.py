@@ -7,11 +7,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from vggt_lite.viz.panels import picture_trace
-from vggt_lite.viz.style import COLORS, SEQUENTIAL, as_array, as_pictures, color_axis, layout
+from vggt_lite.viz.style import PAGE, SEQUENTIAL, as_array, as_pictures, color_axis, kinds_axis, layout
 
-PANEL = 190  # pixels of a panel's side in a live figure
+PANEL = 190  # pixels of a panel's side in a live figure, or fewer where many share the page
 MOST_NUMBERS = 12  # rows or columns; more numbers than these cannot be read
-SIGNED = [[0.0, COLORS[0]], [0.5, "#C8C8C8"], [1.0, COLORS[1]]]  # blue to orange through grey
+# Blue to orange through near-white; steep in the middle, so that small values differ from zero.
+SIGNED = [[0, "#003E63"], [0.25, "#3C93C8"], [0.5, "#F4F4F4"], [0.75, "#E98B42"], [1, "#8A3B00"]]
 
 
 def limits_of(panels: Mapping[str, np.ndarray], signed: bool) -> tuple[float, float]:
@@ -29,6 +30,7 @@ def draw_heatmaps(
     grids: Mapping[str, object], unit: str, *, axes: tuple[str, str] = ("row", "column"),
     labels: tuple[Sequence[str], Sequence[str]] | None = None, mark: tuple[int, int] | None = None,
     picture=None, signed: bool = False, limits: tuple[float, float] | None = None,
+    kinds: Sequence[str] = (),
 ) -> go.Figure:  # fmt: skip
     """One panel for each grid, all with the same colours; small grids show their numbers.
 
@@ -36,10 +38,11 @@ def draw_heatmaps(
         grids: Title of each panel → values (R, C); NaN leaves a hole.
         unit: What the values are, for the colour bar.
         axes: What rows and columns count.
-        labels: Names of the rows and of the columns; counted from 0 when omitted.
-        mark: (row, column) of a cell to mark in every panel.
+        labels: Names of the rows and of the columns; counted from 1 when omitted.
+        mark: Indices (row, column) of a cell to mark in every panel.
         picture: (3, H, W) or (H, W, 3), shown first, under the grid's coordinates.
-        signed: Blue to orange through grey, with zero in the middle; else cividis.
+        signed: Blue to orange through white, with zero in the middle; else cividis.
+        kinds: Names of what the values 0, 1, 2 … stand for: a colour for each, and no scale.
         limits: Values at the two ends of the colours; from the data when omitted.
 
     Raises:
@@ -56,8 +59,9 @@ def draw_heatmaps(
     titles = ["picture"] * len(pictures) + list(panels)
     fig = make_subplots(1, len(titles), subplot_titles=titles, horizontal_spacing=0.04)
     for image in pictures:
-        fig.add_trace(picture_trace(image, (rows, columns), corner=-0.5), 1, 1)
-    y, x = labels or (list(range(rows)), list(range(columns)))
+        corner = -0.5 if labels else 0.5  # plotly counts named cells from 0
+        fig.add_trace(picture_trace(image, (rows, columns), corner), 1, 1)
+    y, x = labels or (list(range(1, rows + 1)), list(range(1, columns + 1)))
     hover = f"{axes[0]} %{{y}}, {axes[1]} %{{x}}: %{{z:.3g}} ({unit})<extra></extra>"
     text = {"texttemplate": "%{z:.2f}"} if max(rows, columns) <= MOST_NUMBERS // 2 else {}
     gap = int(max(rows, columns) <= 2 * MOST_NUMBERS)  # between many cells it would look like hatching
@@ -71,17 +75,21 @@ def draw_heatmaps(
             fig.add_trace(_mark(x[mark[1]], y[mark[0]]), 1, column)
     low, high = limits or limits_of(panels, signed)
     plain = {"constrain": "domain", "showgrid": False, "zeroline": False, "title_font_size": 12}
-    fig.update_xaxes(title_text=axes[1], dtick=_step(columns), **plain)
-    fig.update_yaxes(autorange="reversed", showticklabels=False, dtick=_step(rows), **plain)
+    fig.update_xaxes(title_text=axes[1], **plain)
+    fig.update_yaxes(autorange="reversed", showticklabels=False, **plain)
     fig.for_each_yaxis(lambda axis: axis.update(scaleanchor=axis.anchor))
     fig.update_yaxes(title_text=axes[0], showticklabels=True, row=1, col=1)
     # Names need room, about 7 pixels a letter. Those of columns lie aslant if they are wider than a cell.
     row_names, column_names = (7 * max(len(str(name)) for name in names) for names in (y, x))
     aslant = column_names > PANEL / min(columns, MOST_NUMBERS)
     left, bottom = max(60, 45 + row_names), 50 + aslant * 0.65 * column_names
-    size = {"width": 90 + left + (PANEL + 30) * len(titles)}
-    size["height"] = 60 + bottom + round(PANEL * rows / columns)
-    colors = color_axis(unit, low, high, SIGNED if signed else SEQUENTIAL)
+    panel = min(PANEL, (PAGE - 90 - left) / len(titles) - 30)
+    fig.update_xaxes(dtick=_step(columns, panel)).update_yaxes(dtick=_step(rows, panel * rows / columns))
+    size = {"width": 90 + left + (panel + 30) * len(titles)}
+    size["height"] = 60 + bottom + round(panel * rows / columns)
+    nticks = 5 if panel * rows > 100 * columns else 3
+    colors = color_axis(unit, low, high, SIGNED if signed else SEQUENTIAL, nticks=nticks)
+    colors = kinds_axis(kinds) if kinds else colors
     fig.update_layout(layout(coloraxis=colors, **size), showlegend=False, margin={"l": left, "b": bottom})
     return fig.update_xaxes(tickangle=-40 if aslant else 0).update_annotations(font_size=12)
 
@@ -92,5 +100,6 @@ def _mark(x, y) -> go.Scatter:
     return go.Scatter(x=[x], y=[y], mode="markers", marker=marker, hoverinfo="skip")
 
 
-def _step(count: int) -> int:
-    return 1 if count <= MOST_NUMBERS else count // 6
+def _step(count: int, length: float) -> int:
+    """From which to which cell to write numbers, 16 pixels apart or more."""
+    return max(1, round(20 * count / length))

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import layout, marker_of
+from vggt_lite.viz.style import TEXT_COLOR, layout, marker_of
 
 ORDERS = {None: 0, "lowest first": 1, "highest first": -1}
 
@@ -57,7 +58,8 @@ def draw_intervals(
     if not names or any(list(rows) != names for rows in panels.values()):
         raise ValueError(f"panels must all have the same rows, at least one; got {dict(panels)}.")
     spacing = 0.24 if order else 0.12
-    fig = make_subplots(1, len(panels), subplot_titles=list(panels), horizontal_spacing=spacing)
+    titles = [folded(panel) for panel in panels]
+    fig = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=spacing)
     for column, (panel, rows) in enumerate(panels.items(), start=1):
         axis = str(column) if column > 1 else ""
         axes = {"xref": f"x{axis} domain", "yref": f"y{axis}", "showarrow": False}
@@ -82,11 +84,22 @@ def draw_intervals(
             )  # fmt: skip
             fig.add_traces([main, runs], rows=1, cols=column)
             if order or column == 1:  # rows in one order are named once
-                fig.add_annotation(x=0, y=place, text=f"{label} ", xanchor="right", font_color=color, **axes)
+                fig.add_annotation(x=0, y=place, text=f"{label} ", xanchor="right", **axes)
             text = f"{score.middle:{number}}"
+            text = (
+                text.lstrip("-") if not float(text.rstrip("%")) else text
+            )  # a minus before zero says nothing
             fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
         unit = units if isinstance(units, str) else units[panel]
-        fig.update_xaxes(title_text=unit, zeroline=False, row=1, col=column)
+        fig.update_xaxes(title_text=folded(unit), row=1, col=column)
+    fig.update_xaxes(zerolinecolor=TEXT_COLOR, zerolinewidth=1.5)  # often "no difference"
+    fig.update_xaxes(tickformat="~g", nticks=4, tickangle=0)
     fig.update_yaxes(range=[len(names) - 0.4, -0.6], visible=False)
-    fig.update_layout(layout(height=130 + 38 * len(names), title_text=title, showlegend=False))
-    return fig.update_layout(margin={"l": 170, "r": 60, "t": 70, "b": 45})
+    fig.update_annotations(font_size=13)
+    fig.update_layout(layout(height=160 + 38 * len(names), title_text=title, showlegend=False))
+    return fig.update_layout(margin={"l": 170, "r": 60, "t": 85, "b": 60})
+
+
+def folded(text: str) -> str:
+    """A title in lines of about 28 letters: panels stand side by side."""
+    return "<br>".join(wrap(text, 28))

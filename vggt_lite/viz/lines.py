@@ -6,7 +6,17 @@ from itertools import groupby
 import numpy as np
 import plotly.graph_objects as go
 
-from vggt_lite.viz.style import COLORS, GRID, LEGEND_ABOVE, TEXT_COLOR, as_array, layout, line_of, marker_of
+from vggt_lite.viz.style import (
+    COLORS,
+    GRID,
+    LEGEND_ABOVE,
+    TEXT_COLOR,
+    as_array,
+    layout,
+    line_of,
+    log_axis,
+    marker_of,
+)
 
 PARTS = {  # beginning of a stage's name → what readers call that part; an output belongs to its head
     "vit.": "ViT", "agg.": "frame, global", "cam.": "camera", "out.pose": "camera", "depth.": "depth",
@@ -47,8 +57,10 @@ def draw_curves(records, keys, x="step", smooth=1, log=True, title=None, ylabel=
     for index, key in enumerate(keys):
         fig.add_trace(curve_trace(*curve(records, key, x, smooth), key, index))
     fig.update_xaxes(title_text=x, linecolor=TEXT_COLOR)
-    scale = "log" if log else "linear"
-    fig.update_yaxes(title_text=ylabel, type=scale, tickformat="~g", linecolor=TEXT_COLOR)
+    values = np.concatenate([trace.y for trace in fig.data])
+    values = values[values > 0] if log else values
+    scale = log_axis(values.min(), values.max()) if log and len(values) else {"tickformat": "~g"}
+    fig.update_yaxes(title_text=ylabel, linecolor=TEXT_COLOR, **scale)
     return fig.update_layout(margin={"l": 60, "b": 45})
 
 
@@ -79,8 +91,8 @@ def draw_calibration(series: Mapping[str, tuple[Sequence, Sequence]], unit: str)
     ends = [min(ends) / 1.3, max(ends) * 1.3]  # a little wider than the data
     dashed = {"color": TEXT_COLOR, "dash": "dash", "width": 1.5}
     fig.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=dashed, name="as claimed"))
-    axis = {"type": "log", "range": np.log10(ends).tolist(), "linecolor": TEXT_COLOR}
-    axis |= {"dtick": "D2", "tickformat": ".2~g"}  # 1, 2, 5, 10, …
+    axis = {"range": np.log10(ends).tolist(), "linecolor": TEXT_COLOR}
+    axis |= log_axis(*ends)
     fig.update_xaxes(title_text=f"claimed error ({unit})", **axis)
     fig.update_yaxes(title_text=f"found error ({unit})", **axis)
     return fig.update_layout(margin={"l": 65, "b": 50}, legend={"x": 0.02, "y": 0.98})

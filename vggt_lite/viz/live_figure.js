@@ -21,6 +21,15 @@ function widgetModel(model) {
   return found;
 }
 
+// ipywidgets writes a slider's label and value beside it, but does not connect them for screen readers.
+function nameSliders(box) {
+  for (const handle of box?.querySelectorAll(".noUi-handle") ?? []) {
+    const parts = handle.closest(".widget-slider").querySelectorAll(".widget-label, .widget-readout");
+    for (const part of parts) part.id ||= crypto.getRandomValues(new Uint32Array(2)).join("vggt");
+    handle.setAttribute("aria-labelledby", [...parts].map((part) => part.id).join(" "));
+  }
+}
+
 export default () => {
   let figure;
   const early = []; // messages that come before plotly's code is there
@@ -43,6 +52,8 @@ export default () => {
         figure.initialize({ model });
       }
       const remove = figure.render({ model, el });
+      if (Object.keys(model.get("_widget_layout")).some((key) => key.startsWith("scene"))) turnByKeys(el);
+      new ResizeObserver(() => nameSliders(el.closest(".widget-vbox"))).observe(el);
       for (const [name, message] of early.splice(0)) {
         model.set(name, message);
         model.set(name, null);

@@ -7,6 +7,13 @@ import plotly.graph_objects as go
 
 from vggt_lite.viz.style import CONFIG
 
+FILES = (Path(__file__).with_name(name) for name in ("turn.js", "live_figure.js"))
+CODE = "".join(file.read_text(encoding="utf-8") for file in FILES)
+CSS = """
+:is(.js-plotly-plot, .noUi-handle):focus-visible { outline: 3px solid #0072B2; outline-offset: -3px; }
+[class*="vggt-"] .widget-readout { min-width: 2em; }
+"""
+
 
 @cache
 def live_figure_class() -> type[go.FigureWidget]:
@@ -19,7 +26,8 @@ def live_figure_class() -> type[go.FigureWidget]:
     from traitlets import Bool, Unicode
 
     class LiveFigure(go.FigureWidget):
-        _esm = Path(__file__).with_suffix(".js")
+        _esm = CODE
+        _css = CSS
         _plotly = Unicode(str(go.FigureWidget._esm)).tag(sync=True)
         _probe = Bool(False).tag(sync=True)  # live_figure.js sets it, to be told of its own change
         _complete = False

@@ -1,6 +1,7 @@
 """Style and script of the stand-alone page: plain CSS and JavaScript, nothing fetched from anywhere."""
 
 import json
+from pathlib import Path
 
 from plotly.colors import sample_colorscale
 
@@ -19,9 +20,10 @@ pre { padding: .7em 1em; border: 1px solid #757575; border-radius: 6px; overflow
 .figures { display: flex; flex-wrap: wrap; gap: 12px; }
 .figures > div { flex: 1 1 440px; min-width: 300px; }
 .plot { height: 440px; border: 1px solid #75757566; border-radius: 6px; }
+.plot:focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
 .controls { display: flex; flex-wrap: wrap; gap: 6px 24px; align-items: center; margin: 8px 0; }
 .controls input[type=range] { width: 220px; vertical-align: middle; }
-.note { color: #757575; font-size: .88rem; margin: .3rem 0; }
+.note { color: color-mix(in srgb, CanvasText 75%, Canvas); font-size: .88rem; margin: .3rem 0; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: 4px 14px 4px 0; text-align: left; border-bottom: 1px solid #75757566; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -37,7 +39,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; }
 # figure, clouds by source: base64 of x, y, z (float32), color, rank, view (bytes), and how many points there
 # are in all.
 SCRIPT = (
-    f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};"
+    f"const CONFIG = {json.dumps({**CONFIG, 'responsive': True})};\n"
+    + Path(__file__).with_name("turn.js").read_text(encoding="utf-8")
     + """
 const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
 function decode(cloud) {
@@ -76,6 +79,7 @@ function setUp(block) {
     });
   }
   draw();
+  plots.forEach(turnByKeys);
   let waiting = false;
   function soon() {  // at most one drawing a frame, however fast the slider moves
     if (!waiting) requestAnimationFrame(() => { waiting = false; draw(); });

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from vggt_lite.viz.style import as_pictures, jpeg_uri, layout, thin
+from vggt_lite.viz.style import PAGE, as_pictures, jpeg_uri, layout, thin
 
 LONGEST = 512  # pixels of a picture's longer side in a live figure; larger ones are thinned
 
@@ -21,13 +21,15 @@ def view_panels(
         images: S views, (3, H, W) or (H, W, 3).
         titles: One for each view; None numbers them from 1.
         rows: How many rows of panels, the pictures' among them.
-        width: Of one view on the page, pixels. side, top: Room beside and above the views.
-        grid: (h, w): axes count patches, whose centres are whole numbers; None: they count pixels from
-            the corner of the picture.
+        width: Of one view on the page, pixels; less where many share it.
+        side, top: Room beside and above the views.
+        grid: (h, w): axes count patches from 1, at their centres; None: they count pixels from the corner
+            of the picture.
         longest: Pixels of a picture's longer side.
         subplots: Further arguments of plotly's `make_subplots`.
     """
     pictures = as_pictures(images)
+    width = min(width, (PAGE - side) / len(pictures) - 4)
     titles = titles or [f"view {view}" for view in range(1, len(pictures) + 1)]
     options = {
         "column_titles": list(titles),
@@ -36,7 +38,7 @@ def view_panels(
         **subplots,
     }
     fig = make_subplots(rows, len(pictures), **options)
-    corner = 0 if grid is None else -0.5
+    corner = 0 if grid is None else 0.5
     for column, picture in enumerate(pictures, start=1):
         tall, wide = grid or picture.shape[:2]
         fig.add_trace(picture_trace(thin(picture, longest), (tall, wide), corner), 1, column)

@@ -8,7 +8,7 @@ from einops import rearrange
 from plotly.subplots import make_subplots
 
 from vggt_lite.viz.panels import picture_trace
-from vggt_lite.viz.style import as_array, as_pictures, layout
+from vggt_lite.viz.style import PAGE, as_array, as_pictures, layout
 
 GRID_LINE = "rgba(255,255,255,0.39)"
 HATCH = (117, 117, 117)
@@ -45,7 +45,7 @@ def draw_patches(pictures, patch_size: int, titles, masks=None, scale: float = 1
         patch_size: Side of a patch in pixels.
         titles: One for each picture.
         masks: For each picture (H, W) booleans or None; False, which is padding, is striped.
-        scale: Screen pixels per pixel.
+        scale: Screen pixels per pixel; fewer where the page is too narrow.
     """
     pictures = as_pictures(pictures)
     masks = [None] * len(pictures) if masks is None else masks
@@ -59,7 +59,9 @@ def draw_patches(pictures, patch_size: int, titles, masks=None, scale: float = 1
         fig.add_trace(lines, 1, column)
         fig.update_xaxes(range=[0, picture.shape[1]], visible=False, row=1, col=column)
         fig.update_yaxes(range=[tall, 0], visible=False, row=1, col=column)
-    fig.update_layout(layout(height=50 + scale * tall, width=20 + scale * sum(wide) * (1 + 0.02 * len(wide))))
+    across = sum(wide) * (1 + 0.02 * len(wide))
+    scale = min(scale, (PAGE - 20) / across)
+    fig.update_layout(layout(height=50 + scale * tall, width=20 + scale * across))
     fig.update_annotations(font_size=12)
     return fig
 
@@ -104,9 +106,10 @@ def draw_tokens(images, rows: Mapping[str, np.ndarray], titles=None, width: int 
         images: S views, (3, H, W) or (H, W, 3), of one size.
         rows: Name of the row → colours (S, h, w, 3) in [0, 1], for example from `pca_colors`.
         titles: One for each view; None numbers them.
-        width: Of one view on the screen, pixels.
+        width: Of one view on the screen, pixels; less where many share it.
     """
     pictures = as_pictures(images)
+    width = min(width, (PAGE - 50) // len(pictures) - 6)
     titles = titles or [f"view {v}" for v in range(1, len(pictures) + 1)]
     fig = make_subplots(
         1 + len(rows), len(pictures), column_titles=list(titles), row_titles=["picture", *rows],

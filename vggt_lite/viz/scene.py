@@ -4,7 +4,16 @@ import numpy as np
 import plotly.graph_objects as go
 
 from vggt_lite.viz.cloud import Cameras, Cloud
-from vggt_lite.viz.style import COLORS, LEGEND_ABOVE, TEXT_COLOR, WORLD_UNIT, layout, max_points, with_gaps
+from vggt_lite.viz.style import (
+    COLORS,
+    LEGEND_ABOVE,
+    SPACE,
+    TEXT_COLOR,
+    WORLD_UNIT,
+    layout,
+    max_points,
+    with_gaps,
+)
 
 GRID_LINE = "#8A8A8A"  # WebGL draws thin lines; a faint one vanishes
 # OpenCV's y points down, so "up" on the screen is −y. The eye sits behind the first camera, to its
@@ -44,7 +53,7 @@ def camera_traces(cameras: Cameras, size: float, truth: bool = False, numbered: 
     labels = [f"<b>{number}</b>" for number in cameras.numbers]
     numbers = go.Scatter3d(
         x=x, y=y, z=z, mode="text", text=labels, textposition="top center", showlegend=False, name="numbers",
-        textfont={"color": color, "size": 16},
+        textfont={"color": TEXT_COLOR, "size": 16},
         hovertemplate="view %{text}<br>x %{x:.2f}, y %{y:.2f}, z %{z:.2f}<extra></extra>",
     )  # fmt: skip
     return [lines, numbers]
@@ -73,7 +82,7 @@ def scene_layout(low: np.ndarray, high: np.ndarray) -> dict:
     span = (high - low) / np.cbrt(np.prod(high - low))
     axis = {
         "showbackground": False, "gridcolor": GRID_LINE, "zerolinecolor": GRID_LINE, "color": TEXT_COLOR,
-        "showspikes": False, "nticks": 6, "gridwidth": 1, "tickfont": {"size": 10},
+        "showspikes": False, "nticks": 6, "gridwidth": 1, "tickfont": {"size": 11},
     }  # fmt: skip
     titles = ("x, right", "y, down", "z, forward")
     axes = {
@@ -118,6 +127,7 @@ def draw_scene(
 def scene_figure(traces: list, low, high, title: str | None, note: str, **options) -> go.Figure:
     """One 3-D panel that shows the box from `low` to `high`, with a note in its lower right corner."""
     corner = {"x": 1, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
-    fig = go.Figure(traces, layout(height=460, title_text=title, scene=scene_layout(low, high), **options))
+    options |= {"paper_bgcolor": SPACE, "scene": scene_layout(low, high)}
+    fig = go.Figure(traces, layout(height=440, title_text=title, **options))
     fig.add_annotation(text=note, showarrow=False, font_size=11, **corner)
     return fig.update_layout(legend={**LEGEND_ABOVE, "x": 1, "xanchor": "right"})

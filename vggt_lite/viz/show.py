@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -32,7 +33,10 @@ def show(fig: go.Figure, *, alt: str) -> None:
     Raises:
         ValueError: `alt` is empty.
     """
-    display_bundle(live_form(fig), require_alt(alt))
+    if any(trace.type == "scatter3d" for trace in fig.data):  # as a widget, 3-D views turn by keyboard
+        show_controls(lambda: live_widget(fig), fig, alt=alt)
+    else:
+        display_bundle(live_form(fig), require_alt(alt))
 
 
 def show_controls(make_box: Callable[[], object], fig: go.Figure, *, alt: str) -> None:
@@ -53,8 +57,10 @@ def show_controls(make_box: Callable[[], object], fig: go.Figure, *, alt: str) -
 
 def live_form(fig: go.Figure) -> dict:
     """The figure as MIME data that a notebook draws."""
-    if os.environ.get("PLOTLY_RENDERER"):  # a web build or Colab asks for another form
+    if os.environ.get("PLOTLY_RENDERER"):  # a web build asks for another form
         return dict(fig._repr_mimebundle_(config=CONFIG))
+    if "google.colab" in sys.modules:  # Colab draws no plotly data, but HTML
+        return {"text/html": fig.to_html(config=CONFIG, include_plotlyjs="cdn", full_html=False)}
     return {PLOTLY: {**json.loads(fig.to_json()), "config": CONFIG}}
 
 

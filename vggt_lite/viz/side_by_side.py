@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from vggt_lite.viz.cloud import Cameras, Cloud
 from vggt_lite.viz.scene import camera_traces, frame_of, frustum_size, point_trace, scene_layout
-from vggt_lite.viz.style import layout, max_points
+from vggt_lite.viz.style import PAGE, SPACE, layout, max_points
 
 Cases = Mapping[str, tuple[Cloud, Cameras | None]]  # title → the points, and the cameras if there are any
 DOT = 1.8  # pixels across: panels are small
@@ -44,6 +44,8 @@ def draw_side_by_side(cases: Cases) -> go.Figure:
             for trace in camera_traces(cameras, frustum_size(cameras, low, high)):
                 fig.add_trace(trace.update(showlegend=False), 1, column)
     fig.update_scenes(scene_layout(low, high))
-    fig.update_layout(layout(height=350, width=30 + 310 * len(cases), showlegend=False))
+    panel = min(310, PAGE // len(cases))
+    size = {"height": 350, "width": 30 + panel * len(cases)}
+    fig.update_layout(layout(**size, showlegend=False, paper_bgcolor=SPACE))
     fig.update_annotations(font_size=13)
     return fig

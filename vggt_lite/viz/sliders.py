@@ -1,18 +1,20 @@
-"""A figure with sliders: each step calls a pure function `draw(…)`, and the figure changes in place."""
+"""A figure with controls: each step calls a pure function `draw(…)`, and the figure changes in place."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import plotly.graph_objects as go
 
 from vggt_lite.viz.show import live_widget, redraw, show_controls
+from vggt_lite.viz.style import PAGE
 
 
 class Sliders:
-    """`draw` with one slider for each of its arguments; `box` holds the live widgets.
+    """`draw` with one control for each of its arguments; `box` holds the live widgets.
 
     Args:
         draw: A pure function of the controls' values that returns a figure; always as many traces.
-        controls: Argument of `draw` → the values it may take, or pairs (what the slider shows, value).
+        controls: Argument of `draw` → the values it may take, or pairs (what the slider shows, value). Two
+            words make a menu instead of a slider.
         start: Argument → value to begin with; the first of its values when not named.
     """
 
@@ -21,27 +23,39 @@ class Sliders:
     ) -> None:
         import ipywidgets as w
 
-        self.draw, self.sliders = draw, {}
+        self.draw, self.sliders, self._is_moving = draw, {}, False
         for name, value in start_values(controls, start).items():
-            slider = w.SelectionSlider(
-                options=list(controls[name]), value=value, description=name.replace("_", " "),
-                style={"description_width": "initial"}, layout={"width": "380px"},
+            options = list(controls[name])
+            is_menu = len(options) == 2 and all(isinstance(option, str) for option in options)
+            slider = (w.Dropdown if is_menu else w.SelectionSlider)(
+                options=options, value=value, description=name.replace("_", " "),
+                style={"description_width": "initial"}, layout={"flex": "1 1 100px", "max_width": "380px"},
             )  # fmt: skip
             slider.add_class(f"vggt-{name.replace('_', '-')}")
             slider.observe(self._redraw, names="value")
             self.sliders[name] = slider
         self.figure = live_widget(draw(**self.values))
-        self.box = w.VBox(
-            [w.HBox(list(self.sliders.values()), layout={"flex_flow": "row wrap"}), self.figure]
-        )
+        look = {"flex_flow": "row wrap", "grid_gap": "0 12px", "max_width": f"{PAGE}px"}
+        row = w.HBox(list(self.sliders.values()), layout=look)
+        self.box = w.VBox([row, self.figure])
 
     @property
     def values(self) -> dict:
-        """Where the sliders stand: what `draw` is called with."""
+        """Where the controls stand: what `draw` is called with."""
         return {name: slider.value for name, slider in self.sliders.items()}
 
+    def choose(self, **values) -> None:
+        """Move several controls, and draw once."""
+        before, self._is_moving = self.values, True
+        for name, value in values.items():
+            self.sliders[name].value = value
+        self._is_moving = False
+        if self.values != before:
+            self._redraw(None)
+
     def _redraw(self, _change) -> None:
-        redraw(self.figure, self.draw(**self.values))
+        if not self._is_moving:
+            redraw(self.figure, self.draw(**self.values))
 
 
 def start_values(controls: Mapping[str, Sequence], start: Mapping | None = None) -> dict:

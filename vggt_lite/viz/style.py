@@ -1,8 +1,9 @@
-"""How every figure looks: colours that survive colour blindness and dark mode, and one layout."""
+"""How every figure looks: colours that survive colour blindness, a ground of its own, and one layout."""
 
 import base64
 import io
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -14,11 +15,14 @@ from plotly.colors import sample_colorscale, unlabel_rgb
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
-TEXT_COLOR = "#757575"  # 4.6 : 1 on white, 4.1 : 1 on near-black
+# No grey has a contrast of 4.5 : 1 to white and to the near-black of dark themes: figures bring a ground.
+GROUND = "#FFFFFF"
+SPACE = "#E8E8E8"  # behind 3-D scenes: white points are seen on it
+TEXT_COLOR = "#505050"
 GRID = "rgba(117,117,117,0.35)"
-CLEAR = "rgba(0,0,0,0)"
 SEQUENTIAL = "Cividis"
 WORLD_UNIT = "scene units"
+PAGE = 840  # pixels: what JupyterLab leaves for a figure on a projector of 1280
 LEGEND_ABOVE = {"orientation": "h", "y": 1, "yanchor": "bottom"}
 # Options of plotly's own buttons: no logo, and no button that uploads the figure to plotly's servers.
 CONFIG = {"showSendToCloud": False, "displaylogo": False}
@@ -38,11 +42,11 @@ HOUSE.layout.update(xaxis=_GRID_LINES, yaxis=_GRID_LINES, title_font_size=14)
 
 
 def layout(**changes) -> go.Layout:
-    """The house layout: transparent, grey text that reads on white and on black, slim margins."""
+    """The house layout: dark grey text on a ground that is the same in all themes; slim margins."""
     base = go.Layout(
         template=HOUSE,
-        paper_bgcolor=CLEAR,
-        plot_bgcolor=CLEAR,
+        paper_bgcolor=GROUND,
+        plot_bgcolor=GROUND,
         font={"color": TEXT_COLOR, "size": 13},
         margin={"l": 10, "r": 10, "t": 40, "b": 10},
         uirevision="keep",  # an update keeps the reader's viewpoint
@@ -60,11 +64,28 @@ def marker_of(index: int, size: float) -> dict:
     return {"color": COLORS[index % 4], "symbol": SYMBOLS[(index + index // 4) % 4], "size": size}
 
 
+def log_axis(low: float, high: float) -> dict:
+    """A logarithmic plotly axis for values from `low` to `high`: ticks at 1, 2, 5, 10, … or at powers of ten.
+
+    Plotly's own choice labels every digit of a short axis, one over the other.
+    """
+    dtick = {"dtick": "D2" if high < low * 1e4 else 1} if high > low * 4 else {}
+    return {"type": "log", "tickformat": "~g", **dtick}
+
+
 def color_axis(unit: str, low: float, high: float, colorscale=SEQUENTIAL, **bar) -> dict:
     """A plotly colour axis from `low` to `high`, with a slim bar that names the unit; `bar` changes that."""
     title = {"text": unit, "side": "right", "font": {"size": 12}}
     bar = {"title": title, "thickness": 10, "nticks": 5, "outlinewidth": 0, **bar}
     return {"colorscale": colorscale, "cmin": low, "cmax": high, "colorbar": bar}
+
+
+def kinds_axis(kinds: Sequence[str]) -> dict:
+    """A plotly colour axis for the values 0, 1, 2 …: a colour and a name for each, no scale between them."""
+    count, steps = len(kinds), sample_colorscale(SEQUENTIAL, np.linspace(0, 1, max(len(kinds), 2)).tolist())
+    scale = [[edge / count, color] for k, color in enumerate(steps[:count]) for edge in (k, k + 1)]
+    bar = {"tickvals": list(range(count)), "ticktext": list(kinds), "nticks": None, "len": 0.25 * count}
+    return color_axis("", -0.5, count - 0.5, scale, **bar)
 
 
 def with_gaps(*ends: np.ndarray) -> np.ndarray:
