@@ -110,7 +110,7 @@ def test_a_right_answer_of_another_kind_passes(key, answer):
 
 def test_whole_attention_at_once_is_refused_where_rows_are_counted():
     outcome = checks.attention.pieces(lambda q, k, v, most: F.scaled_dot_product_attention(q, k, v))
-    assert "you held all rows of shares at once" in outcome.message
+    assert "you held all rows of attention weights at once" in outcome.message
 
 
 class LoopBlock(assembled.PositionedBlock):

@@ -119,7 +119,8 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
         return torch.autograd.grad(total, at, retain_graph=True, materialize_grads=True)
 
     encodings = answer(correction, tokens, empty, iterations)
-    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # the encoding of one round, no list
+    one_round = isinstance(encodings, torch.Tensor) and encodings.ndim == 3
+    if one_round or isinstance(encodings, dict):  # no list
         return {"encodings": encodings}
     encodings = list(encodings)
     found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
