@@ -35,6 +35,16 @@ activation = Check(
         "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one":
             "F.relu → F.softplus",
         "you returned the raw numbers: the fields of view need a ReLU": lambda raw: raw,
+        "the first seven numbers went through the ReLU, and not the last two":
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., :7]), raw[..., 7:]",
+        "you took a sigmoid, which ends at 1: fields of view pass a ReLU": "F.relu → torch.sigmoid",
+        "you took GELU: fields of view pass a plain ReLU": "F.relu → F.gelu",
+        "you took a leaky ReLU: below zero it must give 0": "F.relu → F.leaky_relu",
+        "you kept what is below zero: `clamp(min=0)`": "F.relu(raw[..., 7:]) → raw[..., 7:].clamp(max=0)",
+        "`raw[7:]` cuts the first axis: write `raw[..., 7:]`":
+            lambda raw: torch.cat([raw[:7], F.relu(raw[7:])]),
+        "the fields of view came out in front: they stay last":
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., 7:]), raw[..., :7]",
     },
     hint="`raw[..., :7]` as it is, `raw[..., 7:]` through `F.relu`, joined along the last axis.",
 )  # fmt: skip
@@ -88,8 +98,34 @@ modulation = Check(
             "numbers.chunk(3, dim=-1) → numbers.unflatten(-1, (-1, 3)).unbind(-1)",
         "the norm ran over all tokens together: each token has its own": "tokens.shape[-1:] → tokens.shape",
         "you forgot the gate": "tokens + gate * → tokens +",
+        "you multiplied by 1 + gate: the gate has no 1": "gate * ( → (1 + gate) * (",
+        "you added 1 + shift: only the scale has a 1": "+ shift) → + 1 + shift)",
+        "you swapped scale and gate: the order is [shift | scale | gate]":
+            "shift, scale, gate = → shift, gate, scale =",
+        "you swapped shift and gate: the order is [shift | scale | gate]":
+            "shift, scale, gate = → gate, scale, shift =",
+        "the gate multiplied the token in front: it belongs to the bracket":
+            "tokens + gate * (normed * (1 + scale) + shift) → gate * tokens + normed * (1 + scale) + shift",
+        "a norm takes the mean away first": "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "tokens / (tokens.square().mean(-1, True) + 1e-6).sqrt()",
+        "you divided by the length of the token: LN takes the mean away and divides by the spread":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → F.normalize(tokens, dim=-1)",
+        "you took the mean away and did not divide by the spread":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → tokens - tokens.mean(-1, True)",
+        "you divided by the variance: take its root":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / (tokens.var(-1, False, keepdim=True) + 1e-6)",
+        "two things: ε is missing, and the spread is divided by C − 1 instead of C":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / tokens.std(-1, keepdim=True)",
+        "ε is added to the variance; yours is only its smallest value":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / tokens.var(-1, False, keepdim=True).clamp(min=1e-6).sqrt()",
+        "the norm ran along the tokens (dim=-2): each token has its own, along its channels":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "F.layer_norm(tokens.mT, tokens.shape[-2:-1], eps=1e-6).mT",
     },
-    atol=1e-4,  # so that PyTorch's default ε passes, too
+    atol=1e-4,
     hint="`numbers.chunk(3, dim=-1)` gives shift, scale and gate; `F.layer_norm(x, x.shape[-1:])` the norm.",
 )  # fmt: skip
 
@@ -157,6 +193,17 @@ refinement = Check(
             "raw = correction → raw = start + correction",
         "you showed the empty pose in every round": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
+        "you detached the later corrections: detach the pose that they are added to":
+            "raw = raw.detach() + correction(tokens, raw.detach()) → raw = raw + correction(tokens, raw).detach()",
+        "you detached once: the pose is detached before every later iteration":
+            "for _ in → raw = raw.detach()\n    for _ in; raw.detach() + correction(tokens, raw.detach()) → "
+            "raw + correction(tokens, raw)",
+        "two things: the first answer is the pose itself, not added to the empty pose, which stays attached":
+            "raw = correction(tokens, start) → raw = start.detach() + correction(tokens, start.detach())",
+        "later iterations were shown zeros: show them the pose so far":
+            "(tokens, raw.detach()) → (tokens, torch.zeros_like(raw))",
+        "a correction is added, not subtracted": "raw.detach() + → raw.detach() -",
+        "all encodings are those of the first iteration": "raw = raw.detach() + correction → correction",
         "you went one round too many: the first answer is a round, too": "iterations - 1 → iterations",
         "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
         "your list begins with the last round: the first round comes first":
