@@ -40,17 +40,17 @@ def weights_for_the_mean(config):
         "no trunk norm": (
             assembled.camera_head,
             edited(CameraHead, "self.trunk_norm = nn.LayerNorm(dim, eps=1e-5) →; self.trunk_norm(x) → x"),
-            "has no `trunk_norm.weight`, of shape (192,): a norm stands between the trunk and",
+            "has no `trunk_norm.weight`, of shape (192,): a norm stands between the trunk and `pose_branch`",
         ),
         "width of the last perceptron": (
             assembled.camera_head,
             edited(CameraHead, "dim // 2 → 2 * dim"),
-            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): the last perceptron",
+            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): `pose_branch` is half as wide",
         ),
         "width of a block's perceptron": (
             assembled.block,
             narrow_perceptron,
-            "has `mlp.fc1.weight` of shape (192, 96); NANO's is (384, 96): a block's perceptron is 4 C wide",
+            "has `mlp.fc1.weight` of shape (192, 96); NANO's is (384, 96): a block's MLP is 4 C wide",
         ),
         "no QK-norm": (
             assembled.block,

@@ -131,7 +131,7 @@ modulation = Check(
 
 
 def refined(correction, tokens, empty, iterations):
-    """The loop of the head: encodings of every round."""
+    """The loop of the head: encodings of every iteration."""
     start = empty.expand(*tokens.shape[:2], -1)
     raw = correction(tokens, start)
     encodings = [activate_pose(raw)]
@@ -142,7 +142,7 @@ def refined(correction, tokens, empty, iterations):
 
 
 def run_refinement(answer, weight, look, tokens, empty, iterations):
-    """What the loop returns, and gradients: at the head's weight by the last round, at its inputs by all."""
+    """What the loop returns, and gradients: at the head's weight by the last iteration, at its inputs by all."""
     weight, look, tokens, empty = (x.clone().requires_grad_() for x in (weight, look, tokens, empty))
 
     def correction(tokens, pose):
@@ -155,8 +155,8 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
         return torch.autograd.grad(total, at, retain_graph=True, materialize_grads=True)
 
     encodings = answer(correction, tokens, empty, iterations)
-    one_round = isinstance(encodings, torch.Tensor) and encodings.ndim == 3
-    if one_round or isinstance(encodings, dict):  # no list
+    one_only = isinstance(encodings, torch.Tensor) and encodings.ndim == 3
+    if one_only or isinstance(encodings, dict):  # no list
         return {"encodings": encodings}
     encodings = list(encodings)
     found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
@@ -172,12 +172,12 @@ refinement = Check(
     name="refinement",
     reference=refined,
     cases=lambda: {
-        "one scene, two views, four rounds": _refinement_case(1, 2, 4, seed=0),
-        "three scenes of five views, three rounds": _refinement_case(3, 5, 3, seed=1),
-        "two rounds of one view": _refinement_case(1, 1, 2, seed=2),
+        "one scene, two views, four iterations": _refinement_case(1, 2, 4, seed=0),
+        "three scenes of five views, three iterations": _refinement_case(3, 5, 3, seed=1),
+        "two iterations of one view": _refinement_case(1, 1, 2, seed=2),
     },
     mutants={
-        "nothing is detached: the last answer sends its gradient back through all rounds": ".detach() →",
+        "nothing is detached: the last answer sends its gradient back through all iterations": ".detach() →",
         "you detached what the head is shown, but not what its answer is added to": "raw.detach() + → raw +",
         "you detached what the answer is added to, but not what the head is shown": "raw.detach()) → raw)",
         "you detached the correction, too, and no gradient is left: detach before you add":
@@ -191,7 +191,7 @@ refinement = Check(
             "raw.detach() → activate_pose(raw).detach()",
         "you added the first answer to the empty pose: it is the pose itself":
             "raw = correction → raw = start + correction",
-        "you showed the empty pose in every round": "(tokens, raw.detach()) → (tokens, start)",
+        "you showed the empty pose in every iteration": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
         "you detached the later corrections: detach the pose that they are added to":
             "raw = raw.detach() + correction(tokens, raw.detach()) → raw = raw + correction(tokens, raw).detach()",
@@ -204,11 +204,11 @@ refinement = Check(
             "(tokens, raw.detach()) → (tokens, torch.zeros_like(raw))",
         "a correction is added, not subtracted": "raw.detach() + → raw.detach() -",
         "all encodings are those of the first iteration": "raw = raw.detach() + correction → correction",
-        "you went one round too many: the first answer is a round, too": "iterations - 1 → iterations",
+        "you went one iteration too many: the first answer counts as one": "iterations - 1 → iterations",
         "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
-        "your list begins with the last round: the first round comes first":
+        "your list begins with the last iteration: the first comes first":
             "return encodings → return encodings[::-1]",
-        "you returned only the last encoding: the loss needs those of all rounds":
+        "you returned only the last encoding: the loss needs those of all iterations":
             "return encodings → return encodings[-1]",
     },
     run=run_refinement,
