@@ -45,7 +45,7 @@ def weights_for_the_mean(config):
         "width of the last perceptron": (
             assembled.camera_head,
             edited(CameraHead, "dim // 2 → 2 * dim"),
-            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): `pose_branch` is half as wide",
+            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): `pose_branch` is half",
         ),
         "width of a block's perceptron": (
             assembled.block,

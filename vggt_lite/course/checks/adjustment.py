@@ -37,7 +37,8 @@ weight = Check(
         "the squared length is x² + y², not their mean": "sum(-1) → mean(-1)",
         "square x and y first, then add: signs must not cancel": "square().sum(-1) → sum(-1).square()",
         "|x| + |y| is not the length: √(x² + y²)": "square().sum(-1) → abs().sum(-1).square()",
-        "the larger of |x| and |y| is not the length: √(x² + y²)": "square().sum(-1) → abs().amax(-1).square()",
+        "the larger of |x| and |y| is not the length: √(x² + y²)":
+            "square().sum(-1) → abs().amax(-1).square()",
         "that is the derivative by e; the weight is the one by e²":
             lambda r, s: 2 * r.norm(dim=-1) * cauchy_weight(r, s),
         "the factor s² of the loss cancels: with e = 0 the weight is 1": "return 1 → return scale**2",

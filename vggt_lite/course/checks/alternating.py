@@ -30,7 +30,8 @@ first_and_others = Check(
             "(num_views - 1) → (num_scenes * num_views - 1); slots * num_scenes → slots",
         "you ordered view by view: the views of one scene lie together":
             "slots * num_scenes → sorted(slots * num_scenes)",
-        "you exchanged `num_scenes` and `num_views`": lambda t, scenes, views: one_for_the_first(t, views, scenes),
+        "you exchanged `num_scenes` and `num_views`":
+            lambda tokens, scenes, views: one_for_the_first(tokens, views, scenes),
         "you wrote the slots of two scenes of three views: build the list from `num_scenes` and `num_views`":
             "slots * num_scenes → [0, 1, 1, 0, 1, 1]",
         "all views of the first scene got slot 0: it is for the first view of every scene":
@@ -76,7 +77,8 @@ pair = Check(
     mutants={
         "the global block ran first": "frame_block(x) → x; [within, across] → [frame_block(across), across]",
         "both blocks got the same x: the global block continues from the frame block": "= within. → = x.",
-        "the scenes of the batch attend to each other: the global sequence is (B, S · T, C)": "(num_scenes, → (1,",
+        "the scenes of the batch attend to each other: the global sequence is (B, S · T, C)":
+            "(num_scenes, → (1,",
         "the global block saw one view at a time: join the S views of a scene": "(joined) → (within)",
         "the global block saw only equal tokens of the views: it sees all S · T":
             "within.reshape(num_scenes, -1, x.shape[-1]) "
@@ -87,12 +89,14 @@ pair = Check(
         "you read (B · S) as views of scenes, (S, B): the views of a scene lie one after another":
             "within.reshape(num_scenes, -1, x.shape[-1]) "
             "→ within.unflatten(0, (-1, num_scenes)).transpose(0, 1).flatten(1, 2); "
-            "(joined).reshape(x.shape) → (joined).unflatten(1, (-1, x.shape[1])).transpose(0, 1).reshape(x.shape)",
+            "(joined).reshape(x.shape) "
+            "→ (joined).unflatten(1, (-1, x.shape[1])).transpose(0, 1).reshape(x.shape)",
         "channels and tokens are mixed: the global sequence is (B, S · T, C), with C last":
             "(num_scenes, -1, x.shape[-1]) → (num_scenes, x.shape[-1], -1)",
         "you added x to what a block gives: the block has done that":
             "= frame_block(x) → = x + frame_block(x); global_block(joined) → (joined + global_block(joined))",
-        "the frame block ran twice, in place of the global block, too": "global_block(joined) → frame_block(joined)",
+        "the frame block ran twice, in place of the global block, too":
+            "global_block(joined) → frame_block(joined)",
         "the channels of the halves alternate: `torch.cat(…, dim=-1)` lays one half behind the other":
             "torch.cat([within, across], dim=-1) → torch.stack([within, across], dim=-1).flatten(-2)",
         "you joined [global | frame]: frame comes first": "[within, across] → [across, within]",

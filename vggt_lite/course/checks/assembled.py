@@ -226,19 +226,22 @@ aggregator = Check(
             "self.register_tokens, num_scenes, num_views → self.register_tokens, num_views, num_scenes",
         "special tokens stand in front of the patches, not behind":
             "[camera.to(patches), registers.to(patches), patches] → [patches, camera, registers]",
-        "pictures are in [0, 1]: do not multiply by 255": "(images.flatten(0, 1) → (255 * images.flatten(0, 1)",
+        "pictures are in [0, 1]: do not multiply by 255":
+            "(images.flatten(0, 1) → (255 * images.flatten(0, 1)",
         "each pair of blocks began anew: it continues from the pair before":
             "x = global_block(joined, → y = global_block(joined,; cat([within, x] → cat([within, y]",
         "the next pair got the frame half: it continues from the global half":
             "x = global_block(joined, → y = global_block(joined,; cat([within, x] → cat([within, y]; "
             "if layer in → x = within\n            if layer in",
         "frame and global blocks are the same blocks: each kind has weights of its own":
-            "self.global_blocks = blocks(choose_global_block(config, block)) → self.global_blocks = self.frame_blocks",
+            "self.global_blocks = blocks(choose_global_block(config, block)) "
+            "→ self.global_blocks = self.frame_blocks",
         "all layers are one block: `[block] * n` names one block n times":
             "build(dim, config.num_heads, → [build(dim, config.num_heads,; qk_norm=True) → qk_norm=True)] "
             "* config.depth; for _ in range(config.depth) →",
         "neither kind of block got positions":
-            "frame_block(x, rotary) → frame_block(x); global_block(joined, rotary_all) → global_block(joined)",
+            "frame_block(x, rotary) → frame_block(x); "
+            "global_block(joined, rotary_all) → global_block(joined)",
         "global blocks got no positions": "global_block(joined, rotary_all) → global_block(joined)",
         "frame blocks got no positions": "frame_block(x, rotary) → frame_block(x)",
         "the scenes of a batch attend to each other":

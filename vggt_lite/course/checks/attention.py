@@ -97,10 +97,11 @@ multi_head = Check(
         "`prepare` was never called": "prepare(q, k) if prepare else (q, k) → q, k",
         "`prepare` got keys and queries in the wrong order": "prepare(q, k) → prepare(k, q)[::-1]",
         "`prepare` may be None: then q and k stay as they are": "if prepare else (q, k) →",
-        "`prepare` got all C channels: cut into heads first, each head's d channels are prepared by themselves":
+        "`prepare` got all C channels: cut into heads first, each is prepared by itself":
             _prepared_uncut,
         "`prepare` got (B, L, n, d): tokens come next to last, (B, n, L, d)":
-            "prepare(q, k) if → (x.transpose(1, 2) for x in prepare(q.transpose(1, 2), k.transpose(1, 2))) if",
+            "prepare(q, k) if → (x.transpose(1, 2) "
+            "for x in prepare(q.transpose(1, 2), k.transpose(1, 2))) if",
         "you prepared the values too: only queries and keys":
             "weights(q, k) @ v → weights(q, k) @ (prepare(v, v)[0] if prepare else v)",
         "you divided by √C: a head compares only d = C / n channels": "(q, k) → (q / num_heads**0.5, k)",
@@ -181,7 +182,7 @@ pieces = Check(
         "a piece of the queries saw only the keys of its own piece: it must see all of them": _own_keys_only,
         "you cut the keys, and each piece had its own softmax: a row needs all keys at once":
             lambda q, k, v, most: _summed(q, k, v, most) / len(k.split(most, dim=-2)),
-        "you cut the keys and added up the pieces' outputs: the softmax of a row needs all keys at once": _summed,
+        "you cut the keys and added up what came out: the softmax of a row needs all keys at once": _summed,
         "you held all rows of attention weights at once: cut the queries before you compare":
             "split(most, → split(q.shape[-2],",
         "`chunk(most)` makes `most` pieces, `split(most)` pieces of `most` queries": "q.split → q.chunk",

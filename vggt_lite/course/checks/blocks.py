@@ -116,7 +116,8 @@ rotate = Check(
             "→ turned = (a := a * angle.cos() - b * angle.sin()), b",
         "one sign is wrong: a becomes a·cos − b·sin, b becomes b·cos + a·sin":
             "- b * angle.sin() → + b * angle.sin()",
-        "the second half did not turn": "turned = → angle = angle * torch.tensor([1.0, 0.0])[:, None]\n    turned =",
+        "the second half did not turn":
+            "turned = → angle = angle * torch.tensor([1.0, 0.0])[:, None]\n    turned =",
     },
     hint="Cut d into [row a | row b | column a | column b], d/4 each; turn the row pair by row · f.",
 )  # fmt: skip

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.course.checks.check import Check, draws
+from vggt_lite.course.checks.watching import Refused
 from vggt_lite.model.camera_head import activate_pose
 
 
@@ -142,7 +143,7 @@ def refined(correction, tokens, empty, iterations):
 
 
 def run_refinement(answer, weight, look, tokens, empty, iterations):
-    """What the loop returns, and gradients: at the head's weight by the last iteration, at its inputs by all."""
+    """What the loop returns, and gradients: at the weight by the last iteration, at the inputs by all."""
     weight, look, tokens, empty = (x.clone().requires_grad_() for x in (weight, look, tokens, empty))
 
     def correction(tokens, pose):
@@ -155,9 +156,10 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
         return torch.autograd.grad(total, at, retain_graph=True, materialize_grads=True)
 
     encodings = answer(correction, tokens, empty, iterations)
-    one_only = isinstance(encodings, torch.Tensor) and encodings.ndim == 3
-    if one_only or isinstance(encodings, dict):  # no list
+    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # of one iteration, no list
         return {"encodings": encodings}
+    if isinstance(encodings, dict):
+        raise Refused("your function returns a dict. Return a list: an encoding for each iteration, in order.")
     encodings = list(encodings)
     found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
     return found | {"gradient at the tokens": slope(encodings, tokens), "at empty": slope(encodings, empty)}
@@ -194,7 +196,7 @@ refinement = Check(
         "you showed the empty pose in every iteration": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
         "you detached the later corrections: detach the pose that they are added to":
-            "raw = raw.detach() + correction(tokens, raw.detach()) → raw = raw + correction(tokens, raw).detach()",
+            "raw.detach() + correction(tokens, raw.detach()) → raw + correction(tokens, raw).detach()",
         "you detached once: the pose is detached before every later iteration":
             "for _ in → raw = raw.detach()\n    for _ in; raw.detach() + correction(tokens, raw.detach()) → "
             "raw + correction(tokens, raw)",

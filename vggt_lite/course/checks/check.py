@@ -57,8 +57,8 @@ LOST = (
 )
 
 OVERWRITTEN = (
-    "your function overwrites a tensor that the gradient still needs (as `x += …`, `x[…] = …` and `relu_()` do). "
-    "Make a new one: `x = x + …`, `torch.cat`, `torch.where`."
+    "your function overwrites a tensor that the gradient still needs (as `x += …`, `x[…] = …` and `relu_()` "
+    "do). Make a new one: `x = x + …`, `torch.cat`, `torch.where`."
 )
 
 
