@@ -159,7 +159,7 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
     if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # of one iteration, no list
         return {"encodings": encodings}
     if isinstance(encodings, dict):
-        raise Refused("your function returns a dict. Return a list: an encoding for each iteration, in order.")
+        raise Refused("your function returns a dict. Return a list: an encoding for each iteration.")
     encodings = list(encodings)
     found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
     return found | {"gradient at the tokens": slope(encodings, tokens), "at empty": slope(encodings, empty)}
