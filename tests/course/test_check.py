@@ -62,6 +62,8 @@ def test_an_unknown_mistake_shows_case_place_and_size():
         "infinity": (lambda q, k: weights(q, k) / 0, "infinite"),
         "list": (lambda q, k: weights(q, k).tolist(), "got a list of 3, expected a tensor of shape (3, 3)"),
         "array": (lambda q, k: weights(q, k).numpy(), "torch.from_numpy"),
+        "half precision": (lambda q, k: weights(q, k).half(), "Your values are `torch.float16`"),
+        "whole numbers": (lambda q, k: weights(q, k).long(), "Your values are `torch.int64`"),
         "mask": (lambda q, k: weights(q, k) > 0, "`torch.bool`"),
         "two results": (lambda q, k: (weights(q, k), 0), "got a tuple of 2"),
         "a text": (lambda q, k: "abc", "got `'abc'`"),

@@ -108,7 +108,7 @@ rotate = Check(
             "base ** (-torch.arange(quarter) / quarter) → 100.0 ** (-torch.arange(6) / 6)",
         "you counted positions from 1: they come as they are":
             "positions[..., None] → (positions[..., None] + 1)",
-        "the first frequency is 1, with i = 0": "(-torch.arange(quarter) → (-1 - torch.arange(quarter)",
+        "the first frequency is 1, with i = 0": "(-torch.arange(quarter) / → (-(1 + torch.arange(quarter)) /",
         "the last frequency is base^(−(d/4 − 1) / (d/4)), not 1 / base":
             "torch.arange(quarter) / quarter → torch.linspace(0, 1, quarter)",
         "`//` divides integers: write `/` in the exponent": "/ quarter) → // quarter)",

@@ -102,7 +102,10 @@ def leaf_difference(mine, expected, atol: float, rtol: float) -> Difference:
         got, want = torch.view_as_real(got.resolve_conj()), torch.view_as_real(want.resolve_conj())
     if got.dtype == torch.bool:
         return bool_difference(got, want)
-    return number_difference(got.double(), want.double(), atol, rtol)
+    found = number_difference(got.double(), want.double(), atol, rtol)
+    if found.problem and want.is_floating_point() and got.dtype not in (torch.float32, torch.float64):
+        return found._replace(problem=f"{found.problem} Your values are `{got.dtype}`, not `{want.dtype}`.")
+    return found
 
 
 def bool_difference(got: Tensor, want: Tensor) -> Difference:
