@@ -40,12 +40,12 @@ def weights_for_the_mean(config):
         "no trunk norm": (
             assembled.camera_head,
             edited(CameraHead, "self.trunk_norm = nn.LayerNorm(dim, eps=1e-5) →; self.trunk_norm(x) → x"),
-            "has no `trunk_norm.weight`, of shape (192,): a norm stands between the trunk and",
+            "has no `trunk_norm.weight`, of shape (192,): a norm stands between the trunk and `pose_branch`",
         ),
         "width of the last perceptron": (
             assembled.camera_head,
             edited(CameraHead, "dim // 2 → 2 * dim"),
-            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): the last MLP",
+            "has `pose_branch.fc1.weight` of shape (384, 192); NANO's is (96, 192): `pose_branch` is half",
         ),
         "width of a block's perceptron": (
             assembled.block,

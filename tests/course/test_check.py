@@ -9,6 +9,8 @@ import torch
 from vggt_lite.course import checks
 from vggt_lite.course.checks import Check, Outcome, compare
 from vggt_lite.course.checks.check import edited
+from vggt_lite.geometry import convert_cameras
+from vggt_lite.model import attention_weights
 
 
 def weights(q, k):
@@ -60,6 +62,8 @@ def test_an_unknown_mistake_shows_case_place_and_size():
         "infinity": (lambda q, k: weights(q, k) / 0, "infinite"),
         "list": (lambda q, k: weights(q, k).tolist(), "got a list of 3, expected a tensor of shape (3, 3)"),
         "array": (lambda q, k: weights(q, k).numpy(), "torch.from_numpy"),
+        "half precision": (lambda q, k: weights(q, k).half(), "Your values are `torch.float16`"),
+        "whole numbers": (lambda q, k: weights(q, k).long(), "Your values are `torch.int64`"),
         "mask": (lambda q, k: weights(q, k) > 0, "`torch.bool`"),
         "two results": (lambda q, k: (weights(q, k), 0), "got a tuple of 2"),
         "a text": (lambda q, k: "abc", "got `'abc'`"),
@@ -186,6 +190,40 @@ def test_a_function_that_is_to_be_written_may_not_be_called_under_any_name():
     assert alone(by_rows).passed and CHECK(calls_it).passed
 
 
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    {
+        "reference": (
+            lambda q, k: checks.attention.attention_weights.reference(q, k),
+            "shares_of_keys",
+        ),
+        "the package's": (lambda q, k: attention_weights(q, k), "attention_weights"),
+    }.values(),
+)
+def test_an_answer_that_calls_the_reference_is_not_ones_own(answer, name):
+    message = checks.attention.attention_weights(answer).message
+    assert message == f"It calls `{name}` of the package: write it yourself."
+
+
+def test_convert_cameras_is_not_called_in_the_exercise_on_conventions():
+    outcome = checks.frames.from_opengl(
+        lambda poses: convert_cameras(poses, "opengl_world_from_cam", "opencv_cam_from_world")
+    )
+    assert outcome.message == "It calls `convert_cameras` of the package: write it yourself."
+
+
+def overwrites_what_the_gradient_needs(q, k):
+    scores = (q @ k.mT / q.shape[-1] ** 0.5).exp()
+    scores /= scores.sum(-1, keepdim=True)
+    return scores
+
+
+def test_a_value_overwritten_on_the_way_is_told_in_words():
+    message = TRAINED(overwrites_what_the_gradient_needs).message
+    assert "your function overwrites a tensor that the gradient still needs" in message
+    assert "RuntimeError" not in message
+
+
 def unwritten_score(q, k):
     """To be written."""
     ...
@@ -259,6 +297,26 @@ def test_comparisons_show_the_largest_difference():
     assert outcome.passed and outcome.difference == pytest.approx(2**-20)
     assert outcome.message == "2 numbers compared; largest difference 1e-06."
     assert "at [1]: got 2, expected 2.5" in compare(one, torch.tensor([1.0, 2.5])).message
+
+
+def test_the_first_part_that_differs_is_shown():
+    one = torch.ones(2)
+    outcome = compare([one, one, one], [one, one + 1, one + 9])
+    assert outcome.message.startswith("`[1]`: largest difference 1 at [0]")
+    assert outcome.difference == 9
+
+
+def test_masks_are_compared_in_true_and_false():
+    mask = torch.eye(2) > 0
+    assert compare(mask, mask).passed
+    outcome = compare(mask, ~mask & torch.tensor([[True, True], [False, False]]))
+    assert outcome.message == "3 of 4 values differ: got True, expected False at [0, 0]."
+
+
+def test_keys_that_differ_are_named():
+    one = torch.ones(2)
+    outcome = compare({1: one, 2: one}, {0: one, 1: one})
+    assert outcome.message == "got a dict with 1, 2, expected a dict with 0, 1."
 
 
 def test_comparisons_go_into_tuples_dictionaries_and_dataclasses():

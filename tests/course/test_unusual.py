@@ -80,6 +80,11 @@ def refined_recursively(correction, tokens, empty, iterations):
     return rounds(correction(tokens, empty.repeat(*tokens.shape[:2], 1)), iterations)
 
 
+def rounds_by_number(correction, tokens, empty, iterations):
+    """The rounds in a dictionary: no list."""
+    return dict(enumerate(refined_recursively(correction, tokens, empty, iterations)))
+
+
 def pooled_in_a_tuple(maps, levels):
     if levels == 1:
         return (maps,)
@@ -89,11 +94,44 @@ def pooled_in_a_tuple(maps, levels):
     return (maps, *pooled_in_a_tuple(smaller, levels - 1))
 
 
+def heads_of_each_scene(qkv, num_heads, prepare=None):
+    """One scene of the batch at a time: `prepare` gets (n, L, d)."""
+    read = []
+    for scene in qkv:
+        q, k, v = scene.unflatten(-1, (3, num_heads, -1)).permute(1, 2, 0, 3)
+        if prepare:
+            q, k = prepare(q, k)
+        read.append(F.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(1))
+    return torch.stack(read)
+
+
+def turned_by_matrices(x, positions, base):
+    quarter = x.shape[-1] // 4
+    angle = positions[..., None].double() * base ** (-torch.arange(quarter).double() / quarter)
+    rows = torch.stack([angle.cos(), -angle.sin()], -1), torch.stack([angle.sin(), angle.cos()], -1)
+    pairs = x.double().unflatten(-1, (2, 2, quarter))
+    return torch.einsum("laoij,...lajo->...laio", torch.stack(rows, -2), pairs).flatten(-3).float()
+
+
+def weight_by_autograd(residuals, scale):
+    loss = torch.func.grad(lambda square: scale**2 * torch.log1p(square / scale**2))
+    return torch.func.vmap(loss)(residuals.square().sum(-1).flatten()).view(residuals.shape[:-1])
+
+
+def composed_as_matrices(outer, inner):
+    rows = [torch.cat([s * R, t[:, None]], dim=-1) for s, R, t in (outer, inner)]
+    product = rows[0] @ torch.cat([rows[1], torch.tensor([[0.0, 0, 0, 1]])])
+    scale = torch.linalg.det(product[:, :3]) ** (1 / 3)
+    return [scale.item(), product[:, :3] / scale, product[:, 3]]
+
+
 ANSWERS = {
+    "adjustment.weight": [weight_by_autograd],
+    "frames.composed": [composed_as_matrices],
     "attention.attention_weights": [weights_in_float64, weights_by_loops],
-    "attention.multi_head": [heads_by_loops],
+    "attention.multi_head": [heads_by_loops, heads_of_each_scene],
     "attention.pieces": [online_softmax, fused_in_pieces],
-    "blocks.rotate": [turned_by_complex_numbers],
+    "blocks.rotate": [turned_by_complex_numbers, turned_by_matrices],
     "camera_head.modulation": [modulated_by_hand],
     "camera_head.refinement": [refined_recursively],
     "tokens.patchify": [lambda images, p: F.unfold(images, p, stride=p).mT],
@@ -108,9 +146,14 @@ def test_a_right_answer_of_another_kind_passes(key, answer):
     assert checks.every_check()[key](answer).passed, checks.every_check()[key](answer)
 
 
+def test_rounds_in_a_dictionary_are_no_list():
+    outcome = checks.camera_head.refinement(rounds_by_number)
+    assert "your function returns a dict. Return a list" in outcome.message
+
+
 def test_whole_attention_at_once_is_refused_where_rows_are_counted():
     outcome = checks.attention.pieces(lambda q, k, v, most: F.scaled_dot_product_attention(q, k, v))
-    assert "you held all rows of shares at once" in outcome.message
+    assert "you held all rows of attention weights at once" in outcome.message
 
 
 class LoopBlock(assembled.PositionedBlock):

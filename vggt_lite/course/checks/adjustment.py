@@ -34,6 +34,23 @@ weight = Check(
         "that is the weight of the pseudo-Huber loss: leave out the root":
             lambda r, s: cauchy_weight(r, s).sqrt(),
         "that is Welsch's weight, exp(−e² / s²)": lambda r, s: torch.exp(-r.square().sum(-1) / s**2),
+        "the squared length is x² + y², not their mean": "sum(-1) → mean(-1)",
+        "square x and y first, then add: signs must not cancel": "square().sum(-1) → sum(-1).square()",
+        "|x| + |y| is not the length: √(x² + y²)": "square().sum(-1) → abs().sum(-1).square()",
+        "the larger of |x| and |y| is not the length: √(x² + y²)":
+            "square().sum(-1) → abs().amax(-1).square()",
+        "that is the derivative by e; the weight is the one by e²":
+            lambda r, s: 2 * r.norm(dim=-1) * cauchy_weight(r, s),
+        "the factor s² of the loss cancels: with e = 0 the weight is 1": "return 1 → return scale**2",
+        "you forgot the factor s² of the loss: with e = 0 the weight is 1":
+            "1 / (1 + squares / scale**2) → 1 / (scale**2 + squares)",
+        "each observation has its own weight: they need not sum to 1":
+            lambda r, s: cauchy_weight(r, s) / cauchy_weight(r, s).sum(),
+        "that is Huber's weight, s / e beyond s":
+            lambda r, s: (s / r.norm(dim=-1)).clamp(max=1),
+        "that is the loss divided by e²; the weight is its derivative by e²":
+            lambda r, s: s**2 * torch.log1p(r.square().sum(-1) / s**2) / r.square().sum(-1),
+        "you used the lesson's s = 3: `scale` is given": "scale**2 → 3.0**2",
         "large errors have large weights: it is upside down": "1 / (1 + squares / scale**2) → "
             "1 + squares / scale**2",
     },
@@ -73,6 +90,17 @@ by_focal_length = Check(
         "you divided by f; the factor grows with f": "fx * x / z, fy * y / z → x / z / fx, y / z / fy",
         "the division by z is missing": "fx * x / z, fy * y / z → fx * x, fy * y",
         "you used f_x for both axes": "fy * → fx *",
+        "f_x and f_y are exchanged": "fx, fy = → fy, fx =",
+        "the order is x, y": "fx * x / z, fy * y / z → fy * y / z, fx * x / z",
+        "you divided by the distance: a pixel has x / z": "fx * x / z, fy * y / z → "
+            "fx * x / points.norm(dim=-1), fy * y / points.norm(dim=-1)",
+        "derive exp(a) · x / z: it stays exp(a) · x / z, with f itself, not log f":
+            "fx * x / z, fy * y / z → fx.log() * x / z, fy.log() * y / z",
+        "x and y are the last axis of the result: `torch.stack(…, dim=-1)`": ", -1) → )",
+        "nothing moves: exp(a) multiplies f_x and f_y, not the whole matrix with its 1":
+            "fx * x / z, fy * y / z → 0 * x, 0 * y",
+        "you used the mean of f_x and f_y for both": "fx * x / z, fy * y / z → "
+            "(fx + fy) / 2 * x / z, (fx + fy) / 2 * y / z",
         "x moves as well as y: you left one of them at 0": lambda p, k: pixels_by_log_focal(p, k)
             * torch.tensor([1.0, 0.0]),
         "a longer lens pushes pixels outwards: the sign is wrong": "fx * x / z, fy * y / z → "

@@ -217,9 +217,35 @@ aggregator = Check(
             "positions.repeat(num_views, 1) + "
             "torch.arange(num_views).repeat_interleave(len(positions))[:, None], "
             "config.dim // config.num_heads, config.rope_base)",
+        "the positions of a view must be repeated view after view: `repeat`, not `repeat_interleave`":
+            "table.repeat(num_views, 1, 1) → table.repeat_interleave(num_views, 0)",
+        "`grid_positions` takes rows first: (H / patch, W / patch)":
+            "height // config.patch_size, width // config.patch_size "
+            "→ width // config.patch_size, height // config.patch_size",
+        "the numbers of scenes and views are exchanged where special tokens are handed out":
+            "self.camera_token, num_scenes, num_views → self.camera_token, num_views, num_scenes; "
+            "self.register_tokens, num_scenes, num_views → self.register_tokens, num_views, num_scenes",
+        "special tokens stand in front of the patches, not behind":
+            "[camera.to(patches), registers.to(patches), patches] → [patches, camera, registers]",
+        "pictures are in [0, 1]: do not multiply by 255":
+            "(images.flatten(0, 1) → (255 * images.flatten(0, 1)",
+        "each pair of blocks began anew: it continues from the pair before":
+            "x = global_block(joined, → y = global_block(joined,; cat([within, x] → cat([within, y]",
+        "the next pair got the frame half: it continues from the global half":
+            "x = global_block(joined, → y = global_block(joined,; cat([within, x] → cat([within, y]; "
+            "if layer in → x = within\n            if layer in",
+        "frame and global blocks are the same blocks: each kind has weights of its own":
+            "self.global_blocks = blocks(choose_global_block(config, block)) "
+            "→ self.global_blocks = self.frame_blocks",
+        "all layers are one block: `[block] * n` names one block n times":
+            "build(dim, config.num_heads, → [build(dim, config.num_heads,; qk_norm=True) → qk_norm=True)] "
+            "* config.depth; for _ in range(config.depth) →",
+        "neither kind of block got positions":
+            "frame_block(x, rotary) → frame_block(x); "
+            "global_block(joined, rotary_all) → global_block(joined)",
         "global blocks got no positions": "global_block(joined, rotary_all) → global_block(joined)",
         "frame blocks got no positions": "frame_block(x, rotary) → frame_block(x)",
-        "the scenes of a batch read each other":
+        "the scenes of a batch attend to each other":
             "within.reshape(num_scenes, → within.reshape(1,; rotary_all) "
             "→ tuple(table.repeat(num_scenes, 1, 1) for table in rotary_all))",
         "the halves are [global | frame]: frame comes first": "cat([within, x] → cat([x, within]",

@@ -26,7 +26,9 @@ def run_camera_head(build, weights: dict[str, Tensor], tokens: Tensor, iteration
             return None
         at = head.modulation.weight, tokens
         slopes = torch.autograd.grad(encodings[-1].sum(), at, allow_unused=True, materialize_grads=True)
-    return {"encodings": list(encodings), "gradients": [100 * x / x.abs().max().clamp(min=1) for x in slopes]}
+    slopes = [100 * x / x.abs().max().clamp(min=1) for x in slopes]
+    names = "gradient at the weights of `modulation`", "gradient at the tokens"
+    return {"encodings": list(encodings), **dict(zip(names, slopes, strict=True))}
 
 
 def _camera_cases():
@@ -49,7 +51,7 @@ camera_head = Check(
     atol=1e-4,
     rtol=1e-4,
     mutants={
-        "`trunk_norm` was never used: it stands before the last MLP": "self.trunk_norm(x) → x",
+        "`trunk_norm` was never used: it stands before `pose_branch`": "self.trunk_norm(x) → x",
         "the trunk normalises queries and keys: this one has no QK-norm":
             lambda *sizes: _with_qk_norm(CameraHead(*sizes)),
         "`token_norm` was never used": "tokens = self.token_norm(tokens) →",
@@ -62,20 +64,36 @@ camera_head = Check(
         "the trunk was never run: cameras did not attend to each other": "x = block(x) → pass",
         "SiLU is missing between `embed_pose` and `modulation`": "F.silu(self.embed_pose(pose)) "
             "→ self.embed_pose(pose)",
-        "the activation of the modulation is SiLU: x · sigmoid(x)": "F.silu → F.gelu",
+        "SiLU stands between `embed_pose` and `modulation`, not behind them":
+            "self.modulation(F.silu(self.embed_pose(pose))) → F.silu(self.modulation(self.embed_pose(pose)))",
+        "you took GELU for SiLU, x · sigmoid(x)": "F.silu → F.gelu",
+        "you took a ReLU for SiLU, x · sigmoid(x)": "F.silu → F.relu",
+        "each view went through the trunk alone: the views of a scene are one sequence":
+            "x = block(x) → x = block(x.flatten(0, 1)[:, None]).view_as(tokens)",
+        "the scenes of a batch attend to each other in the trunk":
+            "x = block(x) → x = block(x.reshape(1, -1, x.shape[-1])).view_as(tokens)",
+        "you added the tokens once more behind the trunk: its blocks have done that":
+            "self.trunk_norm(x) → self.trunk_norm(x + tokens)",
+        "`pose_branch` got the tokens, not what the trunk made of them":
+            "self.trunk_norm(x) → self.trunk_norm(tokens)",
+        "`token_norm` ran in every iteration as well: it stands before the loop, once":
+            "shift, scale, gate = → tokens = self.token_norm(tokens)\n        shift, scale, gate =",
+        "the trunk's blocks have one head: give them `num_heads`": "Block(dim, num_heads, → Block(dim, 1,",
+        "you detached the tokens: the aggregator learns through them":
+            "self.token_norm(tokens) → self.token_norm(tokens.detach())",
         "the gate is missing": "tokens + gate * → tokens +",
         "the modulated tokens replaced the tokens: add them": "x = tokens + gate → x = gate",
         "nothing is detached between the iterations": "raw = raw.detach() → pass",
-        "each iteration replaced the pose: a later one is a correction, to be added":
+        "each iteration replaced the pose: a later one gives a correction, to be added":
             "raw = raw + self → raw = self",
-        "the first iteration got zeros: the empty pose is learned": "self.empty_pose.expand "
+        "the first iteration was shown zeros: the empty pose is learned": "self.empty_pose.expand "
             "→ torch.zeros(1, 1, 9).expand",
-        "all iterations got the empty pose": "self.pose_update(tokens, raw) "
+        "all iterations were shown the empty pose": "self.pose_update(tokens, raw) "
             "→ self.pose_update(tokens, self.empty_pose.expand_as(raw))",
         "fields of view did not pass the ReLU": "activate_pose(raw) → raw",
         "the activated pose was fed back: keep the raw one":
             "raw = raw.detach() → raw = activate_pose(raw).detach()",
-        "`iterations` counts all, the first one too": "self.iterations - 1 → self.iterations",
+        "`iterations` counts all of them, the first one too": "self.iterations - 1 → self.iterations",
     },
     hint="Compare one iteration first: `pose_update` of your class and of NANO's head, for the empty pose.",
 )  # fmt: skip

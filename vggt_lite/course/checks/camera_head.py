@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from vggt_lite.course.checks.check import Check, draws
+from vggt_lite.course.checks.watching import Refused
 from vggt_lite.model.camera_head import activate_pose
 
 
@@ -35,6 +36,16 @@ activation = Check(
         "you took softplus, a smooth ReLU: its gradient lives, but trained weights expect the plain one":
             "F.relu → F.softplus",
         "you returned the raw numbers: the fields of view need a ReLU": lambda raw: raw,
+        "the first seven numbers went through the ReLU, and not the last two":
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., :7]), raw[..., 7:]",
+        "you took a sigmoid, which ends at 1: fields of view pass a ReLU": "F.relu → torch.sigmoid",
+        "you took GELU: fields of view pass a plain ReLU": "F.relu → F.gelu",
+        "you took a leaky ReLU: below zero it must give 0": "F.relu → F.leaky_relu",
+        "you kept what is below zero: `clamp(min=0)`": "F.relu(raw[..., 7:]) → raw[..., 7:].clamp(max=0)",
+        "`raw[7:]` cuts the first axis: write `raw[..., 7:]`":
+            lambda raw: torch.cat([raw[:7], F.relu(raw[7:])]),
+        "the fields of view came out in front: they stay last":
+            "raw[..., :7], F.relu(raw[..., 7:]) → F.relu(raw[..., 7:]), raw[..., :7]",
     },
     hint="`raw[..., :7]` as it is, `raw[..., 7:]` through `F.relu`, joined along the last axis.",
 )  # fmt: skip
@@ -88,14 +99,40 @@ modulation = Check(
             "numbers.chunk(3, dim=-1) → numbers.unflatten(-1, (-1, 3)).unbind(-1)",
         "the norm ran over all tokens together: each token has its own": "tokens.shape[-1:] → tokens.shape",
         "you forgot the gate": "tokens + gate * → tokens +",
+        "you multiplied by 1 + gate: the gate has no 1": "gate * ( → (1 + gate) * (",
+        "you added 1 + shift: only the scale has a 1": "+ shift) → + 1 + shift)",
+        "you swapped scale and gate: the order is [shift | scale | gate]":
+            "shift, scale, gate = → shift, gate, scale =",
+        "you swapped shift and gate: the order is [shift | scale | gate]":
+            "shift, scale, gate = → gate, scale, shift =",
+        "the gate multiplied the token in front: it belongs to the bracket":
+            "tokens + gate * (normed * (1 + scale) + shift) → gate * tokens + normed * (1 + scale) + shift",
+        "a norm takes the mean away first": "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "tokens / (tokens.square().mean(-1, True) + 1e-6).sqrt()",
+        "you divided by the length of the token: LN takes the mean away and divides by the spread":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → F.normalize(tokens, dim=-1)",
+        "you took the mean away and did not divide by the spread":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → tokens - tokens.mean(-1, True)",
+        "you divided by the variance: take its root":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / (tokens.var(-1, False, keepdim=True) + 1e-6)",
+        "two things: ε is missing, and the spread is divided by C − 1 instead of C":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / tokens.std(-1, keepdim=True)",
+        "ε is added to the variance; yours is only its smallest value":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "(tokens - tokens.mean(-1, True)) / tokens.var(-1, False, keepdim=True).clamp(min=1e-6).sqrt()",
+        "the norm ran along the tokens (dim=-2): each token has its own, along its channels":
+            "F.layer_norm(tokens, tokens.shape[-1:], eps=1e-6) → "
+            "F.layer_norm(tokens.mT, tokens.shape[-2:-1], eps=1e-6).mT",
     },
-    atol=1e-4,  # so that PyTorch's default ε passes, too
+    atol=1e-4,
     hint="`numbers.chunk(3, dim=-1)` gives shift, scale and gate; `F.layer_norm(x, x.shape[-1:])` the norm.",
 )  # fmt: skip
 
 
 def refined(correction, tokens, empty, iterations):
-    """The loop of the head: encodings of every round."""
+    """The loop of the head: encodings of every iteration."""
     start = empty.expand(*tokens.shape[:2], -1)
     raw = correction(tokens, start)
     encodings = [activate_pose(raw)]
@@ -106,7 +143,7 @@ def refined(correction, tokens, empty, iterations):
 
 
 def run_refinement(answer, weight, look, tokens, empty, iterations):
-    """What the loop returns, and gradients: at the head's weight by the last round, at its inputs by all."""
+    """What the loop returns, and gradients: at the weight by the last iteration, at the inputs by all."""
     weight, look, tokens, empty = (x.clone().requires_grad_() for x in (weight, look, tokens, empty))
 
     def correction(tokens, pose):
@@ -119,8 +156,10 @@ def run_refinement(answer, weight, look, tokens, empty, iterations):
         return torch.autograd.grad(total, at, retain_graph=True, materialize_grads=True)
 
     encodings = answer(correction, tokens, empty, iterations)
-    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # the encoding of one round, no list
+    if isinstance(encodings, torch.Tensor) and encodings.ndim == 3:  # of one iteration, no list
         return {"encodings": encodings}
+    if isinstance(encodings, dict):
+        raise Refused("your function returns a dict. Return a list: an encoding for each iteration.")
     encodings = list(encodings)
     found = {"encodings": encodings, "gradient at the weights": slope(encodings[-1:], weight)}
     return found | {"gradient at the tokens": slope(encodings, tokens), "at empty": slope(encodings, empty)}
@@ -135,9 +174,9 @@ refinement = Check(
     name="refinement",
     reference=refined,
     cases=lambda: {
-        "one scene, two views, four rounds": _refinement_case(1, 2, 4, seed=0),
-        "three scenes of five views, three rounds": _refinement_case(3, 5, 3, seed=1),
-        "two rounds of one view": _refinement_case(1, 1, 2, seed=2),
+        "one scene, two views, four iterations": _refinement_case(1, 2, 4, seed=0),
+        "three scenes of five views, three iterations": _refinement_case(3, 5, 3, seed=1),
+        "two iterations of one view": _refinement_case(1, 1, 2, seed=2),
     },
     mutants={
         "nothing is detached: the last answer sends its gradient back through all iterations": ".detach() →",
@@ -154,13 +193,24 @@ refinement = Check(
             "raw.detach() → activate_pose(raw).detach()",
         "you added the first answer to the empty pose: it is the pose itself":
             "raw = correction → raw = start + correction",
-        "every iteration got the empty pose": "(tokens, raw.detach()) → (tokens, start)",
+        "you showed the empty pose in every iteration": "(tokens, raw.detach()) → (tokens, start)",
         "you started from zeros: the empty pose is learned, and given to you": "empty. → (0 * empty).",
-        "you made one iteration too many: the first answer is one, too": "iterations - 1 → iterations",
+        "you detached the later corrections: detach the pose that they are added to":
+            "raw.detach() + correction(tokens, raw.detach()) → raw + correction(tokens, raw).detach()",
+        "you detached once: the pose is detached before every later iteration":
+            "for _ in → raw = raw.detach()\n    for _ in; raw.detach() + correction(tokens, raw.detach()) → "
+            "raw + correction(tokens, raw)",
+        "two things: the first answer is the pose itself, not added to the empty pose, which stays attached":
+            "raw = correction(tokens, start) → raw = start.detach() + correction(tokens, start.detach())",
+        "later iterations were shown zeros: show them the pose so far":
+            "(tokens, raw.detach()) → (tokens, torch.zeros_like(raw))",
+        "a correction is added, not subtracted": "raw.detach() + → raw.detach() -",
+        "all encodings are those of the first iteration": "raw = raw.detach() + correction → correction",
+        "you went one iteration too many: the first answer counts as one": "iterations - 1 → iterations",
         "you returned raw poses: activate what you return, and only that": "activate_pose(raw) → raw",
-        "your list begins with the last iteration: the first one comes first":
+        "your list begins with the last iteration: the first comes first":
             "return encodings → return encodings[::-1]",
-        "you returned only the last encoding: the loss needs those of all rounds":
+        "you returned only the last encoding: the loss needs those of all iterations":
             "return encodings → return encodings[-1]",
     },
     run=run_refinement,

@@ -56,6 +56,11 @@ LOST = (
     "`.detach()`, `.data`, `.item()`, `torch.tensor(…)` or `no_grad` on its way."
 )
 
+OVERWRITTEN = (
+    "your function overwrites a tensor that the gradient still needs (as `x += …`, `x[…] = …` and `relu_()` "
+    "do). Make a new one: `x = x + …`, `torch.cat`, `torch.where`."
+)
+
 
 def draws(*shapes: tuple[int, ...], seed: int = 0) -> tuple[Tensor, ...]:
     """Normal random tensors of these shapes for a case, from a generator of their own."""
@@ -159,7 +164,7 @@ class Check:
         answer = (
             watched(leaving_arguments(candidate), returned) if inspect.isfunction(candidate) else candidate
         )
-        with refusing(self.without) as called:
+        with refusing(self.without, self.reference) as called:
             results = self.results(answer)
         if called:
             message = f"It calls `{called[0]}` of the package: write it yourself."
@@ -274,6 +279,8 @@ def told(error: Exception) -> str:
     if isinstance(error, Refused):
         return str(error)
     summary = " ".join(str(error).split()).rstrip(".")
+    if "modified by an inplace operation" in summary:
+        return OVERWRITTEN
     summary = f"{summary[:160]}…" if len(summary) > 161 else summary
     steps = traceback.extract_tb(error.__traceback__)
     cells = [step for step in steps if "ipykernel" in step.filename or step.filename.startswith("<ipython")]

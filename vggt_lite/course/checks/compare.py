@@ -52,13 +52,12 @@ def compare(mine=None, reference=None, /, *, atol: float = ATOL, rtol: float = R
 
 
 def difference(mine, expected, atol: float = ATOL, rtol: float = RTOL) -> Difference:
-    """The worst difference between two nested results, and the number of values compared.
+    """Where two nested results first part, their largest difference, and the number of values compared.
 
     NaN equals NaN here, so that a wrong answer made of NaN can be recognised again.
     """
     parts = list(differences(mine, expected, atol, rtol))
-    wrong = [part for part in parts if part.problem]
-    problem = max(wrong, key=lambda part: part.largest).problem if wrong else None
+    problem = next((part.problem for part in parts if part.problem), None)
     return Difference(problem, max(p.largest for p in parts), sum(p.numbers for p in parts))
 
 
@@ -101,7 +100,23 @@ def leaf_difference(mine, expected, atol: float, rtol: float) -> Difference:
         return Difference(f"the values are `{got.dtype}`, expected `{want.dtype}`.", math.inf)
     if got.is_complex():
         got, want = torch.view_as_real(got.resolve_conj()), torch.view_as_real(want.resolve_conj())
-    return number_difference(got.double(), want.double(), atol, rtol)
+    if got.dtype == torch.bool:
+        return bool_difference(got, want)
+    found = number_difference(got.double(), want.double(), atol, rtol)
+    if found.problem and want.is_floating_point() and got.dtype not in (torch.float32, torch.float64):
+        return found._replace(problem=f"{found.problem} Your values are `{got.dtype}`, not `{want.dtype}`.")
+    return found
+
+
+def bool_difference(got: Tensor, want: Tensor) -> Difference:
+    """How two masks of one shape differ."""
+    wrong = (got != want).nonzero()
+    if not len(wrong):
+        return Difference(None, 0.0, got.numel())
+    where = tuple(wrong[0].tolist())
+    number, at = f"{len(wrong)} of {count(got.numel(), 'value')}", f" at {list(where)}" if where else ""
+    problem = f"{number} differ: got {got[where].item()}, expected {want[where].item()}{at}."
+    return Difference(problem, 1.0, got.numel())
 
 
 def number_difference(got: Tensor, want: Tensor, atol: float, rtol: float) -> Difference:
@@ -136,7 +151,9 @@ def described(value) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"a NumPy array of shape {value.shape} (`torch.from_numpy` makes it a tensor)"
-    if isinstance(value, list | tuple | Mapping):
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with {', '.join(map(str, value))}" if value else "an empty dict"
+    if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     if value is None or isinstance(value, Number | str):
         return f"`{repr(value)[:60]}`"

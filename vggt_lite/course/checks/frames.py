@@ -3,6 +3,7 @@
 import torch
 
 from vggt_lite.course.checks.check import Check, draw, draws
+from vggt_lite.geometry import convert_cameras
 
 
 def turn(seed: int = 0):
@@ -42,6 +43,15 @@ scaled = Check(
             "depth / factor",
         "the factor is there twice": "factor * t], dim=-1), factor * depth → factor**2 * t], dim=-1), "
             "factor**2 * depth",
+        "you multiplied R and not t: t is the length": "cat([R, factor * t] → cat([factor * R, t]",
+        "you multiplied the last row; t is the last column":
+            lambda T, d, f: (T * torch.tensor([1.0, 1.0, f])[:, None], f * d),
+        "you multiplied z of t only: all three are lengths":
+            "factor * t] → t * torch.tensor([1.0, 1.0, factor])[:, None]]",
+        "only the first camera has the new unit": "factor * t] → torch.cat([factor * t[:1], t[1:]])]",
+        "t was divided: the factor multiplies": "factor * t] → t / factor]",
+        "the depth was divided: the factor multiplies": "dim=-1), factor * depth → dim=-1), depth / factor",
+        "the sign of t has changed: t = −R c": "factor * t] → -factor * t]",
         "you added the factor": "factor * t], dim=-1), factor * depth → factor + t], dim=-1), factor + depth",
     },
     hint="Which of R, t and depth are lengths?",
@@ -78,6 +88,18 @@ composed = Check(
         "the inner shift is measured in the inner unit: the outer scale multiplies it":
             "s2 * R2 @ t1 → R2 @ t1",
         "the inner shift must be turned by the outer rotation": "s2 * R2 @ t1 → s2 * t1",
+        "the outer scale multiplies the inner shift, not the inner one": "s2 * R2 @ t1 → s1 * R2 @ t1",
+        "only the outer scale multiplies the inner shift": "s2 * R2 @ t1 → s2 * s1 * R2 @ t1",
+        "only the outer rotation turns the inner shift: R₁ has acted before":
+            "s2 * R2 @ t1 → s2 * R2 @ R1 @ t1",
+        "the inner shift is turned by R₂; `t @ R` turns by Rᵀ": "s2 * R2 @ t1 → s2 * (t1 @ R2)",
+        "the outer shift is added at the end: it is neither scaled nor turned": "@ t1 + t2 → @ (t1 + t2)",
+        "the shifts are in the other order: `inner` acts first": "s2 * R2 @ t1 + t2 → s1 * R1 @ t2 + t1",
+        "the outer shift has the wrong sign": "@ t1 + t2 → @ t1 - t2",
+        "`*` multiplies number by number: matrices are multiplied by `@`": "R2 @ R1, → R2 * R1,",
+        "the scale is in the rotation, too: R stays a rotation": "R2 @ R1, → s2 * s1 * R2 @ R1,",
+        "the rotation is transposed": "R2 @ R1, → (R2 @ R1).mT,",
+        "the inner scale is missing": "s2 * s1, → s2 + 0,",
         "it is the other order: `inner` acts first":
             lambda outer, inner: both(inner, outer),
         "rotations are composed from right to left: R₂ R₁": "R2 @ R1, → R1 @ R2,",
@@ -106,6 +128,7 @@ def _four_rows(poses):
 from_opengl = Check(
     name="from nerfstudio to OpenCV",
     reference=opencv_from_opengl,
+    without=(convert_cameras,),
     cases=lambda: {
         "at (1, 2, 3), not turned":
             (torch.tensor([[[1.0, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]]),),
@@ -122,6 +145,20 @@ from_opengl = Check(
         "the sign of the translation is wrong: −R c": "-R.mT @ c → R.mT @ c",
         "you flipped y only, which gives a mirror image": "-1.0, -1.0]) → -1.0, 1.0])",
         "you transposed the rotation and kept it for the translation": "-R.mT @ c → -R @ c",
+        "you flipped z only, which gives a mirror image": "-1.0, -1.0]) → 1.0, -1.0])",
+        "you flipped all three axes, which gives a mirror image: x stays": "[1.0, -1.0, → [-1.0, -1.0,",
+        "you flipped rows of R, the axes of the world: columns are the axes of the camera":
+            "-1.0, -1.0]) → -1.0, -1.0])[:, None]",
+        "you flipped rows and columns: only the axes of the camera have other names":
+            lambda m: opencv_from_opengl(m * torch.tensor([1.0, -1, -1, 1])[:, None]),
+        "you exchanged y and z: both point the other way, and keep their names":
+            "R * torch.tensor([1.0, -1.0, -1.0]) → R[..., [0, 2, 1]]",
+        "the rotation is not transposed": "cat([R.mT, → cat([R,",
+        "the translation is −Rᵀ c: you left out the rotation": "-R.mT @ c → -c",
+        "the translation was made with the rotation from before the flip":
+            "-R.mT @ c → -world_from_cam[:, :3, :3].mT @ c",
+        "a transpose is the inverse of a rotation, not of [R | c]":
+            lambda m: (m * torch.tensor([1.0, -1, -1, 1])).mT[:, :3],
     },
     hint="Change the sign of two columns, then take the inverse [Rᵀ | −Rᵀ c]. Three rows are left.",
 )  # fmt: skip
