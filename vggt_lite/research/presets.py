@@ -134,10 +134,6 @@ PRESETS["tiny-wide"] = Preset(
         "finer": TrainStage(WIDE_SCENES, 140, _WIDE.with_(
             steps=1_200, learning_rate=5e-4, seed=24, loss_weights=_WIDE.loss_weights | {"direction": 2.0},
         )),
-        "all_finer": TrainStage(WIDE_SCENES, 140, _WIDE.with_(
-            steps=150, learning_rate=2e-4, views=(1, 8), seed=25,
-            loss_weights=_ALL | {"matching": 0.05, "direction": 2.0},
-        )),
     },
 )  # fmt: skip
 
