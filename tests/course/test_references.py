@@ -37,9 +37,8 @@ def normalized(*scene):
 
 
 def track_loss(said, true, visible):
-    logits = torch.zeros_like(visible, dtype=torch.float)[None]
-    scene = [x[None] for x in said], logits, logits, true[None], visible[None]
-    return losses.track_loss(*scene)["coordinates"]
+    logits = torch.zeros_like(visible, dtype=torch.float)
+    return losses.track_loss(said, logits, logits, true, visible)["coordinates"]
 
 
 def composed(outer, inner):
@@ -83,9 +82,7 @@ PACKAGE = {
     "dense.stretch": lambda row, count: F.interpolate(
         row[None, None], count, mode="linear", align_corners=True
     )[0, 0],
-    "dense_losses.differences": lambda pred, true, valid: difference_loss(
-        pred[None, ..., None], true[None, ..., None], valid[None]
-    ),
+    "dense_losses.differences": difference_loss,
     "evaluation.auc": lambda r, t, threshold: area_under_curve(torch.maximum(r, t), threshold),
     "frames.composed": composed,
     "frames.from_opengl": lambda m: geometry.convert_cameras(

@@ -50,7 +50,7 @@ def test_wrong_requests_say_what_would_be_right(root, tmp_path, capsys):
     assert "holds no scene" in said("--data", "folder", "--root", str(tmp_path))
     assert "--views" in said("--views", "1")
     assert "--scenes" in said("--scenes", "0")
-    assert "--size" in said("--size", "60") and "try 64" in said("--size", "60")
+    assert "--size" in said("--size", "60") and "56 and 64" in said("--size", "60")
     assert "--icp" in said("--photographs", "--icp", "0.1")
     assert main(["report", str(tmp_path / "none.json"), "--out", str(tmp_path / "p.html")]) == 2
     assert "none.json is no file" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_what_is_watched_during_a_training_leaves_out_the_slow_figures(scenes):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [({"num_views": 1}, "--views"), ({"size": 60}, r"--size.* try 64"), ({"num_scenes": 0}, "--scenes")],
+    [({"num_views": 1}, "--views"), ({"size": 60}, r"size=60.* 56 and 64"), ({"num_scenes": 0}, "--scenes")],
 )
 def test_impossible_requests_are_refused_before_anything_is_computed(arguments, said):
     with pytest.raises(ValueError, match=said):

@@ -21,7 +21,8 @@ DERIVED = {
     "06": "model.dense_head",
     "07": "model.track_head",
     "08": """losses.camera losses.dense losses.surface losses.track losses.matching losses.multitask
-        losses.masked synthetic.corruptions metrics.consistency""",
+        losses.masked synthetic.corruptions synthetic.between_views
+        metrics.consistency""",
     "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.furniture synthetic.shapes
         synthetic.materials synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
         data.tracks_from_depth losses.scene_batch data.normalize
