@@ -22,7 +22,6 @@ import torch
 
 from benchmarks import measure
 from benchmarks.released_form import released_form
-from benchmarks.small import instructions
 from vggt_lite import VGGT, VGGT_1B
 from vggt_lite.utils.runtime import progress
 
@@ -173,7 +172,7 @@ def main() -> None:
     path = measure.RESULTS / f"{name}.json"
     report = {**measure.hardware(args.device), "threads": args.threads, "rows": [], "ratios": []}
     if not gpu:
-        report["instructions"] = instructions()
+        report["instructions"] = measure.instructions()
     if path.exists() and not args.afresh:
         earlier = json.loads(path.read_text())
         report |= {"rows": earlier["rows"], "ratios": earlier["ratios"]}

@@ -32,10 +32,11 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.utils.files import atomic_write
+from vggt_lite.utils.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
+INSTRUCTIONS = re.compile(r"\b(avx\w*|amx\w*|sse4_2|neon|asimd\w*|sve\w*)\b")
 REPEATABLE_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 SAMPLING_INTERVAL = 0.005  # seconds, where there is no high water mark to reset
 
@@ -53,6 +54,15 @@ def device_name(device: str = "cpu") -> str:
         return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
     except (OSError, TypeError):
         return platform.processor() or platform.machine()
+
+
+def instructions() -> str:
+    """What the processor can do with many numbers at once, as Linux tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "unknown"
+    return " ".join(sorted(set(INSTRUCTIONS.findall(text))))
 
 
 def hardware(device: str = "cpu") -> dict:
@@ -76,8 +86,7 @@ def slug(device: str = "cpu") -> str:
 def write_result(name: str, report: dict) -> Path:
     """Write benchmarks/results/<name>.json, whole or not at all."""
     path = RESULTS / f"{name}.json"
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n")
+    write_text(path, json.dumps(report, indent=1) + "\n")
     print(f"wrote {path}")
     return path
 

@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import measure
-from benchmarks.small import instructions
 from vggt_lite import VGGT_1B
 from vggt_lite.inference.chunked import chunked
 from vggt_lite.model.dense_head import DenseHead
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("--out", default="precision_cpu", help="name of the result file")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
+    report = measure.hardware() | {"threads": arguments.threads, "instructions": measure.instructions()}
     measure.write_result(arguments.out, report | {"rows": rows()})
 
 

@@ -15,7 +15,6 @@ Written to benchmarks/results/small_cpu.json, with the instructions that the pro
 
 import argparse
 import json
-import re
 import tempfile
 import threading
 import time
@@ -43,16 +42,6 @@ from vggt_lite.utils.tensor_files import stream_tensors
 FORMS = {"float32": None, "int8": None, "bfloat16": torch.bfloat16}  # and the dtype with which it is loaded
 FAST = ("float32", "int8")  # of which precision="fast" is measured, too
 VIEWS, SIZE, RUNS, SCENES = 2, 112, 1, 60
-INSTRUCTIONS = re.compile(r"\b(avx\w*|amx\w*|sse4_2|neon|asimd\w*|sve\w*)\b")
-
-
-def instructions() -> str:
-    """What the processor can do with many numbers at once, as Linux tells it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "unknown"
-    return " ".join(sorted(set(INSTRUCTIONS.findall(text))))
 
 
 # --- VGGT-1B ----------------------------------------------------------------------------------------
@@ -243,7 +232,7 @@ def main() -> None:
     arguments = parser.parse_args()
     path = measure.RESULTS / f"{arguments.out}.json"
     earlier = json.loads(path.read_text()) if path.exists() else {}
-    report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
+    report = measure.hardware() | {"threads": arguments.threads, "instructions": measure.instructions()}
     report |= {part: earlier.get(part, []) for part in ("rows", "scores")}
     if "vggt" in arguments.parts:
         with tempfile.TemporaryDirectory() as temporary:

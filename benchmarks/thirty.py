@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from benchmarks import measure
 from benchmarks.inference import random_model
-from benchmarks.small import instructions
 from vggt_lite import VGGT
 from vggt_lite.inference.memory_estimate import estimate_memory
 from vggt_lite.inference.time_estimate import estimate_time
@@ -84,7 +83,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="compute every block")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
-    report = measure.hardware() | {"threads": arguments.threads, "instructions": instructions()}
+    report = measure.hardware() | {"threads": arguments.threads, "instructions": measure.instructions()}
     sizes = {"views": arguments.views, "whole": arguments.whole}
     row = measure.in_child("benchmarks.thirty:case", threads=arguments.threads, **sizes)
     print(row)

@@ -26,6 +26,7 @@ from tools.training_report import put_between
 from vggt_lite import VGGT_1B
 from vggt_lite.config import ModelConfig
 from vggt_lite.inference.memory_estimate import fake_model
+from vggt_lite.utils.files import write_text
 from vggt_lite.utils.table import markdown_table
 
 PAGE = measure.ROOT / "docs" / "throughput.md"
@@ -183,7 +184,7 @@ def main() -> None:
         text = PAGE.read_text(encoding="utf-8")
         for name, table in TABLES.items():
             text = put_between(text, f"throughput {name}", table())
-        PAGE.write_text(text, encoding="utf-8", newline="\n")
+        write_text(PAGE, text)
         return
     if None in given or arguments.peak <= 0 or not 0 < arguments.share <= 1 or arguments.price < 0:
         parser.error("give --peak above 0, --share in 0 … 1 and --price together: nothing here is assumed.")

@@ -26,7 +26,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks import measure
-from benchmarks.small import instructions
 from vggt_lite.config import VGGT_1B
 from vggt_lite.model import Attention, attention_weights, track_head
 from vggt_lite.model.track_head import (
@@ -166,7 +165,7 @@ def agreement(device: str, **sizes) -> dict:
 def run(device: str, sizes: dict, threads: int | None, quick: bool, repeats: int | None) -> dict:
     report = {**measure.hardware(device), "threads": threads, "dtype": "float32", **sizes}
     if device == "cpu":
-        report["instructions"] = instructions()
+        report["instructions"] = measure.instructions()
     report |= {"rows": [], "ratios": []}
     for case, forms in FORMS.items():
         common = {"case": case, "device": device, "threads": threads, **sizes}

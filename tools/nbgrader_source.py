@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))  # when run as a script
 
 from tools.student import student_copy  # noqa: E402
 from vggt_lite.course.grading.exercises import ANY_HEADING, HEADING, check_calls  # noqa: E402
-from vggt_lite.utils.files import atomic_write  # noqa: E402
+from vggt_lite.utils.files import write_text  # noqa: E402
 
 FIGURE = re.compile(r"\]\(\.\./(figures/\w+\.svg)\)")
 BLANK = re.compile(r"^( *)(\.\.\.|# .*here)$", re.MULTILINE)  # what a learner replaces
@@ -86,8 +86,7 @@ def write(path: Path, folder: Path, seed: int) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path.parent / name, target)
     target = folder / path.stem / path.name
-    with atomic_write(target) as temporary:
-        temporary.write_text(FIGURE.sub(r"](\1)", text) + "\n", encoding="utf-8")
+    write_text(target, FIGURE.sub(r"](\1)", text) + "\n")
     return target
 
 

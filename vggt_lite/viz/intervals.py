@@ -86,9 +86,8 @@ def draw_intervals(
             if order or column == 1:  # rows in one order are named once
                 fig.add_annotation(x=0, y=place, text=f"{label} ", xanchor="right", **axes)
             text = f"{score.middle:{number}}"
-            text = (
-                text.lstrip("-") if not float(text.rstrip("%")) else text
-            )  # a minus before zero says nothing
+            if float(text.rstrip("%")) == 0:
+                text = text.lstrip("-")  # a minus before zero says nothing
             fig.add_annotation(x=1, y=place, text=f" {text}", xanchor="left", **axes)
         unit = units if isinstance(units, str) else units[panel]
         fig.update_xaxes(title_text=folded(unit), row=1, col=column)
