@@ -31,8 +31,7 @@ def test_the_order_of_the_rows_follows_the_protocol(page, lab):
 
     wait_for_traces(page, FIGURE)
     page.wait_for_function(f"({NAMES})() === 'large small'", timeout=PATIENCE)
-    page.locator(".vggt-alignment .noUi-handle").first.focus()
-    page.keyboard.press("ArrowRight")
+    page.locator(".vggt-alignment select").first.select_option("scale")
     page.wait_for_function(f"({NAMES})() === 'small large'", timeout=PATIENCE)
     assert not page.errors, page.errors
     assert not page.outside, page.outside

@@ -156,7 +156,8 @@ def test_in_a_network_only_offered_weights_are_loaded(uploads, settings):
 
 
 def test_the_slider_and_what_is_left_out_change_the_figure(scene, monkeypatch):
-    monkeypatch.delenv("VGGT_LITE_FAST", raising=False)  # or figures have few points
+    for name in ("VGGT_LITE_FAST", "VGGT_LITE_MAX_POINTS"):  # or figures have few points
+        monkeypatch.delenv(name, raising=False)
     every = len(figure(scene, 0, []).data[0].x)
     assert len(figure(scene, 50, []).data[0].x) == pytest.approx(every / 2, abs=2)
     assert len(figure(scene, 0, [EDGES]).data[0].x) == without(scene, [EDGES]).valid.sum() < every
