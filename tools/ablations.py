@@ -12,7 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from vggt_lite import VGGT
+from vggt_lite.config import ModelConfig
+from vggt_lite.model.layers import Attention, Block, Rotary, rotate
 from vggt_lite.research.comparison import compare_runs
 from vggt_lite.research.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
 from vggt_lite.utils.files import write_text
@@ -36,6 +41,47 @@ LATER = (
     Variant("no reference view", model={"reference": "none"}),
     Variant("merged tokens", model={"merge_tokens": 0.5}),
 )
+
+
+class RotatedValues(Attention):
+    """Values are rotated by their positions, too, and what was read is rotated back by the reader's."""
+
+    def forward(self, x: Tensor, context=None, rotary: Rotary | None = None, mask=None) -> Tensor:
+        if rotary is None:
+            return super().forward(x, context, rotary, mask)
+        q, k, v = self.queries_keys_values(x, context, rotary)
+        out = F.scaled_dot_product_attention(q, k, rotate(v, rotary).to(q.dtype), attn_mask=mask)
+        cos, sin = rotary
+        return self.proj(rotate(out, (cos, -sin)).transpose(1, 2).flatten(2))  # (B, n, L, d) → (B, L, C)
+
+
+def positions_on_values(config: ModelConfig) -> VGGT:
+    def block(dim: int, num_heads: int, **options) -> Block:
+        built = Block(dim, num_heads, **options)
+        built.attn = RotatedValues(dim, num_heads, qk_norm=options["qk_norm"])
+        return built
+
+    return VGGT(config, block)
+
+
+def looped_blocks(config: ModelConfig) -> VGGT:
+    """The second half of the blocks is the first half once more: half of the parameters."""
+    model = VGGT(config)
+    for blocks in (model.aggregator.frame_blocks, model.aggregator.global_blocks):
+        half = len(blocks) // 2
+        for k in range(half):
+            blocks[half + k] = blocks[k]
+    return model
+
+
+def spread_registers(config: ModelConfig) -> VGGT:
+    """Special tokens start apart from each other (0.02), not at nearly one place (1e-6)."""
+    model = VGGT(config)
+    for token in (model.aggregator.camera_token, model.aggregator.register_tokens):
+        torch.nn.init.normal_(token, std=0.02)
+    return model
+
+
 # How to train: losses on cameras, depth and matches only, for these decide what the trunk learns
 CAMERAS = {"camera": 5.0, "depth": 1.0, "matching": 0.3}
 RECIPE = replace(
@@ -49,6 +95,11 @@ TRAINING = (
     Variant("without matches", train={"loss_weights": CAMERAS | {"matching": 0.0}}),
     Variant("matches weigh a tenth", train={"loss_weights": CAMERAS | {"matching": 0.03}}),
     Variant("half the rate", train={"learning_rate": SMALL_RECIPE.train.learning_rate / 2}),
+    Variant("depth of one view", train={"dense_views": 1}),
+    Variant("finer patches, half the width", model={"patch_size": 4, "dim": 64}),
+    Variant("positions on values", build=positions_on_values),
+    Variant("looped blocks", build=looped_blocks),
+    Variant("special tokens apart", build=spread_registers, own_weights=True),
 )
 SETS = {"ablations": (SMALL_RECIPE, PAPER + LATER), "recipe": (RECIPE, TRAINING)}
 GATHERED = Path(__file__).parents[1] / "data" / "experiments"

@@ -212,6 +212,7 @@ class TrainConfig(Config):
     num_tracks: int = 16  # per scene; none are drawn when "track" has no weight
     curriculum: float = 0.5  # fraction over which views grow from neighbours to the whole path
     augment: float = 1.0  # strength of the changes of colour; 0 = none
+    dense_views: int = 0  # of each scene, views that get a depth and a point map in a step; 0 = all
     # Losses
     loss_form: str = "code"  # "code" (as released) or "paper"
     # By the names in `losses.LOSSES`. One left out, or 0, is not computed.
@@ -230,7 +231,7 @@ class TrainConfig(Config):
         for name, most in (("steps", 10**9), ("max_images", 10**5), ("num_tracks", 10**5), ("seed", 2**62)):
             if getattr(self, name) > most:
                 raise ValueError(f"{name}={getattr(self, name)} must be at most {most}.")
-        for name in ("seed", "weight_decay", "augment"):
+        for name in ("seed", "weight_decay", "augment", "dense_views"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)} must not be below 0.")
         if not all(0 <= beta < 1 for beta in self.betas):

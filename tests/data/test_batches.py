@@ -87,6 +87,23 @@ def test_a_batch_depends_on_seed_and_step_alone(folder):
     assert other.images.shape != wanted.images.shape or not torch.equal(other.images, wanted.images)
 
 
+def test_other_aspects_are_cut_from_the_middle_and_the_cameras_know_it(folder):
+    source = RenderedScenes(folder, CONFIG.with_(aspects=(0.5, 2.0)), patch_size=4)
+    shapes = set()
+    for step in range(8):
+        batch = source.batch_for_step(step)
+        height, width = batch.images.shape[-2:]
+        shapes.add((height < 32, width < 32))
+        assert max(height, width) == 32 and height % 4 == width % 4 == 0
+        centre = torch.tensor([width / 2, height / 2]).expand_as(batch.intrinsics[..., :2, 2])
+        assert torch.equal(batch.intrinsics[..., :2, 2], centre)
+        pixels, _ = project_points(
+            batch.point_map[:, 0].flatten(1, 2), batch.cam_from_world[:, 0], batch.intrinsics[:, 0]
+        )
+        assert (pixels[:, 0] - 0.5).abs().max() < 1e-2  # the first pixel's point is seen in its middle
+    assert shapes >= {(True, False), (False, True)}
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_batches_loaded_ahead_are_those_of_the_source_from_any_step(folder, num_workers):
     source = RenderedScenes(folder, CONFIG.with_(augment=1.0))

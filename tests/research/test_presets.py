@@ -11,13 +11,15 @@ STAGE = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoin
 ALL = STAGE.loss_weights | {"matching": 0.5}
 MICRO = presets.Preset(
     model=SMALL.with_(image_size=32, track_levels=2),
-    num_scenes=4,
     path_views=3,
     stages={
         "matching": presets.TrainStage(
-            presets.LANDMARKS, 16, STAGE.with_(loss_weights={"camera": 5.0, "track": 0.05, "matching": 1.0})
+            presets.LANDMARKS,
+            16,
+            STAGE.with_(loss_weights={"camera": 5.0, "track": 0.05, "matching": 1.0}),
+            num_scenes=4,
         ),
-        "all": presets.TrainStage(SceneConfig(), 32, STAGE.with_(loss_weights=ALL, seed=1)),
+        "all": presets.TrainStage(SceneConfig(), 32, STAGE.with_(loss_weights=ALL, seed=1), num_scenes=4),
     },
 )
 

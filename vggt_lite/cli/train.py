@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.cli.options import FOLDER, MINUTES, output
+from vggt_lite.cli.options import FOLDER, MINUTES, add_precision, output
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import TrainedOn, load_into, save_weights
 from vggt_lite.research import distributed
@@ -22,6 +22,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--max-minutes", type=MINUTES, metavar="M", help="stop cleanly after so long")
     add("--weights-out", type=output(".safetensors"), metavar="FILE",
         help="write the finished model to this .safetensors file")  # fmt: skip
+    add_precision(sub)
     add("--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)")
 
 
@@ -30,7 +31,15 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or Path(f"runs/{args.preset}")
     seconds = None if args.max_minutes is None else 60 * args.max_minutes
     with distributed.init(args.shard) as workers:
-        result = train_preset(args.preset, out, args.data, seconds, eval_fn=held_out_scores, workers=workers)
+        result = train_preset(
+            args.preset,
+            out,
+            args.data,
+            seconds,
+            eval_fn=held_out_scores,
+            workers=workers,
+            precision=args.precision,
+        )
     if workers.rank:
         return
     if not result.finished:

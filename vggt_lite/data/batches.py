@@ -128,10 +128,16 @@ def image_sides(
 
 
 class RenderedScenes:
-    """Batches of scenes that `render_ahead` wrote to a folder. Needs no memory but the disk's cache."""
+    """Batches of scenes that `render_ahead` wrote to a folder. Needs no memory but the disk's cache.
 
-    def __init__(self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1)) -> None:
+    The stored pictures are squares; `config.aspects` are cut from their middle, in whole patches.
+    """
+
+    def __init__(
+        self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1), patch_size: int = 1
+    ) -> None:
         self.reader, self.config, self.worker = ShardReader(folder), config, worker
+        self.patch_size = patch_size
         shard_batch(config.max_images // config.views[1], worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
@@ -139,12 +145,21 @@ class RenderedScenes:
         chosen = torch.randint(self.reader.num_scenes, (num_scenes,), generator=generator)
         which = choose_views(num_scenes, num_views, self.reader.num_views, progress, generator)
         mine = shard_batch(num_scenes, self.worker)
-        images, *truth = self.reader.read(chosen[mine], which[mine])
-        return assemble(images.float() / 255, *truth, self.config, own_generator(generator, self.worker))
+        images, depth, cameras, intrinsics = self.reader.read(chosen[mine], which[mine])
+        size = images.shape[-1]
+        height, width = image_sides(size, self.patch_size, self.config.aspects, generator)
+        top, left = (size - height) // 2, (size - width) // 2
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        intrinsics[..., :2, 2] -= torch.tensor([left, top])  # the principal point counts from the new corner
+        return assemble(
+            images[..., rows, columns].float() / 255, depth[..., rows, columns], cameras, intrinsics,
+            self.config, own_generator(generator, self.worker),
+        )  # fmt: skip
 
     def description(self) -> dict:
         """What was rendered, for `run_identity`; where it lies does not matter."""
-        return self.reader.index
+        cut = {"patch_size": self.patch_size} if self.config.aspects != (1.0, 1.0) else {}
+        return {**self.reader.index, **cut}
 
 
 @dataclass(eq=False)

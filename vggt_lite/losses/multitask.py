@@ -18,7 +18,7 @@ A loss of your own becomes one more line of `LOSSES`, also from a notebook:
     LOSSES["normals"] = Loss(normals, weight=0.1)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,11 +44,13 @@ class Loss:
             where the head is off or the truth is missing.
         weight: In the total, unless weights are given to `multitask_loss`.
         head: The head of the model that it trains; None if it needs none.
+        dense: It compares maps, view by view: it gets the truth of those views that have maps.
     """
 
     compute: Callable[..., LossAndParts | None]
     weight: float
     head: str | None = None
+    dense: bool = False
 
 
 def multitask_loss(
@@ -57,6 +59,7 @@ def multitask_loss(
     weights: dict[str, float] | None = None,
     form: str = "code",
     patch_size: int = 14,
+    dense_views: Sequence[int] | None = None,
 ) -> LossAndParts:
     """The weighted sum of the losses of all heads that predicted something.
 
@@ -67,6 +70,7 @@ def multitask_loss(
             weights that stand there.
         form: "code" (as the release trains) or "paper", for every loss that has both.
         patch_size: pixels, for the matching loss.
+        dense_views: the views that have a depth and a point map, see `training.decode_views`; None: all.
 
     Returns:
         total: () with its graph.
@@ -78,11 +82,13 @@ def multitask_loss(
     """
     weights = {name: loss.weight for name, loss in LOSSES.items()} if weights is None else weights
     check_names(weights)
+    decoded = batch if dense_views is None else batch.views(dense_views)
     total, terms = 0.0, {}
     for name, loss in LOSSES.items():
         if weights.get(name, 0) <= 0:
             continue
-        if (found := loss.compute(pred, batch, form=form, patch_size=patch_size)) is not None:
+        truth = decoded if loss.dense else batch
+        if (found := loss.compute(pred, truth, form=form, patch_size=patch_size)) is not None:
             value, parts = found
             total = total + weights[name] * value
             terms |= {name: value.detach()} | {f"{name}/{part}": x.detach() for part, x in parts.items()}
@@ -148,8 +154,8 @@ def _summed(parts: dict[str, Tensor]) -> LossAndParts:
 
 LOSSES = {
     "camera": Loss(_camera, weight=5.0, head="camera"),
-    "depth": Loss(_depth, weight=1.0, head="depth"),
-    "point": Loss(_point, weight=1.0, head="point"),
+    "depth": Loss(_depth, weight=1.0, head="depth", dense=True),
+    "point": Loss(_point, weight=1.0, head="point", dense=True),
     "track": Loss(_track, weight=0.05, head="track"),
     "matching": Loss(_matching, weight=0.0),
     "direction": Loss(_direction, weight=0.0, head="camera"),

@@ -21,7 +21,7 @@ from vggt_lite.config import (
 from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
 from vggt_lite.losses import heads_for
-from vggt_lite.model.vggt import VGGT
+from vggt_lite.model import VGGT, Block
 from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.research.net2net import net2net_widen
 from vggt_lite.synthetic.prerender import render_ahead
@@ -38,6 +38,8 @@ class TrainStage:
     scenes: SceneConfig
     size: int
     config: TrainConfig
+    num_scenes: int = 0  # rendered ahead; 0: rendered on the spot, never the same twice
+    frozen: tuple[str, ...] = ()  # parts that do not learn: "aggregator", "camera_head"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,6 @@ class Preset:
     """A model, and the stages in which it learns; each starts with the weights of the one before."""
 
     model: ModelConfig
-    num_scenes: int  # rendered ahead, for each kind of scene and size of image; 0: rendered on the spot
     path_views: int  # views along the camera path of each scene
     stages: dict[str, TrainStage]
     held_out: SceneConfig = SceneConfig()  # on which it is scored while it trains
@@ -70,32 +71,30 @@ _VARIED = _FAST.with_(
 PRESETS = {
     "nano": Preset(
         NANO,
-        num_scenes=8_192,
         path_views=6,
         stages={
             # What to compare, and what a camera is. Landmarks give the camera head something to read
             # long before the network can relate two views; without them nothing moves for a long time.
             "landmarks": TrainStage(LANDMARKS, 48, _FAST.with_(
                 steps=1_000, views=(2, 2), loss_weights={"camera": 5.0, "matching": 1.0},
-            )),
+            ), num_scenes=8_192),
             # Landmarks gone: only matches tell how the camera moved. Points in the first view's frame
             # ask every patch for its match. The matching loss is turned down, for its gradient is
             # 25 times that of the cameras and would outweigh it.
             "matches": TrainStage(SceneConfig(), 48, _FAST.with_(
                 steps=1_500, views=(2, 3), seed=1,
                 loss_weights={"camera": 5.0, "point": 1.0, "matching": 0.03},
-            )),
+            ), num_scenes=8_192),
             "all": TrainStage(SceneConfig(), 48, _FAST.with_(
                 steps=1_200, views=(2, 4), max_images=24, seed=2, loss_weights=_ALL,
-            )),
+            ), num_scenes=8_192),
             "larger": TrainStage(SceneConfig(), 64, _FAST.with_(
                 steps=1_100, learning_rate=8e-4, views=(1, 4), max_images=24, seed=3, loss_weights=_ALL,
-            )),
+            ), num_scenes=8_192),
         },
     ),
     "tiny": Preset(
         TINY,
-        num_scenes=0,
         path_views=6,
         held_out=VARIED_SCENES,
         starts_from="nano",
@@ -116,7 +115,7 @@ _WIDE = _VARIED.with_(
     loss_weights={"camera": 5.0, "depth": 1.0, "matching": 0.05, "direction": 1.0},
 )  # fmt: skip
 PRESETS["tiny-wide"] = Preset(
-    TINY, num_scenes=0, path_views=8, held_out=WIDE_SCENES, starts_from="tiny",
+    TINY, path_views=8, held_out=WIDE_SCENES, starts_from="tiny",
     stages={
         "cameras": TrainStage(WIDE_SCENES, 112, _WIDE),
         "all": TrainStage(WIDE_SCENES, 112, _WIDE.with_(
@@ -158,6 +157,7 @@ def train_preset(
     resume: bool = True,
     eval_fn=None,
     workers: Alone | None = None,
+    precision: str = "exact",
 ) -> TrainResult:
     """Train a preset, stage by stage, or go on where an earlier call stopped.
 
@@ -171,6 +171,8 @@ def train_preset(
         eval_fn: As for `train`, called with the model, the preset's kind of held-out scenes, and their size:
             the stage's, and no smaller than what the model is made for.
         workers: From `distributed.init`, where several processes train together.
+        precision: "fast" multiplies in bfloat16 on a CPU, too, if it has instructions for it, and compiles
+            the attention blocks, which takes one or two minutes at the start and needs a C++ compiler.
 
     Returns:
         The result of the last stage that ran; `finished` tells whether all is done.
@@ -180,8 +182,7 @@ def train_preset(
     check_limit(max_seconds)
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
     workers, out = workers or Alone(), Path(out)
-    ahead = device.type == "cpu" and preset.num_scenes
-    data = Path(data_folder) if data_folder else out if ahead else None
+    data = Path(data_folder or out) if device.type == "cpu" or data_folder else None
     start = preset.starts_from and load_pretrained(preset.starts_from)
     if start and start.config.dim < preset.model.dim:
         start = net2net_widen(start, preset.model)
@@ -193,9 +194,15 @@ def train_preset(
         folder = out / f"{number}_{part}"
         watched = preset.held_out, max(stage.size, preset.model.image_size)
         scores = eval_fn and (lambda model, watched=watched: eval_fn(model, *watched))
+        for part_name in stage.frozen:
+            getattr(model, part_name).requires_grad_(False)
+        how = {} if precision == "exact" else {"precision": precision}
+        if precision == "fast":
+            for block in (m for m in model.aggregator.modules() if isinstance(m, Block)):
+                block.compile(dynamic=True)  # numbers of views and sizes change from step to step
         result = train(
-            model, source, stage.config, folder, dtype=pick_dtype(device), eval_fn=scores, max_seconds=left,
-            resume=resume, workers=workers,
+            model, source, stage.config, folder, dtype=pick_dtype(device, precision), eval_fn=scores,
+            max_seconds=left, resume=resume, workers=workers, identity=how,
         )  # fmt: skip
         if not result.finished:
             break
@@ -231,13 +238,14 @@ def stage_model(
 def batch_source(
     preset: Preset, stage: TrainStage, data: Path | None, device: torch.device, workers: Alone
 ) -> BatchSource:
-    """Scenes rendered ahead into a folder below `data`, or on the device where there is none."""
+    """Scenes rendered ahead into a folder below `data`; on the device without one, or as the stage says."""
     worker = (workers.rank, workers.world_size)
-    if data is None:
+    if data is None or not stage.num_scenes:
         return GeneratedScenes(
             stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size, worker
         )
     folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
-    render_ahead(folder, stage.scenes, preset.num_scenes, preset.path_views, stage.size, worker=worker)
+    render_ahead(folder, stage.scenes, stage.num_scenes, preset.path_views, stage.size, worker=worker)
     workers.gather(None)  # the others' shards are there now
-    return load_ahead(RenderedScenes(folder, stage.config, worker), stage.config.steps, device)
+    source = RenderedScenes(folder, stage.config, worker, preset.model.patch_size)
+    return load_ahead(source, stage.config.steps, device)
