@@ -186,6 +186,23 @@ TABLES = {
             ("above model, moments and average", size_of("peak_above_state_bytes")),
         ),
     ),
+    "picture cost": Table(
+        "picture_cost",
+        "rows",
+        (("training", plain("form")), ("side", plain("size"))),
+        (
+            ("a picture, of one core", rounded("per_picture", 3, " s")),
+            ("of it rendering ahead", rounded("rendering", 3, " s")),
+            ("pictures per second of a core", plain("pictures_per_s")),
+            ("compiling", rounded("compiling", 0, " s")),
+        ),
+    ),
+    "picture cost curve": Table(
+        "picture_cost",
+        "curve",
+        (("training", plain("form")), ("pictures seen", plain("pictures"))),
+        tuple((name, rounded(name, 3)) for name in ("camera", "depth", "matching", "direction")),
+    ),
     "training ratios": Table("training", "ratios", (NAMED, FORM), (("time", times("time")),)),
     "training parts": Table(
         "training",

@@ -1,5 +1,8 @@
 """A preset trains stage by stage with one call, and goes on after a stop."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from tests.training.test_parts import SMALL
@@ -57,3 +60,35 @@ def test_a_second_stage_starts_from_the_first():
     second = presets.stage_model(MICRO.model, MICRO.stages["all"].config, first.state_dict())
     for name, value in first.state_dict().items():
         assert torch.equal(second.state_dict()[name], value)
+
+
+def test_what_is_frozen_stays_and_the_rest_learns(monkeypatch, tmp_path):
+    stage = MICRO.stages["all"]
+    micro = replace(MICRO, stages={"heads": replace(stage, num_scenes=0, frozen=("aggregator",))})
+    monkeypatch.setitem(presets.PRESETS, "micro", micro)
+    result = presets.train_preset("micro", tmp_path)
+    began = presets.stage_model(micro.model, stage.config, {}).state_dict()
+    ended = load_checkpoint(result.checkpoint)["model"]
+    changed = {name.split(".")[0] for name, value in began.items() if not torch.equal(ended[name], value)}
+    assert changed == {"camera_head", "depth_head", "point_head", "track_head"}
+
+
+def test_a_fast_run_compiles_the_blocks_and_no_exact_one_goes_on_from_it(monkeypatch, tmp_path):
+    compiled = []
+    monkeypatch.setattr(presets, "compile_blocks", compiled.append)
+    run(monkeypatch, tmp_path, precision="fast")
+    assert len(compiled) == len(MICRO.stages)
+    with pytest.raises(ValueError, match="precision"):
+        run(monkeypatch, tmp_path)
+
+
+@pytest.mark.slow  # compiling takes half a minute
+def test_compiled_blocks_give_the_same_tokens():
+    torch.manual_seed(0)
+    model = presets.stage_model(MICRO.model, MICRO.stages["all"].config, {})
+    images = [torch.rand(1, views, 3, 32, 32) for views in (2, 3)]
+    with torch.no_grad():
+        plain = [model(x).pose_encoding for x in images]
+        presets.compile_blocks(model)
+        for x, wanted in zip(images, plain, strict=True):
+            torch.testing.assert_close(model(x).pose_encoding, wanted, rtol=1e-4, atol=1e-5)

@@ -114,6 +114,7 @@ _WIDE = _VARIED.with_(
     steps=1_800, learning_rate=4e-4, views=(2, 8), seed=20,
     loss_weights={"camera": 5.0, "depth": 1.0, "matching": 0.05, "direction": 1.0},
 )  # fmt: skip
+_STILL = WIDE_SCENES.with_(moving_objects=0)  # what flies cannot be rendered ahead
 PRESETS["tiny-wide"] = Preset(
     TINY, path_views=8, held_out=WIDE_SCENES, starts_from="tiny",
     stages={
@@ -133,6 +134,17 @@ PRESETS["tiny-wide"] = Preset(
         "finer": TrainStage(WIDE_SCENES, 140, _WIDE.with_(
             steps=1_200, learning_rate=5e-4, seed=24, loss_weights=_WIDE.loss_weights | {"direction": 2.0},
         )),
+        # Cheaper pictures, so more of them: scenes rendered once and seen about three times, each time other
+        # views of them, and depth decoded for two views of each (benchmarks/picture_cost.py).
+        "finer_longer": TrainStage(_STILL, 140, _WIDE.with_(
+            steps=2_800, learning_rate=5e-4, seed=25, dense_views=2,
+            loss_weights=_WIDE.loss_weights | {"direction": 2.0},
+        ), num_scenes=2_560),
+        # The heads that had no part in it learn to read its tokens; cameras and depth lose nothing by it.
+        "other_heads": TrainStage(_STILL, 140, _WIDE.with_(
+            steps=500, learning_rate=5e-4, seed=26, dense_views=3,
+            loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1},
+        ), num_scenes=2_560, frozen=("aggregator", "camera_head")),
     },
 )  # fmt: skip
 
@@ -198,8 +210,7 @@ def train_preset(
             getattr(model, part_name).requires_grad_(False)
         how = {} if precision == "exact" else {"precision": precision}
         if precision == "fast":
-            for block in (m for m in model.aggregator.modules() if isinstance(m, Block)):
-                block.compile(dynamic=True)  # numbers of views and sizes change from step to step
+            compile_blocks(model)
         result = train(
             model, source, stage.config, folder, dtype=pick_dtype(device, precision), eval_fn=scores,
             max_seconds=left, resume=resume, workers=workers, identity=how,
@@ -233,6 +244,18 @@ def stage_model(
     model = build(sizes.with_(heads=heads))
     model.load_state_dict(model.state_dict() | {k: v for k, v in weights.items() if k in model.state_dict()})
     return model
+
+
+def compile_blocks(model: VGGT) -> None:
+    """Have torch write programs for the blocks, with fewer passes over memory; it needs a C++ compiler.
+
+    Numbers of views and sizes change from step to step: what was compiled for some serves the others, too.
+    """
+    import torch._dynamo  # takes seconds
+
+    torch._dynamo.config.recompile_limit = 64  # kinds of block × tensors with and without gradients
+    for block in (m for m in model.aggregator.modules() if isinstance(m, Block)):
+        block.compile(dynamic=True)
 
 
 def batch_source(
