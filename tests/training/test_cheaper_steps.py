@@ -11,16 +11,16 @@ from vggt_lite.losses import multitask_loss
 from vggt_lite.model import VGGT
 from vggt_lite.synthetic import generate_scenes
 from vggt_lite.training import loop
-from vggt_lite.training.decode_views import decode_views
-from vggt_lite.training.float32_attention import Float32Attention
 from vggt_lite.training.log import read_log
 from vggt_lite.training.state import TrainState
+from vggt_lite.utils.cheaper_steps import Float32Attention, decode_views, draw_views
 
 MODEL = SMALL.with_(image_size=32, track_levels=2, heads=("camera", "depth", "point"))
 CONFIG = TrainConfig(
     steps=2, max_images=6, views=(3, 3), augment=0.0, dense_views=2,
     loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0},
 )  # fmt: skip
+MAPS = ("depth", "depth_conf", "point_map", "point_conf")
 DENSE = {"depth": 1.0, "point": 1.0}
 
 
@@ -38,14 +38,17 @@ def model() -> VGGT:
 
 
 def test_the_maps_of_some_views_are_those_of_the_whole_pass(model):
-    images = Scenes().batch_for_step(0).images
+    images, views = Scenes().batch_for_step(0).images, torch.tensor([[2, 0], [0, 1]])
     with torch.no_grad():
         whole = model(images)
-        with decode_views(model, [2, 0]):
+        with decode_views(model, views):
             some = model(images)
         again = model(images)
-    for name in ("depth", "depth_conf", "point_map", "point_conf"):
-        torch.testing.assert_close(getattr(some, name), getattr(whole, name)[:, [2, 0]], rtol=1e-4, atol=1e-5)
+    some.dense_views = views
+    for name in MAPS:
+        wanted = some.of_dense_views(getattr(whole, name))
+        assert torch.equal(wanted[0], getattr(whole, name)[0, [2, 0]])
+        torch.testing.assert_close(getattr(some, name), wanted, rtol=1e-4, atol=1e-5)
         assert torch.equal(getattr(again, name), getattr(whole, name)), "the heads still leave views out"
     assert torch.equal(some.pose_encoding, whole.pose_encoding) and some.pose_encoding.shape[1] == 3
 
@@ -53,36 +56,34 @@ def test_the_maps_of_some_views_are_those_of_the_whole_pass(model):
 def test_the_maps_of_some_views_are_held_against_the_truth_of_these(model):
     batch = Scenes().batch_for_step(0)
     with torch.no_grad():
-        pred = model(batch.images)
-        part = model(batch.images)
-        for name in ("depth", "depth_conf", "point_map", "point_conf"):
-            setattr(part, name, getattr(pred, name)[:, [2, 0]])
+        whole, part = model(batch.images), model(batch.images)
+    part.dense_views = torch.tensor([[2, 0], [2, 0]])
+    for name in MAPS:
+        setattr(part, name, part.of_dense_views(getattr(whole, name)))
     weights = {"camera": 5.0, **DENSE}
-    _, found = multitask_loss(part, batch, weights, dense_views=[2, 0])
-    _, camera = multitask_loss(pred, batch, {"camera": 5.0})
-    cut = pred.apply(lambda x: x[:, [2, 0]])
-    _, dense = multitask_loss(cut, batch.views([2, 0]), DENSE)
+    _, found = multitask_loss(part, batch, weights)
+    _, camera = multitask_loss(whole, batch, {"camera": 5.0})
+    _, dense = multitask_loss(whole.apply(lambda x: x[:, [2, 0]]), batch.views([2, 0]), DENSE)
     assert found == camera | dense
-    _, wrong = multitask_loss(part, batch, weights, dense_views=[0, 1])
+    part.dense_views = torch.tensor([[0, 1], [0, 1]])
+    _, wrong = multitask_loss(part, batch, weights)
     assert wrong["depth"] != found["depth"] and wrong["camera"] == found["camera"]
 
 
-def test_a_step_learns_from_other_views_each_time_and_from_as_many_as_asked(tmp_path):
+@pytest.mark.parametrize("count, drawn", [(0, None), (1, 1), (2, 2), (3, None), (9, None)])
+def test_as_many_views_are_drawn_as_asked_and_each_comes_to_its_turn(count, drawn):
     torch.manual_seed(0)
-    step = loop.TrainStep(
-        TrainState(VGGT(MODEL), CONFIG, tmp_path), loop.default_objective(VGGT(MODEL), CONFIG)
-    )
-    seen = []
-    for _ in range(12):
-        assert not step(Scenes().batch_for_step(0))
-        seen.append(frozenset(step.dense_views))
-    assert {len(views) for views in seen} == {2} and len(set(seen)) == 3
+    found = [draw_views(torch.zeros(2, 3, 3, 8, 8), count) for _ in range(20)]
+    if drawn is None:
+        assert found == [None] * 20
+    else:
+        rows = [row for views in found for row in views.tolist()]
+        assert {len(set(row)) for row in rows} == {drawn} and {v for row in rows for v in row} == {0, 1, 2}
 
 
-def test_in_parts_all_parts_decode_the_same_views(tmp_path):
+def test_in_parts_the_gradient_is_that_of_the_views_that_were_decoded(tmp_path):
     torch.manual_seed(0)
-    config = CONFIG.with_(accumulation=2)
-    loop.train(VGGT(MODEL), Scenes(), config, tmp_path)
+    loop.train(VGGT(MODEL), Scenes(), CONFIG.with_(accumulation=2), tmp_path)
     assert read_log(tmp_path / "log.jsonl")[-1]["depth"] > 0
 
 

@@ -18,7 +18,7 @@ A loss of your own becomes one more line of `LOSSES`, also from a notebook:
     LOSSES["normals"] = Loss(normals, weight=0.1)
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -44,13 +44,11 @@ class Loss:
             where the head is off or the truth is missing.
         weight: In the total, unless weights are given to `multitask_loss`.
         head: The head of the model that it trains; None if it needs none.
-        dense: It compares maps, view by view: it gets the truth of those views that have maps.
     """
 
     compute: Callable[..., LossAndParts | None]
     weight: float
     head: str | None = None
-    dense: bool = False
 
 
 def multitask_loss(
@@ -59,7 +57,6 @@ def multitask_loss(
     weights: dict[str, float] | None = None,
     form: str = "code",
     patch_size: int = 14,
-    dense_views: Sequence[int] | None = None,
 ) -> LossAndParts:
     """The weighted sum of the losses of all heads that predicted something.
 
@@ -70,7 +67,6 @@ def multitask_loss(
             weights that stand there.
         form: "code" (as the release trains) or "paper", for every loss that has both.
         patch_size: pixels, for the matching loss.
-        dense_views: the views that have a depth and a point map, see `training.decode_views`; None: all.
 
     Returns:
         total: () with its graph.
@@ -82,13 +78,11 @@ def multitask_loss(
     """
     weights = {name: loss.weight for name, loss in LOSSES.items()} if weights is None else weights
     check_names(weights)
-    decoded = batch if dense_views is None else batch.views(dense_views)
     total, terms = 0.0, {}
     for name, loss in LOSSES.items():
         if weights.get(name, 0) <= 0:
             continue
-        truth = decoded if loss.dense else batch
-        if (found := loss.compute(pred, truth, form=form, patch_size=patch_size)) is not None:
+        if (found := loss.compute(pred, batch, form=form, patch_size=patch_size)) is not None:
             value, parts = found
             total = total + weights[name] * value
             terms |= {name: value.detach()} | {f"{name}/{part}": x.detach() for part, x in parts.items()}
@@ -121,13 +115,15 @@ def _camera(pred: Predictions, batch: SceneBatch, form: str, **_) -> LossAndPart
 def _depth(pred: Predictions, batch: SceneBatch, form: str, **_) -> LossAndParts | None:
     if pred.depth is None:
         return None
-    return _summed(depth_loss(pred.depth, pred.depth_conf, batch.depth, batch.valid, form))
+    depth, valid = (pred.of_dense_views(x) for x in (batch.depth, batch.valid))
+    return _summed(depth_loss(pred.depth, pred.depth_conf, depth, valid, form))
 
 
 def _point(pred: Predictions, batch: SceneBatch, form: str, **_) -> LossAndParts | None:
     if pred.point_map is None:
         return None
-    return _summed(point_loss(pred.point_map, pred.point_conf, batch.point_map, batch.valid, form))
+    point_map, valid = (pred.of_dense_views(x) for x in (batch.point_map, batch.valid))
+    return _summed(point_loss(pred.point_map, pred.point_conf, point_map, valid, form))
 
 
 def _track(pred: Predictions, batch: SceneBatch, form: str, **_) -> LossAndParts | None:
@@ -154,8 +150,8 @@ def _summed(parts: dict[str, Tensor]) -> LossAndParts:
 
 LOSSES = {
     "camera": Loss(_camera, weight=5.0, head="camera"),
-    "depth": Loss(_depth, weight=1.0, head="depth", dense=True),
-    "point": Loss(_point, weight=1.0, head="point", dense=True),
+    "depth": Loss(_depth, weight=1.0, head="depth"),
+    "point": Loss(_point, weight=1.0, head="point"),
     "track": Loss(_track, weight=0.05, head="track"),
     "matching": Loss(_matching, weight=0.0),
     "direction": Loss(_direction, weight=0.0, head="camera"),

@@ -29,6 +29,7 @@ class Predictions:
     track_visibility_logits: Tensor | None = None  # (B, S, N), for the loss
     track_conf_logits: Tensor | None = None  # (B, S, N), for the loss
     patch_tokens: Tensor | None = None  # (B, S, P, 2C): the aggregator's last, for probes and matching
+    dense_views: Tensor | None = None  # (B, k): the views that depth and points are of; None: all S, in order
     extras: dict[str, Tensor] = field(default_factory=dict)  # each (B, S, …), from `VGGT.extra_heads`
 
     @property
@@ -40,6 +41,14 @@ class Predictions:
     def tracks(self) -> Tensor | None:
         """(B, S, N, 2) pixels: the last iteration's."""
         return self.tracks_list[-1] if self.tracks_list else None
+
+    def of_dense_views(self, x: Tensor) -> Tensor:
+        """Those views of a tensor (B, S, …) that depth and points are of: (B, k, …)."""
+        return (
+            x
+            if self.dense_views is None
+            else x[torch.arange(len(x), device=x.device)[:, None], self.dense_views]
+        )
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> "Predictions":
         """The same predictions with every tensor changed."""

@@ -16,14 +16,13 @@ from vggt_lite.losses.multitask import multitask_loss
 from vggt_lite.losses.scene_batch import SceneBatch
 from vggt_lite.model.predictions import Predictions
 from vggt_lite.training.clipping import clip_by_part
-from vggt_lite.training.decode_views import decode_views
-from vggt_lite.training.float32_attention import Float32Attention
 from vggt_lite.training.grad_accumulation import Objective, loss_and_gradients
 from vggt_lite.training.identity import run_identity
 from vggt_lite.training.log import Log, mean_of
 from vggt_lite.training.schedule import learning_rate
 from vggt_lite.training.state import TrainState
 from vggt_lite.training.workers import Alone
+from vggt_lite.utils.cheaper_steps import Float32Attention, decode_views, draw_views
 from vggt_lite.utils.guards import check_limit, only_run_in, stop_signals
 from vggt_lite.utils.runtime import progress, seed_everything
 
@@ -73,8 +72,7 @@ def train(
         config: Steps, optimiser, losses.
         folder: Receives checkpoints and `log.jsonl`.
         objective: What to lower: any function of (predictions, batch) that returns the loss () and a
-            dictionary of terms for the log. None is `multitask_loss` with the weights of `config`. With
-            `config.dense_views` it also gets dense_views, the indices of the views that have maps.
+            dictionary of terms for the log. None is `multitask_loss` with the weights of `config`.
         dtype: Of matrix products; None is float32. The heads choose float32 themselves where they need it.
         eval_fn: Called at every checkpoint with the averaged model; what it returns goes into the log.
         max_seconds: Stop after so long, with a checkpoint; call again to go on.
@@ -150,7 +148,6 @@ class TrainStep:
         self.state, self.objective, self.dtype = state, objective, dtype or torch.float32
         self.model, self.config, self.workers = state.model, state.config, state.workers
         self.device = next(self.model.parameters()).device
-        self.dense_views: list[int] | None = None  # None: all
         self.model.train()
         self.model.gradient_checkpointing = self.config.gradient_checkpointing
 
@@ -161,12 +158,8 @@ class TrainStep:
             group["lr"] = rate
         state.optimizer.zero_grad(set_to_none=True)
         batch = batch.to(self.device)
-        objective = self.objective
-        if config.dense_views:
-            self.dense_views = torch.randperm(batch.images.shape[1])[: config.dense_views].tolist()
-            objective = partial(objective, dense_views=self.dense_views)
         total, terms, finite = loss_and_gradients(
-            self.forward, objective, batch, config.accumulation, self.workers
+            self.forward, self.objective, batch, config.accumulation, self.workers
         )
         if not finite:
             terms = {"loss": total, **terms}
@@ -187,10 +180,13 @@ class TrainStep:
         """Predictions; points are tracked where the batch has tracks and the model a head for them."""
         tracked = batch.tracks is not None and getattr(self.model, "track_head", True) is not None
         rounded = self.dtype != torch.float32
-        attention = Float32Attention() if rounded and self.device.type == "cpu" else nullcontext()
         autocast = torch.autocast(self.device.type, self.dtype, enabled=rounded)
-        with autocast, attention, decode_views(self.model, self.dense_views):
-            return self.state.network(batch.images, batch.tracks[:, 0] if tracked else None)
+        attention = Float32Attention() if rounded and self.device.type == "cpu" else nullcontext()
+        views = draw_views(batch.images, self.config.dense_views)
+        with autocast, attention, decode_views(self.model, views):
+            pred = self.state.network(batch.images, batch.tracks[:, 0] if tracked else None)
+        pred.dense_views = views
+        return pred
 
 
 def report_skip(state: TrainState, log: Log, names: list[str]) -> None:
