@@ -194,6 +194,7 @@ TABLES = {
             ("a picture, of one core", rounded("per_picture", 3, " s")),
             ("of it rendering ahead", rounded("rendering", 3, " s")),
             ("pictures per second of a core", plain("pictures_per_s")),
+            ("÷ all heads", rounded("times_as_many", 2, " ×")),
             ("compiling", rounded("compiling", 0, " s")),
         ),
     ),
