@@ -96,7 +96,7 @@ def used(path: str, dtype: str | None, answers: str, runs: int, precision: str) 
             "load_cpu_seconds": round(time.process_time() - start, 1),
             "loaded_bytes": measure.rss() - whole.before,
         }
-        with chunked(model), rounded:
+        with chunked(model, precision=precision), rounded:
             model(images[:1, :, :28, :28])  # reads the weights
             turns, pred = [], None
             for _ in range(runs):

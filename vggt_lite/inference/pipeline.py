@@ -102,7 +102,7 @@ def reconstruct(
     was_training = model.training
     try:
         model.to(device)
-        with context, chunked(model):
+        with context, chunked(model, precision=precision):
             if estimate := long_run(model, batch.images, scene[-1]):
                 views, _, height, width = batch.images.shape
                 what = f"{views} view{'s' * (views != 1)} of {width}×{height} pixels"
