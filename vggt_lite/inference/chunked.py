@@ -163,6 +163,19 @@ def split_evenly(count: int, most: int) -> list[slice]:
 # --- the chunked methods --------------------------------------------------------------------------
 
 
+@contextmanager
+def rounded_once() -> Iterator[None]:
+    """Under autocast, keep the rounded matrices of one block until all its chunks are done."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(True)
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
+        torch.set_autocast_cache_enabled(before)
+
+
+@rounded_once()
 def block_chunked(
     block: Block, x: Tensor, rotary: Rotary | None = None, mask: Tensor | None = None
 ) -> Tensor:
