@@ -33,7 +33,6 @@ from vggt_lite.model.dense_head import DenseHead, DPTDecoder, FusionBlock, Resid
 from vggt_lite.model.layers import Attention, Block, LayerScale, Mlp, Rotary
 from vggt_lite.model.track_head import TrackBlock, Tracker, TrackHead
 from vggt_lite.pretrained.int8 import STORED, Int8Linear
-from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.source import canonical
 
 # A CPU is fastest while its cache holds what it works on; a large device idles on small chunks.
@@ -69,8 +68,8 @@ def chunked(model: nn.Module, device: str | None = None, precision: str = "exact
     Args:
         model: A `VGGT`, or any module with such modules inside.
         device: Chunks as large as on this kind of device ("cpu", "cuda" …); None takes where tensors are.
-        precision: "fast" gives dense heads the methods of `FAST`, too. What else is rounded is up to the
-            autocast around the call.
+        precision: With "fast" dense heads multiply in bfloat16; see `decode_fast`. What else does so is up to
+            the autocast around the call.
     """
     check_choice("precision", precision, PRECISIONS)
     given = [
@@ -227,14 +226,12 @@ def dense_head_chunked(head: DenseHead, layers: list[Tensor], grid: tuple[int, i
 
 
 def decode_fast(head: DenseHead, layers: list[Tensor], grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """`DenseHead.decode` with products in bfloat16 where the device multiplies it, all but those of the last
-    convolution: a value rounded to bfloat16 would be off by up to 0.4 %."""
+    """`DenseHead.decode` with products in bfloat16, all but those of the last convolution: nothing follows
+    it that could average, and a depth rounded to bfloat16 is off by up to 0.4 %."""
     height, width = grid[0] * head.patch_size, grid[1] * head.patch_size
-    device = layers[0].device
-    dtype = pick_dtype(device, "fast")
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
+    with torch.autocast(layers[0].device.type, torch.bfloat16, cache_enabled=False):
         x = head.pyramid(layers, grid, aspect=width / height, size=(height, width))
-        x = head.output[:-1](x)
+        x = head.output[:-1](x)  # (M, 32, H, W)
     return activate(head.output[-1](x.float()), head.activation)
 
 
