@@ -229,10 +229,12 @@ def decode_fast(head: DenseHead, layers: list[Tensor], grid: tuple[int, int]) ->
     """`DenseHead.decode` with products in bfloat16, all but those of the last convolution: nothing follows
     it that could average, and a depth rounded to bfloat16 is off by up to 0.4 %."""
     height, width = grid[0] * head.patch_size, grid[1] * head.patch_size
-    with torch.autocast(layers[0].device.type, torch.bfloat16, cache_enabled=False):
+    device = layers[0].device.type
+    with torch.autocast(device, torch.bfloat16, cache_enabled=False):
         x = head.pyramid(layers, grid, aspect=width / height, size=(height, width))
         x = head.output[:-1](x)  # (M, 32, H, W)
-    return activate(head.output[-1](x.float()), head.activation)
+    with torch.autocast(device, enabled=False):
+        return activate(head.output[-1](x.float()), head.activation)
 
 
 def feature_maps_chunked(head: TrackHead, layers: list[Tensor], grid: tuple[int, int]) -> Tensor:
