@@ -55,8 +55,8 @@ def reconstruct(
         query_points: (N, 2) points (x, y) to track, in pixels of the first original photograph.
         device: move the model there first; None leaves it where it is.
         dtype: of the products in the aggregator and the tracker (autocast); camera, depth and point heads
-            work in float32 unless precision="fast". None takes what surrounds the call, or `pick_dtype(device)`: bfloat16
-            on a GPU that has it, else float32.
+            work in float32 unless precision="fast". None takes what surrounds the call, or
+            `pick_dtype(device)`: bfloat16 on a GPU that has it, else float32.
         frames_per_second: how many frames of a video; see `video_frames`.
         known_intrinsics: as for `Reconstruction.with_intrinsics`; "exif" takes those of `exif_intrinsics`.
         masks: as for `Reconstruction.with_masks`. The network sees the whole photographs all the same.
