@@ -1,32 +1,37 @@
 """What does VGGT-1B cost, as the release computes it and as this package does?
 
     python -m benchmarks.inference                          # CPU: 1 and 4 views, camera + depth + point heads
+    python -m benchmarks.inference --threads 1 --views 1 2 --out inference_amx_cpu
     python -m benchmarks.inference --device cuda            # GPU: 1 … 1,250 views, camera + depth heads, bf16
 
-Both forms run on the same random weights (speed and memory do not depend on their values) and the same
+All forms run on the same random weights (speed and memory do not depend on their values) and the same
 pictures, and their outputs are compared. The old form is `benchmarks/released_form.py`: the release with its
-excess of kept layers already corrected. Times are taken in one process, the forms taking turns, so that what
-else the machine does hits both; the processor's own seconds stand beside them. Peaks of memory are taken in a
-process of their own for each form (--times-only leaves them out). Results go to
-benchmarks/results/inference_<device>.json after every row: started again, the script goes on where it was
-(--afresh begins anew).
+excess of kept layers already corrected. Where a CPU multiplies bfloat16, there are two more: the old form
+under autocast, as its users have it today, and precision="fast". Times are taken in one process, the forms
+taking turns, so that what else the machine does hits all of them; the processor's own seconds stand beside
+them. Peaks of memory are taken in a process of their own for each form (--times-only leaves them out).
+Results go to benchmarks/results/inference_<device>.json after every row: started again, the script goes on
+where it was (--afresh begins anew).
 """
 
 import argparse
 import gc
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
 
 from benchmarks import measure
-from benchmarks.released_form import released_form
+from benchmarks.released_form import released_autocast, released_form
 from vggt_lite import VGGT, VGGT_1B
+from vggt_lite.inference.chunked import chunked
 from vggt_lite.utils.runtime import progress
 
 OLD, NEW = "released, four layers kept", "vggt_lite"
-FORMS = {OLD: released_form, NEW: nullcontext}
+OLD_AUTOCAST, FAST = "released, under autocast", "vggt_lite, fast"
+RATIOS = ((NEW, OLD), (FAST, OLD), (FAST, OLD_AUTOCAST), (FAST, NEW))  # that are written down, new ÷ old
 OUT_OF_MEMORY = "out of memory"
 
 
@@ -49,6 +54,21 @@ def random_model(heads: tuple[str, ...], device: str, dtype: str) -> VGGT:
     return model.eval().to(device)
 
 
+@contextmanager
+def fast(model: VGGT) -> Iterator[None]:
+    """As `reconstruct` computes on a CPU with precision="fast"."""
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), chunked(model, precision="fast"):
+        yield
+
+
+FORMS = {  # the context in which a model computes
+    OLD: lambda model: released_form(),
+    OLD_AUTOCAST: lambda model: released_autocast(),
+    NEW: chunked,
+    FAST: fast,
+}
+
+
 def weights_bytes(model: VGGT) -> int:
     return sum(p.numel() * p.element_size() for p in model.parameters())
 
@@ -59,7 +79,7 @@ def pictures(views: int, height: int, width: int, device: str) -> torch.Tensor:
 
 
 def forward(model: VGGT, images: torch.Tensor, form: str):
-    with FORMS[form](), torch.no_grad():
+    with FORMS[form](model), torch.no_grad():
         predictions = model(images)
     if images.is_cuda:
         torch.cuda.synchronize()
@@ -83,9 +103,9 @@ def relative_difference(a, b) -> float:
     return max(((x - y).abs().max() / x.abs().max()).item() for x, y in pairs if x is not None)
 
 
-def seconds(model: VGGT, images: torch.Tensor, forms: list[str], runs: int) -> tuple[dict, float | None]:
-    """Of each form what `measure.once` says of every turn, and how far their outputs are apart."""
-    times, difference, found = {form: [] for form in forms}, None, {}
+def seconds(model: VGGT, images: torch.Tensor, forms: list[str], runs: int) -> tuple[dict, dict]:
+    """Of each form what `measure.once` says of every turn, and how far its outputs are from the first's."""
+    times, differences, found = {form: [] for form in forms}, {}, {}
 
     def answer(form: str) -> None:
         found[form] = forward(model, images, form)
@@ -93,14 +113,13 @@ def seconds(model: VGGT, images: torch.Tensor, forms: list[str], runs: int) -> t
     for _ in progress(range(runs), desc=f"{len(images)} views", unit="run"):
         for form in forms:
             times[form].append(measure.once(partial(answer, form), str(images.device)))
-        if len(forms) == 2:
-            difference = relative_difference(found[OLD], found[NEW])
+        differences = {form: relative_difference(found[forms[0]], found[form]) for form in forms}
         found.clear()
-    return times, difference
+    return times, differences
 
 
 def one_size(report: dict, model: VGGT, views: int, args) -> None:
-    """All forms at one number of views; the report grows by their rows and one ratio."""
+    """All forms at one number of views; the report grows by their rows and ratios."""
     device, (height, width) = args.device, args.size
     what = {
         "device": report["hardware"],
@@ -111,9 +130,10 @@ def one_size(report: dict, model: VGGT, views: int, args) -> None:
         "heads": "+".join(args.heads),
     }
     images, rows = pictures(views, height, width, device), []
-    forms = [form for form in args.forms if not (form == OLD and views > args.most_views_old)]
+    too_many = (OLD, OLD_AUTOCAST) if views > args.most_views_old else ()
+    forms = [form for form in args.forms if form not in too_many]
     try:
-        times, difference = seconds(model, images, forms, args.runs)
+        times, differences = seconds(model, images, forms, args.runs)
     except torch.OutOfMemoryError:
         report["rows"].append({"form": " / ".join(forms), **what, "note": OUT_OF_MEMORY})
         return
@@ -132,16 +152,17 @@ def one_size(report: dict, model: VGGT, views: int, args) -> None:
             memory = {"peak_above_weights_bytes": seen.bytes, "weights_bytes": weights_bytes(model)}
         memory.pop("peak_rss", None)
         rows.append({"form": form, **what, **measure.spread(times[form]), **memory})
+        rows[-1]["largest_relative_difference"] = differences[form]
         print("  ".join(f"{key}={value}" for key, value in rows[-1].items()), flush=True)
     report["rows"] += rows
-    if len(rows) == 2:
-        old, new = rows
-        ratio = what | measure.ratio(times[OLD], times[NEW]) | {"largest_relative_difference": difference}
-        if not args.times_only:
-            peaks = [row["peak_above_weights_bytes"] for row in (new, old)]
-            ratio["memory"] = round(peaks[0] / peaks[1], 3)
-        report["ratios"].append(ratio)
-        print("new : old  " + "  ".join(f"{k}={v}" for k, v in ratio.items()), flush=True)
+    peaks = {row["form"]: row.get("peak_above_weights_bytes") for row in rows}
+    for new, old in RATIOS:
+        if new in times and old in times:
+            ratio = {"form": f"{new} ÷ {old}", **what, **measure.ratio(times[old], times[new])}
+            if not args.times_only:
+                ratio["memory"] = round(peaks[new] / peaks[old], 3)
+            report["ratios"].append(ratio)
+            print("  ".join(f"{k}={v}" for k, v in ratio.items()), flush=True)
 
 
 def main() -> None:
@@ -153,7 +174,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--heads", nargs="+")
     parser.add_argument("--dtype", help="of the aggregator's matrices: float32 (cpu) or bfloat16 (cuda)")
-    parser.add_argument("--forms", nargs="+", default=[OLD, NEW], choices=[OLD, NEW])
+    parser.add_argument("--forms", nargs="+", choices=list(FORMS), help="default: all that pay here")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--times-only", action="store_true", help="no peaks of memory")
     parser.add_argument("--threads", type=int, default=2, help="of the CPU")
@@ -166,6 +187,9 @@ def main() -> None:
     args.size = args.size or ([336, 518] if gpu else [392, 518])
     args.heads = args.heads or (["camera", "depth"] if gpu else ["camera", "depth", "point"])
     args.dtype = args.dtype or ("bfloat16" if gpu else "float32")
+    args.forms = args.forms or (
+        [OLD, OLD_AUTOCAST, NEW, FAST] if measure.bfloat16_pays(args.device) else [OLD, NEW]
+    )
     torch.set_num_threads(args.threads)
 
     name = args.out or f"inference_{measure.slug(args.device)}"

@@ -33,10 +33,16 @@ from pathlib import Path
 import torch
 
 from vggt_lite.utils.files import write_text
+from vggt_lite.utils.runtime import multiplies_bfloat16
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
 INSTRUCTIONS = re.compile(r"\b(avx\w*|amx\w*|sse4_2|neon|asimd\w*|sve\w*)\b")
+LIMITS = (
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+)  # what libraries may use of it
 REPEATABLE_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 SAMPLING_INTERVAL = 0.005  # seconds, where there is no high water mark to reset
 
@@ -57,12 +63,18 @@ def device_name(device: str = "cpu") -> str:
 
 
 def instructions() -> str:
-    """What the processor can do with many numbers at once, as Linux tells it."""
+    """What the processor can do with many numbers at once, as Linux tells it, and what limits its use."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = " ".join(sorted(set(INSTRUCTIONS.findall(Path("/proc/cpuinfo").read_text()))))
     except OSError:
-        return "unknown"
-    return " ".join(sorted(set(INSTRUCTIONS.findall(text))))
+        text = "unknown"
+    limit = " ".join(f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ)
+    return f"{text}; limited by {limit}" if limit else text
+
+
+def bfloat16_pays(device: str = "cpu") -> bool:
+    """Whether this is a processor that multiplies bfloat16, and its libraries may use that."""
+    return device == "cpu" and multiplies_bfloat16() and not any(name in os.environ for name in LIMITS)
 
 
 def hardware(device: str = "cpu") -> dict:

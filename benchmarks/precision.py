@@ -1,7 +1,7 @@
 """Does bfloat16 pay on this processor?   python -m benchmarks.precision [--threads 1]
 
 Parts of VGGT-1B with random weights, for two views of 518 × 392 pixels, in three forms: float32; bfloat16,
-under autocast; and float32 of which oneDNN may round the products to bfloat16 by itself
+as precision="fast" has it; and float32 of which oneDNN may round the products to bfloat16 by itself
 (`torch.backends.mkldnn.{matmul,conv}.fp32_precision`). The forms take turns, so that all see the same load of
 the machine, and the fastest turn of each counts. A difference is the median of |a − b| ÷ the median of |b|, b
 in float32; of a block it is that of what the block adds to its tokens.
@@ -67,7 +67,7 @@ def parts() -> dict[str, Callable[[], Tensor]]:
         return F.scaled_dot_product_attention(*[q.to(kind)] * 3)
 
     def run(module, *inputs):
-        with chunked(module):
+        with chunked(module, precision="fast" if torch.is_autocast_enabled("cpu") else "exact"):
             return module(*inputs)
 
     together = x.reshape(1, VIEWS * TOKENS, dim)

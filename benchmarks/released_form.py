@@ -11,10 +11,11 @@ stays of its ways:
 - blocks treat all tokens at once;
 - dense heads decode eight views at a time, add a full-size position map that is formed in float64 each time,
   and enlarge before the 1 × 1 convolution of a fusion block;
-- the tracker correlates with whole maps.
+- the tracker correlates with whole maps;
+- heads leave autocast on a GPU only: on a CPU it rounds their products, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
@@ -22,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggt_lite.model import aggregator, dense_head, layers, track_head
+from vggt_lite.model import aggregator, camera_head, dense_head, layers, track_head
 from vggt_lite.model.track_head import correlate_whole_map
 
 VIEWS_AT_A_TIME = 8
@@ -104,6 +105,30 @@ def enlarge_then_convolve(self, x: Tensor, skip: Tensor | None, size: tuple[int,
     if self.unit1 is not None:
         x = x + self.unit1(skip)
     return self.out(dense_head.resize(self.unit2(x), size))
+
+
+# --- autocast -------------------------------------------------------------------------------------
+
+
+def stay_in_autocast(forward: Callable) -> Callable:
+    """A head's method that computes in the autocast for bfloat16 that `VGGT` has just left."""
+
+    def computed(*inputs):
+        with torch.autocast("cpu", torch.bfloat16):
+            return forward(*inputs)
+
+    return computed
+
+
+@contextmanager
+def released_autocast() -> Iterator[None]:
+    """Inside this block every `VGGT` works on a CPU in the old form under autocast for bfloat16."""
+    with ExitStack() as swaps:
+        for owner, name in ((camera_head.CameraHead, "forward"), (dense_head.DenseHead, "decode")):
+            swaps.enter_context(patch.object(owner, name, stay_in_autocast(getattr(owner, name))))
+        swaps.enter_context(released_form())
+        swaps.enter_context(torch.autocast("cpu", torch.bfloat16))
+        yield
 
 
 # --- all of it ------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from vggt_lite.pretrained.int8 import SMALL, rounded, scales, to_int8
 from vggt_lite.pretrained.loading import to_official
 from vggt_lite.pretrained.weight_files import skip_init
 from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
-from vggt_lite.utils.runtime import multiplies_bfloat16, pick_dtype
+from vggt_lite.utils.runtime import pick_dtype
 from vggt_lite.utils.tensor_files import stream_tensors
 
 FORMS = {"float32": None, "int8": None, "bfloat16": torch.bfloat16}  # and the dtype with which it is loaded
@@ -96,7 +96,7 @@ def used(path: str, dtype: str | None, answers: str, runs: int, precision: str) 
             "load_cpu_seconds": round(time.process_time() - start, 1),
             "loaded_bytes": measure.rss() - whole.before,
         }
-        with chunked(model), rounded:
+        with chunked(model, precision=precision), rounded:
             model(images[:1, :, :28, :28])  # reads the weights
             turns, pred = [], None
             for _ in range(runs):
@@ -168,7 +168,7 @@ def vggt_rows(folder: Path, threads: int) -> list[dict]:
 
 def precisions(form: str) -> tuple[str, ...]:
     """Those that are measured of a form."""
-    return PRECISIONS if form in FAST and multiplies_bfloat16() else ("exact",)
+    return PRECISIONS if form in FAST and measure.bfloat16_pays() else ("exact",)
 
 
 def named(form: str, precision: str) -> str:

@@ -22,6 +22,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmarks import measure
+from benchmarks.inference import FAST, NEW
 from tools.training_report import put_between
 from vggt_lite import VGGT_1B
 from vggt_lite.config import ModelConfig
@@ -137,21 +138,24 @@ def derived_table() -> str:
 
 
 def measured_table() -> str:
-    """Rows of this package's form in the results of `benchmarks.inference` for processors."""
+    """Rows of this package's forms in the results of `benchmarks.inference` for processors."""
     rows = []
     for path in sorted(measure.RESULTS.glob("inference_*cpu.json")):
         report = json.loads(path.read_text())
         for row in report["rows"]:
-            if row["form"] == "vggt_lite" and (row["height"], row["width"]) == SIZE:
+            if row["form"] in (NEW, FAST) and (row["height"], row["width"]) == SIZE:
                 parts = operations(VGGT_1B.with_(heads=HEADS), *SIZE)
                 depth = parts["depth head"](row["views"])  # the point head does as much
                 done = scene_operations(row["views"]) + depth * ("point" in row["heads"])
                 seconds = row["cpu_seconds_median"] if report["threads"] == 1 else row["seconds_median"]
                 days = SCENES * seconds / 86400
-                cells = (row["views"], report["threads"], f"{seconds:.3g}", tera(done))
-                rows.append([*cells, f"{done / seconds / 1e9:.0f}", f"{days:.3g}"])
-    heads = ("views", "threads", "seconds, measured", "TFLOP, counted", "GFLOP/s", "days for 10,000 scenes")
-    return markdown_table(heads, rows, "r" * len(heads))
+                limited = ", limited" * ("limited" in report.get("instructions", ""))
+                cells = [report["hardware"] + limited, row["form"], row["views"], report["threads"]]
+                cells += [f"{seconds:.3g}", tera(done), f"{done / seconds / 1e9:.0f}", f"{days:.3g}"]
+                rows.append(cells)
+    heads = ("processor", "form", "views", "threads", "seconds, measured", "TFLOP, counted", "GFLOP/s")
+    heads += (f"days for {SCENES:,} scenes",)
+    return markdown_table(heads, rows, "ll" + "r" * (len(heads) - 2))
 
 
 TABLES = {

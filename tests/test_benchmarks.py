@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
-from benchmarks import measure, thirty, tracker
+from benchmarks import inference, measure, thirty, tracker
 from tools import benchmark_tables as tables
-from vggt_lite import TINY, VGGT
+from vggt_lite import NANO, TINY, VGGT
 from vggt_lite.inference.time_estimate import estimate_time
 
 FOLDER = tables.ROOT / "benchmarks"
@@ -62,6 +62,27 @@ def test_times_come_with_their_spread():
     found = measure.spread([(3.0, 6.0), (1.0, 1.5), (2.0, 4.0)])
     assert (found["seconds_median"], found["seconds_min"], found["seconds_max"]) == (2, 1, 3)
     assert found["cpu_seconds_median"] == 4 and found["runs"] == 3
+
+
+def test_a_limit_on_instructions_is_recorded_and_bfloat16_then_left_alone(monkeypatch):
+    monkeypatch.setattr(measure, "multiplies_bfloat16", lambda: True)
+    for name in measure.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    assert "limited" not in measure.instructions()
+    assert measure.bfloat16_pays() and not measure.bfloat16_pays("cuda")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert measure.instructions().endswith("; limited by ATEN_CPU_CAPABILITY=avx2")
+    assert not measure.bfloat16_pays()
+
+
+def test_all_forms_of_inference_compute_the_same_network():
+    torch.manual_seed(0)
+    model = VGGT(NANO.with_(heads=("camera", "depth", "point"))).eval()
+    times, off = inference.seconds(model, torch.rand(2, 3, 48, 64), list(inference.FORMS), 1)
+    assert set(times) == set(inference.FORMS)
+    assert off[inference.OLD] == 0 < off[inference.NEW] < 1e-4
+    assert all(1e-4 < off[form] < 0.05 for form in (inference.OLD_AUTOCAST, inference.FAST))
+    assert {form for pair in inference.RATIOS for form in pair} == set(inference.FORMS)
 
 
 def test_a_result_file_is_written_whole(tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ TABLES = {
         ),
         tuple({**ON_A_GPU, "views": views} for views in (100, 200, 1250)),
     ),
-    "inference ratios": Table("inference", "ratios", NETWORK, RATIOS),
+    "inference ratios": Table("inference", "ratios", (*NETWORK, FORM), RATIOS),
     "tracker": Table(
         "tracker",
         "rows",

@@ -140,3 +140,45 @@ def test_rounding_inside_autocast_is_the_same_in_chunks(monkeypatch):
             some = block(x)
     assert whole.dtype == some.dtype == torch.float32
     torch.testing.assert_close(some, whole, rtol=0, atol=0.02)
+
+
+def test_fast_rounds_the_products_of_dense_heads_and_leaves_their_last_convolution_and_cameras_exact():
+    torch.manual_seed(0)
+    model, images = VGGT(NANO.with_(heads=("camera", "depth", "point"))).eval(), torch.rand(3, 3, 48, 64)
+    before, seen = [set(vars(module)) for module in model.modules()], {}
+    layers = {"first": model.depth_head.output[0], "last": model.depth_head.output[-1]}
+    for name, layer in layers.items():
+        layer.register_forward_hook(lambda _, inputs, out, name=name: seen.update({name: out.dtype}))
+    with chunked(model):
+        exact = model(images)
+    assert set(seen.values()) == {torch.float32}
+    with chunked(model, precision="fast"):
+        fast = model(images)
+    assert seen == {"first": torch.bfloat16, "last": torch.float32}
+    assert torch.equal(fast.pose_encoding, exact.pose_encoding)
+    for name in ("depth", "depth_conf", "point_map", "point_conf"):
+        one, other = getattr(fast, name), getattr(exact, name)
+        assert one.dtype == torch.float32 and not torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0.01, atol=0.01 * other.abs().max().item())
+    assert [set(vars(module)) for module in model.modules()] == before
+    with pytest.raises(ValueError, match="precision"), chunked(model, precision="faster"):
+        pass
+
+
+def test_matrices_are_rounded_once_for_all_chunks_of_a_block_and_then_forgotten(monkeypatch):
+    torch.manual_seed(0)
+    block, x = Block(24, 3, layer_scale=1.0), torch.randn(1, 12, 24)
+    rounded = []
+
+    class Casts(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function is torch.ops.aten._to_copy.default and isinstance(args[0], torch.nn.Parameter):
+                rounded.append(args[0])
+            return function(*args, **(kwargs or {}))
+
+    monkeypatch.setattr(chunked_module, "TOKENS_PER_CHUNK", 3)
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False), chunked(block), Casts():
+        for times in (1, 2):
+            block(x)
+            assert len(rounded) == 8 * times  # weight and bias of four layers
+        assert not torch.is_autocast_cache_enabled()

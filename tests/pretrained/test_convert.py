@@ -55,7 +55,8 @@ def test_a_layer_of_integers_multiplies_by_what_it_holds():
     want = (x.double() @ held.T + linear.bias.double()).float()
     torch.testing.assert_close(layer(x), want, rtol=1e-5, atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
-        assert layer(x).dtype == torch.bfloat16
+        same = nn.functional.linear(x, layer.weight * layer.scale[:, None], layer.bias)
+        assert layer(x).dtype == torch.bfloat16 and torch.equal(layer(x), same), "rounded twice"
     assert "stored as int8" in repr(layer)
 
 

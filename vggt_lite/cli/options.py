@@ -26,7 +26,7 @@ def add_precision(sub: argparse.ArgumentParser) -> None:
     """`--precision`, for `pick_precision`."""
     sub.add_argument(
         "--precision", choices=PRECISIONS, default="exact",
-        help="fast: bfloat16 on a processor that multiplies it, too, and no change elsewhere; default: exact"
+        help="fast: bfloat16 on a processor that multiplies it, too, and in dense heads; default: exact"
     )  # fmt: skip
 
 

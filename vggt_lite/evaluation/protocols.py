@@ -189,5 +189,5 @@ def predict(predictor, scenes: SceneBatch, precision: str = "exact") -> Predicti
         return predictor(*inputs)
     device, dtype = scenes.images.device, pick_dtype(scenes.images.device, precision)
     rounded = torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
-    with chunked(predictor), rounded:
+    with chunked(predictor, precision=precision), rounded:
         return predictor(*inputs)

@@ -55,13 +55,13 @@ def reconstruct(
         query_points: (N, 2) points (x, y) to track, in pixels of the first original photograph.
         device: move the model there first; None leaves it where it is.
         dtype: of the products in the aggregator and the tracker (autocast); camera, depth and point heads
-            always work in float32. None takes what surrounds the call, or `pick_dtype(device)`: bfloat16
-            on a GPU that has it, else float32.
+            work in float32 unless precision="fast". None takes what surrounds the call, or
+            `pick_dtype(device)`: bfloat16 on a GPU that has it, else float32.
         frames_per_second: how many frames of a video; see `video_frames`.
         known_intrinsics: as for `Reconstruction.with_intrinsics`; "exif" takes those of `exif_intrinsics`.
         masks: as for `Reconstruction.with_masks`. The network sees the whole photographs all the same.
-        precision: "fast" lets `pick_dtype` take bfloat16 on a CPU that multiplies it; elsewhere it changes
-            nothing. `Reconstruction.made` says what was done.
+        precision: "fast" lets `pick_dtype` take bfloat16 on a CPU that multiplies it, and dense heads use it
+            (`decode_fast`); where there is none it changes nothing. `Reconstruction.made` says what was done.
 
     Warns:
         UserWarning: the size or the number of views lies outside what the weights were trained on; or the
@@ -102,7 +102,7 @@ def reconstruct(
     was_training = model.training
     try:
         model.to(device)
-        with context, chunked(model):
+        with context, chunked(model, precision=precision):
             if estimate := long_run(model, batch.images, scene[-1]):
                 views, _, height, width = batch.images.shape
                 what = f"{views} view{'s' * (views != 1)} of {width}×{height} pixels"

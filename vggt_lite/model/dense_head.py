@@ -164,8 +164,8 @@ def add_positions_(x: Tensor, aspect: float) -> Tensor:
     """Add 0.1 × position embedding to a map (M, D, H, W), in place: it is the largest map of all."""
     half = x.shape[1] // 2
     across, down = sincos_2d(*x.shape[-2:], x.shape[1], aspect, x.device)
-    x[:, :half] += 0.1 * across
-    x[:, half:] += 0.1 * down
+    x[:, :half] += (0.1 * across).to(x.dtype)
+    x[:, half:] += (0.1 * down).to(x.dtype)
     return x
 
 
@@ -197,8 +197,9 @@ def sincos_1d(count: int, half_extent: float, dim: int, device: torch.device) ->
     end = half_extent * (count - 1) / count
     place = torch.linspace(-end, end, count, dtype=torch.float32).double()
     frequency = 100.0 ** (-torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    angle = frequency[:, None] * place  # (dim / 4, count)
-    return torch.cat([angle.sin(), angle.cos()]).float().to(device)
+    angle = place[:, None] * frequency  # (count, dim / 4)
+    waves = torch.cat([angle.sin(), angle.cos()], dim=1).float().to(device)
+    return waves.T  # channels lie side by side in memory, as in the maps they are added to
 
 
 # --- activations ----------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Matrices of eight-bit integers: a quarter of the memory, and nearly the same numbers.
 
 A row of a matrix is stored as integers from −127 to 127 and one float, its scale (symmetric, a scale per
-output channel). A product makes the float32 matrix of its layer anew and forgets it: only one matrix at a
-time is there in float32. The weights alone are rounded; products are what they were. Convolutions of
-dense heads are treated alike, stored as bfloat16.
+output channel). A product makes the matrix of its layer anew and forgets it: only one matrix at a time is
+there in float32, or in bfloat16 where products are to be so. The weights alone are rounded; products are what
+they were. Convolutions of dense heads are treated alike, stored as bfloat16.
 """
 
 import torch
@@ -36,7 +36,10 @@ class Int8Linear(nn.Module):
         self.bias = linear.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.scale[:, None], self.bias)
+        device, scale = x.device.type, self.scale
+        if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16:
+            scale = scale.bfloat16()  # at once what autocast would make of the float32 matrix
+        return F.linear(x, self.weight * scale[:, None], self.bias)
 
     def extra_repr(self) -> str:
         rows, columns = self.weight.shape
@@ -61,9 +64,12 @@ STORED = {nn.Conv2d: StoredConv2d, nn.ConvTranspose2d: StoredConvTranspose2d}
 
 
 def scales(weight: Tensor) -> Tensor:
-    """(out, in) → (out,): a step of each row's integers, 1/127 of its largest number; 1 of a row of zeros."""
+    """(out, in) → (out,): a step of each row's integers, 1/127 of its largest number; 1 of a row of zeros.
+
+    A step is a number that bfloat16 has: then an integer times it is rounded only once in bfloat16.
+    """
     largest = weight.float().abs().amax(1)
-    return torch.where(largest > 0, largest / 127, 1.0)
+    return torch.where(largest > 0, largest / 127, 1.0).bfloat16().float()
 
 
 def rounded(weight: Tensor, scale: Tensor) -> Tensor:
