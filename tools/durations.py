@@ -1,11 +1,13 @@
-"""How long every notebook takes to run, measured, and how much is in it: the table in teaching/syllabus.md.
+"""How long every notebook takes to run, measured, and how much is in it: the tables in teaching/syllabus.md.
 
     python tools/durations.py measure [00_quickstart …]   run these (or all), fast and in full
-    python tools/durations.py update                      write the table anew: durations.json and the lessons
-    python tools/durations.py check                       say whether it is out of step; exit code 1 if it is
+    python tools/durations.py update                      write cards and tables: results and the lessons
+    python tools/durations.py check                       say what is out of step; exit code 1 if anything is
 
-A run starts a kernel of its own in a copy of notebooks/, as Run All would; seconds include its start. Fast is
-what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on an idle machine.
+The minutes in the headings of sections and exercises are the truth: a lesson's card, its row in the syllabus
+and its notes say their sums. A run starts a kernel of its own in a copy of notebooks/, as Run All would;
+seconds include its start. Fast is what tests run (VGGT_LITE_FAST=1), full is what a reader runs. Measure on
+an idle machine.
 """
 
 import json
@@ -28,6 +30,7 @@ from vggt_lite.utils.table import markdown_table  # noqa: E402
 
 RESULTS = ROOT / "teaching" / "durations.json"
 PAGE = ROOT / "teaching" / "syllabus.md"
+CARD = re.compile(r"\d+( min\s+reading,\s+)\d+( min\s+exercises)")
 TABLE = re.compile(r"(<!-- durations: begin -->\n).*?(<!-- durations: end -->)", re.DOTALL)
 MODES = {"fast": SMALL, "full": nb.FULL}
 # A last cell of our own: the most memory the kernel held, in megabytes.
@@ -44,7 +47,7 @@ def measure(name: str) -> dict:
     """Seconds and peak memory of one notebook in both modes."""
     found = {}
     for mode, environment in MODES.items():
-        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+        notebook = read(name)
         notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
         started = time.monotonic()
         nb.execute(notebook, environment)
@@ -68,7 +71,7 @@ def table(report: dict) -> str:
 
 def row(name: str, found: dict) -> tuple:
     """A notebook's line: what is counted in it, then what was measured."""
-    size = lessons.size(ROOT / "notebooks" / f"{name}.ipynb")
+    size = lessons.size(path_of(name))
     return (
         f"[{name[:2]}](../notebooks/{name}.ipynb)",
         f"{size.words:,}",
@@ -87,18 +90,44 @@ def load() -> dict:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"notebooks": {}}
 
 
-def page() -> str:
-    """The syllabus with the table as the results say it."""
+def page(promised: dict[str, tuple[int, int]]) -> str:
+    """The syllabus with its tables as the lessons and the results say them."""
     text = PAGE.read_text(encoding="utf-8")
+    for name, (reading, exercises) in promised.items():
+        row = re.compile(rf"(\| \[{name[:2]}\][^|]+\|[^|]+\|) \d+ \| \d+ \|$", re.MULTILINE)
+        text = row.sub(rf"\1 {reading} | {exercises} |", text)
     return TABLE.sub(lambda found: found[1] + table(load()) + found[2], text)
+
+
+def pages() -> dict[Path, str]:
+    """All that says minutes, as it should be."""
+    notebooks = {name: read(name) for name in names()}
+    promised = {name: lessons.minutes(notebook.cells) for name, notebook in notebooks.items()}
+    found = {PAGE: page(promised)}
+    for name, notebook in notebooks.items():
+        reading, exercises = promised[name]
+        said, notes = rf"{reading}\g<1>{exercises}\2", ROOT / "teaching" / "lesson_notes" / f"{name[:2]}.md"
+        notebook.cells[0].source = CARD.sub(said, notebook.cells[0].source)
+        found[path_of(name)] = nb.as_text(notebook)
+        found[notes] = CARD.sub(said, notes.read_text(encoding="utf-8"))
+    return found
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(path_of(name), as_version=4)
+
+
+def path_of(name: str) -> Path:
+    return ROOT / "notebooks" / f"{name}.ipynb"
 
 
 def problems() -> list[str]:
     """What is out of step, one sentence each."""
     found = [f"{name} was never measured" for name in names() if name not in load()["notebooks"]]
     found += [f"{name} is gone" for name in load()["notebooks"] if name not in names()]
-    if page() != PAGE.read_text(encoding="utf-8"):
-        found.append("the table is out of step: python tools/durations.py update")
+    for path, text in pages().items():
+        if text != path.read_text(encoding="utf-8"):
+            found.append(f"the minutes in {path.name} are out of step: python tools/durations.py update")
     return found
 
 
@@ -111,7 +140,8 @@ def main(arguments: list[str]) -> None:
             report["notebooks"][name] = measure(name)
             write_text(RESULTS, json.dumps(report, indent=1) + "\n")
     elif command == "update":
-        write_text(PAGE, page())
+        for path, text in pages().items():
+            write_text(path, text)
     elif command == "check":
         for problem in problems():
             print(problem)

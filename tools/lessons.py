@@ -54,6 +54,14 @@ def size(path: Path) -> Size:
     )
 
 
+def minutes(cells: list) -> tuple[int, int]:
+    """What a lesson's card promises: minutes of its sections, to the next five, and of its exercises."""
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    sections = sum(map(int, re.findall(r"^## .+ · (\d+) min$", text, re.MULTILINE)))
+    exercises = sum(map(int, re.findall(r"^### Exercise .+ · (\d+) min", text, re.MULTILINE)))
+    return 5 * round(sections / 5), exercises
+
+
 def lines_to_figure(cells: list) -> int:
     """Lines of code down to the first cell that shows a picture, its own included."""
     count = 0

@@ -65,3 +65,10 @@ def test_the_line_follows_slider_and_click_and_residuals_shrink(figures):
     page.wait_for_function(f"before => ({TITLE})() !== before", arg=title, timeout=PATIENCE)
     assert not page.errors, page.errors
     assert not page.outside, page.outside
+
+
+def test_what_stands_beside_a_slider_is_not_cut(figures):
+    figures.set_viewport_size({"width": 1280, "height": 720})
+    figures.locator(".vggt-guess .noUi-handle").scroll_into_view_if_needed(timeout=PATIENCE)
+    cut = "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)"
+    assert figures.locator(".widget-readout").evaluate_all(cut) == []

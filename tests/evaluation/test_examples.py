@@ -12,8 +12,10 @@ from vggt_lite.evaluation.examples import (
     held_out_scene,
     motorcycle_truth,
     scaled,
+    usual,
     verdict,
 )
+from vggt_lite.evaluation.report import Report
 from vggt_lite.inference import Reconstruction
 from vggt_lite.synthetic import generate_scenes
 
@@ -43,6 +45,14 @@ def test_error_maps_average_to_the_printed_figure(truth):
 def test_the_verdict_says_what_the_numbers_say(truth, model, said):
     text = verdict(Example(truth, truth, {ALIGNED: {"model": model, "constant depth": 0.2}}, "metres"))
     assert said in text and "trained on photographs" in text
+
+
+def test_beside_one_scene_stand_the_mean_and_what_nine_of_ten_score():
+    figures = [{"auc_30": k, "rotation_median_deg": 1.0, "depth_abs_rel": k / 100} for k in range(101)]
+    scenes = [{"name": str(k), "group": "", "model": f, "constant": {}} for k, f in enumerate(figures)]
+    text = usual(Report.of_scenes(scenes, {}, {}))
+    assert "over 101 such scenes: pose AUC@30 50.0" in text and "AbsRel 0.500" in text
+    assert "nine scenes of ten: pose AUC@30 5 to 95, depth AbsRel 0.050 to 0.950" in text
 
 
 def test_seeds_of_training_scenes_are_refused():

@@ -46,5 +46,24 @@ def test_what_a_learner_meets_is_counted(tmp_path):
     assert counted.wrong_answers == len(attention.attention_weights.mutants) > 3
 
 
+def test_a_card_promises_the_sum_of_its_sections_and_of_its_exercises(monkeypatch):
+    headings = [
+        "# 03 · x",
+        "## The question",
+        "## A · 12 min",
+        "## B · 7 min",
+        "### Exercise 3.1 · ●○○ · 5 min",
+    ]
+    headings += ["### Exercise 3.2 · ●●○ · 15 min, explain", "## Recap"]
+    cells = [nbformat.v4.new_markdown_cell("\n\n".join(headings))]
+    assert lessons.minutes(cells) == (20, 20)
+    notes = durations.ROOT / "teaching" / "lesson_notes" / "05.md"
+    monkeypatch.setattr(lessons, "minutes", lambda cells: (123, 45))
+    pages = durations.pages()
+    assert "123 min reading, 45 min exercises" in " ".join(pages[notes].split())
+    assert "**Time** 123 min reading, 45 min exercises" in pages[durations.path_of("05_camera_head")]
+    assert "| How does a token become a camera? | 123 | 45 |" in pages[durations.PAGE]
+
+
 def test_minutes_are_those_of_150_words_a_minute():
     assert lessons.Size(1500, 0, 0, 0, 0).minutes == 10

@@ -3,15 +3,15 @@
     with chunked(model):
         pred = model(images)
 
-The lesson's modules compute all tokens, views and tracks at once. But norms, projections and the perceptron
+The lesson's modules compute all tokens, views and tracks at once. But norms, projections and the MLP
 treat each token by itself, dense heads each view, correlations each track. So these can be computed for a few
-at a time, and what lies in between (four times the tokens in the perceptron, three times in the projection)
+at a time, and what lies in between (four times the tokens in the MLP, three times in the projection)
 never exists for all of them. `benchmarks/inference.py` measures what that saves.
 
 Inside the `with`, modules have a chunked method as an instance attribute; afterwards it is gone. Only modules
 that run the code of this package get one, and it is used only while the modules inside them do so as well and
 carry no hooks. Otherwise they compute what they compute anywhere else, on all tokens at once. So a replaced
-attention, norm, perceptron or head has its effect, and hooks are called as often as without chunks.
+attention, norm, MLP or head has its effect, and hooks are called as often as without chunks.
 """
 
 import hashlib
@@ -188,7 +188,7 @@ def block_chunked(
         out = (x + block.ls1(block.attn(block.norm1(x), rotary=rotary, mask=mask))).contiguous()
     if not can_be_chunked(block.norm2, block.mlp, block.ls2):
         return out + block.ls2(block.mlp(block.norm2(out)))
-    tokens = out.view(-1, out.shape[-1])  # (B · L, C): each passes the perceptron alone
+    tokens = out.view(-1, out.shape[-1])  # (B · L, C): each passes the MLP alone
     for some in split_evenly(len(tokens), tokens_per_chunk(x)):
         tokens[some] += block.ls2(block.mlp(block.norm2(tokens[some])))
     return out

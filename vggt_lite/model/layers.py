@@ -1,4 +1,4 @@
-"""The layers of a transformer: block, attention, rotary positions, perceptron, LayerScale.
+"""The layers of a transformer: block, attention, rotary positions, MLP, LayerScale.
 
 The same `Block` serves as a *frame* block, called with (B · S, T, C), and as a *global* block, called with
 (B, S · T, C). Nothing in this file depends on which of the two it is.

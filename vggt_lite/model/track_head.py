@@ -197,7 +197,7 @@ class UpdateTransformer(nn.Module):
 
 
 class TrackBlock(nn.Module):
-    """Attention and perceptron; with `cross`, attention reads from a context.
+    """Attention and MLP; with `cross`, attention reads from a context.
 
     Unlike everywhere else in VGGT, the first skip starts from the *normalised* input: a mistake in the
     release with which its weights were trained.

@@ -16,6 +16,7 @@ from vggt_lite.course.checks.assembled_loss import loss  # noqa: F401
 from vggt_lite.course.checks.check import Check, draws, edited
 from vggt_lite.course.checks.nano_weights import QUIET, loaded, weights_of
 from vggt_lite.course.checks.seeds import generator
+from vggt_lite.course.checks.watching import Refused, tensors_in, uneven
 from vggt_lite.model import layers
 from vggt_lite.model.aggregator import Aggregator
 from vggt_lite.model.patch_embed import ViTPatchEmbed
@@ -169,10 +170,36 @@ patch_embed = Check(
 
 # --- aggregator: lesson 04 --------------------------------------------------------------------------
 
+POSITIONS = (
+    "a block got another number of tokens than of positions. Frame blocks take those of one view, its "
+    "special tokens included; global blocks the same, repeated for every view; both made anew for each size "
+    "of picture."
+)
+
 
 def run_aggregator(build, weights: dict[str, Tensor], images: Tensor):
-    with torch.no_grad():
-        return loaded(build(NANO), weights)(images)
+    """Both results of a network that has seen a smaller picture before, and the gradients they send back."""
+    network, leaf = loaded(build(NANO), weights), images.clone().requires_grad_()
+    with torch.enable_grad():
+        try:
+            network(images[:, :1, :, :16, :8])
+            answer = network(leaf * 1)  # no leaf, which could not be changed in place
+        except RuntimeError as error:
+            raise Refused(POSITIONS) if "must match the size of tensor" in str(error) else error from error
+        if answer is None:
+            return None
+        if not isinstance(answer, tuple | list) or len(answer) != 2:
+            raise Refused("return two things: the last camera tokens, and patch tokens in a dictionary.")
+        ends = {"pictures": leaf, "camera_token": network.camera_token, "registers": network.register_tokens}
+        total = sum((uneven(y) * y).sum() for y in tensors_in(answer).values() if y.requires_grad)
+        pulls = [torch.zeros_like(end) for end in ends.values()]
+        if isinstance(total, Tensor):
+            pulls = torch.autograd.grad(total, list(ends.values()), allow_unused=True, materialize_grads=True)
+    pulls = {
+        f"gradient at {end}": pull / pull.abs().max().clamp(min=1e-6)
+        for end, pull in zip(ends, pulls, strict=True)
+    }
+    return {"camera tokens": answer[0], "patch tokens": answer[1], **pulls}
 
 
 def _aggregator_cases():
@@ -251,6 +278,62 @@ aggregator = Check(
         "the halves are [global | frame]: frame comes first": "cat([within, x] → cat([x, within]",
         "special tokens are among what is kept: the dense heads read patches only":
             "both[:, :, num_special:] → both",
+        "the global block ran first: a pair begins with its frame block":
+            "within = frame_block(x, rotary) → within = x; "
+            "if layer in → within = frame_block(x, rotary)\n            if layer in",
+        "the global block ran first, and its half stands first: a pair begins with its frame block":
+            "within = frame_block(x, rotary) → within = x; "
+            "if layer in → within, x = x, frame_block(x, rotary)\n            if layer in",
+        "both blocks of a pair read the same tokens: the global block reads what the frame block made":
+            "joined = within.reshape → joined = x.reshape",
+        "the tokens of a scene were interleaved: a view's tokens stay together, (B, S, T, C) → (B, S·T, C)":
+            "within.reshape(num_scenes, -1, → within.unflatten(0, (num_scenes, num_views)).transpose(1, 2)"
+            ".reshape(num_scenes, -1,",
+        "scenes and views are exchanged: a global block reads (B, S·T, C), one sequence a scene":
+            "within.reshape(num_scenes, → within.reshape(num_views,; "
+            "table.repeat(num_views, → table.repeat(num_scenes,",
+        "every view got slot 1 of the special tokens: slot 0 is the first view's":
+            "self.hand_out(self.camera_token → self.hand_out(self.camera_token[:, [1, 1]]; "
+            "self.hand_out(self.register_tokens → self.hand_out(self.register_tokens[:, [1, 1]]",
+        "every view got slot 0 of the registers: they have two slots, as the camera token":
+            "self.hand_out(self.register_tokens → self.hand_out(self.register_tokens[:, [0, 0]]",
+        "every view got slot 1 of the registers: they have two slots, as the camera token":
+            "self.hand_out(self.register_tokens → self.hand_out(self.register_tokens[:, [1, 1]]",
+        "every view got slot 0 of the camera token: slot 1 is that of all but the first":
+            "self.hand_out(self.camera_token → self.hand_out(self.camera_token[:, [0, 0]]",
+        "every view got slot 1 of the camera token: slot 0 is the first view's":
+            "self.hand_out(self.camera_token → self.hand_out(self.camera_token[:, [1, 1]]",
+        "only the batch's very first view got slot 0: every scene has a first view":
+            "self.camera_token, num_scenes, num_views → self.camera_token, 1, num_scenes * num_views; "
+            "self.register_tokens, num_scenes, num_views → self.register_tokens, 1, num_scenes * num_views",
+        "ImageNet's mean and standard deviation are exchanged":
+            "self.mean) / self.std → self.std) / self.mean",
+        "you multiplied by ImageNet's standard deviation: divide": ") / self.std → ) * self.std",
+        "you subtracted each picture's own mean: it is ImageNet's, the same for all":
+            "- self.mean) / self.std → - images.flatten(0, 1).mean((-2, -1), True)) / self.std",
+        "you divided by 255: pictures are in [0, 1] already":
+            "(images.flatten(0, 1) → (images.flatten(0, 1) / 255",
+        "the blocks' norms have ε = 1e-6: only the ViT's have, frame and global blocks have 1e-5":
+            "qk_norm=True) → qk_norm=True, norm_eps=1e-6)",
+        "there is no norm after the last pair: each head has its own":
+            "torch.cat([within, x], dim=-1).unflatten → "
+            "nn.functional.layer_norm(torch.cat([within, x], dim=-1), (2 * config.dim,)).unflatten",
+        "those are the camera tokens of the first pair: the last pair's are read":
+            "kept[layer] = → first = first if layer else both\n                kept[layer] =; "
+            "return both → return first",
+        "the gradient is cut between the pairs: no `.detach()` on the stream":
+            "strict=True)): → strict=True)):\n            x = x.detach() if layer else x",
+        "no gradient comes back at all: no `no_grad` around what is to be trained":
+            "def forward → @torch.no_grad()\n    def forward",
+        "the camera token learns nothing: no `.detach()` or `.data` on it":
+            "self.hand_out(self.camera_token → self.hand_out(self.camera_token.detach()",
+        "the registers learn nothing: no `.detach()` or `.data` on them":
+            "self.hand_out(self.register_tokens → self.hand_out(self.register_tokens.detach()",
+        "no special token learns anything: no `.detach()` or `.data` on them":
+            "self.hand_out(self.camera_token → self.hand_out(self.camera_token.detach(); "
+            "self.hand_out(self.register_tokens → self.hand_out(self.register_tokens.detach()",
+        "the patch embedding learns nothing: no `.detach()` on its tokens":
+            "self.patch_embed(normalised) → self.patch_embed(normalised).detach()",
     },
     hint="Compare step by step: tokens before the first block with `network.embed(images)`, then one pair.",
 )  # fmt: skip

@@ -222,8 +222,8 @@ tracker = Check(
     name="your tracker",
     reference=Tracker,
     cases=lambda: {
-        "one round, three views, five points": _tracker_case(1, 3, 5, seed=0),
-        "two rounds": _tracker_case(2, 2, 4, seed=1),
+        "one iteration, three views, five points": _tracker_case(1, 3, 5, seed=0),
+        "two iterations": _tracker_case(2, 2, 4, seed=1),
         "maps that hardly vary": _tracker_case(1, 2, 4, seed=2, scale=QUIET),
     },
     run=run_tracker,

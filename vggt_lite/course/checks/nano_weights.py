@@ -20,6 +20,10 @@ WHY = {  # part of a weight's name → what a learner should know about it
     "adaptive_norm": "the norm of the modulation has no weights",
     "mean": "ImageNet's mean is no weight: `register_buffer(…, persistent=False)` keeps it out",
     "std": "ImageNet's standard deviation is no weight: `register_buffer(…, persistent=False)` keeps it out",
+    "camera_token": "an `nn.Parameter` holds two slots, the first view's and all others': (1, 2, 1, C)",
+    "register_tokens": "an `nn.Parameter` holds two slots, the first view's and all others': (1, 2, R, C)",
+    "_blocks.0.norm1": "an `nn.ModuleList` holds blocks; what a plain list holds is hidden from PyTorch",
+    "_blocks.3.norm1": "there are `config.depth` pairs",
     "mask_token": "VGGT never uses DINOv2's mask token",
 }
 

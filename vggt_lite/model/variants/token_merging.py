@@ -33,7 +33,7 @@ class MergePlan(NamedTuple):
 
 
 class MergingBlock(Block):
-    """A `Block` whose attention may run over merged tokens; the perceptron still processes every token."""
+    """A `Block` whose attention may run over merged tokens; the MLP still processes every token."""
 
     def forward(self, x: Tensor, rotary: Rotary | None = None, plan: MergePlan | None = None) -> Tensor:
         """(B, L, C) → (B, L, C). Without a plan it is a `Block`."""
