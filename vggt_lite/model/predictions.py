@@ -44,11 +44,8 @@ class Predictions:
 
     def of_dense_views(self, x: Tensor) -> Tensor:
         """Those views of a tensor (B, S, …) that depth and points are of: (B, k, …)."""
-        return (
-            x
-            if self.dense_views is None
-            else x[torch.arange(len(x), device=x.device)[:, None], self.dense_views]
-        )
+        scenes = torch.arange(len(x), device=x.device)[:, None]  # (B, 1)
+        return x if self.dense_views is None else x[scenes, self.dense_views]
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> "Predictions":
         """The same predictions with every tensor changed."""
