@@ -11,7 +11,7 @@ FILES = (Path(__file__).with_name(name) for name in ("turn.js", "live_figure.js"
 CODE = "".join(file.read_text(encoding="utf-8") for file in FILES)
 CSS = """
 :is(.js-plotly-plot, .noUi-handle):focus-visible { outline: 3px solid #0072B2; outline-offset: -3px; }
-[class*="vggt-"] .widget-readout { min-width: 2em; max-width: none; flex-shrink: 0; }
+[class*="vggt-"] .widget-readout { min-width: 2em; max-width: none; flex-shrink: 0; padding-left: 6px; }
 """
 
 
