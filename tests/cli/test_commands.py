@@ -240,8 +240,8 @@ def test_evaluate_prints_a_table_and_writes_the_report(weights, tmp_path, capsys
 
 def test_train_follows_a_recipe_and_writes_a_model_that_loads(tmp_path, capsys, monkeypatch):
     steps = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=1, log_every=1)
-    stage = presets.TrainStage(SceneConfig(num_objects=1), 32, steps)
-    recipe = presets.Preset(model=SMALL, num_scenes=4, path_views=2, stages={"all": stage})
+    stage = presets.TrainStage(SceneConfig(num_objects=1), 32, steps, num_scenes=4)
+    recipe = presets.Preset(model=SMALL, path_views=2, stages={"all": stage})
     monkeypatch.setitem(presets.PRESETS, "two-steps", recipe)
     file = tmp_path / "model.safetensors"
     command = ["train", "two-steps", "--out", str(tmp_path / "run"), "--weights-out", str(file)]
