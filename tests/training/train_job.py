@@ -14,8 +14,8 @@ from vggt_lite.config import SceneConfig, TrainConfig  # noqa: E402
 from vggt_lite.research.presets import PRESETS, Preset, TrainStage  # noqa: E402
 
 STEPS = TrainConfig(steps=2, max_images=4, num_tracks=4, views=(2, 2), checkpoint_every=2, log_every=1)
-STAGE = TrainStage(SceneConfig(num_objects=1), 32, STEPS)
-PRESETS["two-steps"] = Preset(model=SMALL, num_scenes=4, path_views=2, stages={"all": STAGE})
+STAGE = TrainStage(SceneConfig(num_objects=1), 32, STEPS, num_scenes=4)
+PRESETS["two-steps"] = Preset(model=SMALL, path_views=2, stages={"all": STAGE})
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
