@@ -121,7 +121,7 @@ def test_dark_mode_turns_the_page_and_the_map_dark(tab):
     assert tab.locator("article img[src$='.png']").evaluate_all(grounds) == ["rgb(255, 255, 255)"]
 
 
-# Text of an article whose contrast to the ground below it is under 4.5, as WCAG 2 counts it; of a sign, under 3.
+# Text of an article whose contrast to its ground is under 4.5, as WCAG 2 counts it; of a sign, under 3.
 FAINT = """() => {
     const parse = color => (color.match(/[\\d.]+/g) || []).map(Number);
     const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)

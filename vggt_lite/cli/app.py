@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import tempfile
+from contextlib import suppress
 
 from vggt_lite.cli.options import WEIGHTS, add_device, number, whole
 from vggt_lite.config import DEFAULT_WEIGHTS
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
         OSError: the port is taken, or the address is not this computer's.
     """
     from vggt_lite.cli.app_work import Settings
+    from vggt_lite.export.colmap_model import import_pycolmap
     from vggt_lite.utils.runtime import pick_device
 
     local = is_loopback(args.host)
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
         # Gradio reads these when it is imported, by the next line.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         serve = import_page().serve
+        with suppress(ImportError):  # it takes SIGTERM for itself when it is imported: now, not at a download
+            import_pycolmap()
         if not local:
             print(OPEN)
         host, port = listening.getsockname()[:2]
