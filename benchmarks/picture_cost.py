@@ -32,6 +32,7 @@ from vggt_lite.utils.runtime import pick_dtype, progress
 
 PRESET = PRESETS["tiny-wide"]
 STAGE = PRESET.stages["finer_longer"]
+PATCH = PRESET.model.patch_size
 FORMS = ALL_HEADS, BEFORE, NOW = ("all heads", "without points and tracks", "now")
 EVERY_HEAD = {"point": 1.0, "track": 0.1}
 LOSSES = ("camera", "depth", "matching", "direction")
@@ -40,7 +41,7 @@ STEPS, WINDOWS, HELD_OUT, SCENES = 120, 6, 4, 96
 
 def held_out(config) -> list:
     """Batches that are not trained on."""
-    source = GeneratedScenes(config.with_(seed=99), STAGE.scenes, STAGE.size, PRESET.path_views, "cpu", 14)
+    source = GeneratedScenes(config.with_(seed=99), STAGE.scenes, STAGE.size, PRESET.path_views, "cpu", PATCH)
     return [source.batch_for_step(number) for number in range(HELD_OUT)]
 
 
@@ -60,10 +61,10 @@ def case(form: str, steps: int, scenes: int) -> dict:
             each = (time.process_time() - began) / (scenes * PRESET.path_views)
             seen = STAGE.config.steps * STAGE.config.max_images / (STAGE.num_scenes * PRESET.path_views)
             found |= {"rendering": each / seen, "times_seen": round(seen, 1)}
-            source = RenderedScenes(f"{folder}/scenes", config, patch_size=14)
+            source = RenderedScenes(f"{folder}/scenes", config, patch_size=PATCH)
             compile_blocks(model)
         else:
-            source = GeneratedScenes(config, STAGE.scenes, STAGE.size, PRESET.path_views, "cpu", 14)
+            source = GeneratedScenes(config, STAGE.scenes, STAGE.size, PRESET.path_views, "cpu", PATCH)
         state = TrainState(model, config, f"{folder}/run", resume=False)
         objective = loop.default_objective(model, config)
         step = loop.TrainStep(state, objective, pick_dtype("cpu", "fast" if is_new else "exact"))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from vggt_lite.cli.options import FOLDER, MINUTES, add_precision, output
+from vggt_lite.cli.options import FOLDER, MINUTES, output
+from vggt_lite.config import PRECISIONS
 from vggt_lite.model import VGGT
 from vggt_lite.pretrained.loading import TrainedOn, load_into, save_weights
 from vggt_lite.research import distributed
@@ -22,7 +23,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add("--max-minutes", type=MINUTES, metavar="M", help="stop cleanly after so long")
     add("--weights-out", type=output(".safetensors"), metavar="FILE",
         help="write the finished model to this .safetensors file")  # fmt: skip
-    add_precision(sub)
+    add("--precision", choices=PRECISIONS, default="exact",
+        help="fast: compiled blocks, for which it needs a C++ compiler, and bfloat16 on a processor that "
+        "multiplies it; default: exact")  # fmt: skip
     add("--shard", action="store_true", help="under torchrun: divide the model among the processes (FSDP2)")
 
 

@@ -11,12 +11,14 @@ from torch import nn
 from vggt_lite.config import (
     HEADS,
     NANO,
+    PRECISIONS,
     TINY,
     VARIED_SCENES,
     WIDE_SCENES,
     ModelConfig,
     SceneConfig,
     TrainConfig,
+    check_choice,
 )
 from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, load_ahead
 from vggt_lite.evaluation.protocols import collect, held_out_scenes
@@ -192,6 +194,7 @@ def train_preset(
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; choose among {', '.join(map(repr, PRESETS))}.")
     check_limit(max_seconds)
+    check_choice("precision", precision, PRECISIONS)
     preset, device, started = PRESETS[name], pick_device(), time.monotonic()
     workers, out = workers or Alone(), Path(out)
     data = Path(data_folder or out) if device.type == "cpu" or data_folder else None
