@@ -29,6 +29,7 @@ DATA = (  # what the wheel holds beside modules
     "vggt_lite/pretrained/bundled/nano_evaluation.json",
     "vggt_lite/pretrained/bundled/tiny.safetensors",
     "vggt_lite/pretrained/bundled/tiny_evaluation.json",
+    "vggt_lite/synthetic/panoramas/panoramas.jpg",
     "vggt_lite/synthetic/photographs/masks.png",
 )
 USE = """

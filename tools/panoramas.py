@@ -1,8 +1,10 @@
 """Cut pinhole views from panoramas: real pixels whose rotations and lens are known exactly.
 
-    python tools/panoramas.py FOLDER     write vggt_lite/evaluation/panorama_views/ anew
+    python tools/panoramas.py FOLDER     write vggt_lite/evaluation/panorama_views/ anew, and the panoramas
+                                         that rooms are papered with, vggt_lite/synthetic/panoramas/
 
-FOLDER holds NAME.exr for each name of `NARROWEST`: README.md in the written folder says where they come from.
+FOLDER holds NAME.exr for each name of `NARROWEST` and `WALLS`: README.md in the written folders says where they
+come from.
 They are read by OpenEXR (pip install OpenEXR), which nothing else here needs. Same panoramas, same views.
 
 A panorama is equirectangular, (H, W, 3), linear light: columns are longitudes from -180° to 180°, to the
@@ -20,6 +22,7 @@ from scipy.ndimage import map_coordinates
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # when run as a script
 
 from vggt_lite.evaluation.panoramas import FOLDER, rotation_of  # noqa: E402
+from vggt_lite.synthetic.panoramas import FILE, HEIGHT, WIDTH  # noqa: E402
 
 # Pixels. A view 60° wide then has as many pixels per degree as a panorama of 1024 columns.
 SIDE = 192
@@ -33,6 +36,8 @@ NARROWEST = {
     "city": 40, "courtyard": 40, "forest": 40, "interior": 40, "sunrise": 40, "sunset": 40,
     "esplanade": 60, "hall": 60, "lab": 60, "lobby": 60, "warehouse": 60, "workshop": 60,
 }  # fmt: skip
+# To learn from: other places than those above
+WALLS = ("apartment", "bridge", "dawn", "night", "park", "piazza", "plaza", "woods")
 SETS = ((2, 10, 18), (2, 22, 34), (4, 9, 16))  # (views, degrees between neighbours: from, to)
 
 
@@ -101,10 +106,11 @@ def read(path: Path) -> np.ndarray:
 
 def make(folder: Path, out: Path) -> None:
     """Cut all views: NAME.jpg holds those of a panorama side by side, views.json how they look."""
-    missing = [name for name in NARROWEST if not (folder / f"{name}.exr").is_file()]
+    missing = [name for name in (*NARROWEST, *WALLS) if not (folder / f"{name}.exr").is_file()]
     if missing:
         raise SystemExit(
-            f"{folder}: {missing[0]}.exr is missing; {out / 'README.md'} says where it comes from."
+            f"{folder}: {missing[0]}.exr is missing; {out / 'README.md'} and {FILE.parent / 'README.md'} "
+            "say where such files come from."
         )
     found = {}
     for seed, (name, narrowest) in enumerate(NARROWEST.items()):
@@ -118,6 +124,16 @@ def make(folder: Path, out: Path) -> None:
         print(f"{path}: {path.stat().st_size:,} bytes")
     lines = ",\n ".join(f"{json.dumps(name)}: {json.dumps(sets)}" for name, sets in found.items())
     (out / "views.json").write_text(f"{{\n {lines}\n}}\n", encoding="utf-8", newline="\n")
+    write_walls(folder)
+
+
+def write_walls(folder: Path) -> None:
+    """The panoramas of `WALLS`, one below the other, each exposed like one photograph."""
+    strip = [Image.fromarray(developed(read(folder / f"{name}.exr"))) for name in WALLS]
+    strip = [picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX) for picture in strip]
+    FILE.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.concatenate(strip)).save(FILE, quality=QUALITY, subsampling=0)
+    print(f"{FILE}: {FILE.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -263,7 +263,8 @@ class TrainConfig(Config):
 
 
 SHAPES = ("ellipsoid", "box", "cylinder", "cone", "octahedron")
-PATHS = ("orbit", "walk", "forward", "parallel", "dolly")
+PATHS = ("orbit", "walk", "forward", "parallel", "dolly", "turn")
+TEXTURES = ("rich", "varied", "photographs", "panoramas", "none", "repetitive")
 PLACES = ("table", "floating", "ground", "interior")
 
 
@@ -277,8 +278,9 @@ class SceneConfig(Config):
 
     places: tuple[str, ...] = ("table",)  # each scene draws one; also "floating", "ground", "interior"
     # Surfaces
-    # "rich", "varied" (more kinds of patterns), "photographs" (those and pieces of photographs), "none" (one
-    # grey), "repetitive" (the same checks everywhere)
+    # "rich", "varied" (more kinds of patterns), "photographs" (those and pieces of photographs), "panoramas"
+    # (those, and some rooms papered with a panorama), "none" (one grey), "repetitive" (the same checks
+    # everywhere)
     texture: str = "rich"
     # "random": any hue anywhere. "landmark": each wall keeps its hue from scene to scene (east red, north
     # green, west blue, south purple), so that a single picture shows its compass direction.
@@ -303,7 +305,7 @@ class SceneConfig(Config):
     supersample: int = 1  # n² rays per pixel are averaged for the colour (depth keeps its one ray)
 
     def __post_init__(self) -> None:
-        check_choice("texture", self.texture, ("rich", "varied", "photographs", "none", "repetitive"))
+        check_choice("texture", self.texture, TEXTURES)
         check_choice("walls", self.walls, ("landmark", "random"))
         for name, given, choices in (
             ("places", self.places, PLACES),
@@ -351,3 +353,5 @@ VARIED_SCENES = SceneConfig(
 WIDE_SCENES = VARIED_SCENES.with_(
     texture="photographs", places=PLACES, paths=("orbit", "walk", "parallel", "dolly"), turn_deg=(4.0, 18.0)
 )
+# To learn from, not to be scored on: some rooms are papered with real panoramas, some cameras only turn.
+PAPERED_SCENES = WIDE_SCENES.with_(texture="panoramas", paths=(*WIDE_SCENES.paths, "turn"))

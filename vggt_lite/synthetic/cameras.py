@@ -1,4 +1,4 @@
-"""Camera paths: orbit, walk, forward, parallel, dolly; in a ring round something, or through a corridor.
+"""Camera paths: orbit, walk, forward, parallel, dolly, turn; in a ring round something, or through a corridor.
 
 The world is the room: x points east, y north, z up, the floor's middle is the origin, metres. Cameras
 are OpenCV's (x right, y down, z forward). A path is a function of the view's number alone, so the first
@@ -70,7 +70,19 @@ def sample_cameras(
         position, target = (
             torch.where(inside, b, a) for a, b in zip((position, target), others, strict=True)
         )
+    if "turn" in config.paths:
+        is_turn = (path == PATHS.index("turn"))[..., None]  # (B, 1, 1)
+        position = torch.where(is_turn, position[:, :1], position)
+        target = torch.where(is_turn, position + turning(rng, step, config), target)
     return look_at(position, target, roll), fov_rad, path[:, 0]
+
+
+def turning(rng: BatchRNG, step: Tensor, config: SceneConfig) -> Tensor:
+    """(B, S, 3) directions of a camera that turns about itself: any way at first, by equal angles."""
+    turn = rng.uniform(*(math.radians(a) for a in config.turn_deg), 1) * rng.choice([-1, 1], 1)
+    azimuth = rng.uniform(-math.pi, math.pi, 1) + turn * step
+    rise = -0.1 + 0.2 * wave(rng, step, 0.2, 0.6)  # radians: mostly a little down
+    return torch.stack([azimuth.cos() * rise.cos(), azimuth.sin() * rise.cos(), rise.sin()], dim=-1)
 
 
 def ring_path(

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from vggt_lite.config import PLACES, SceneConfig
-from vggt_lite.synthetic import textures
+from vggt_lite.synthetic import panoramas, textures
 from vggt_lite.synthetic.batch_rng import BatchRNG
 from vggt_lite.synthetic.layout import Layout
 
 # Hues of the faces +x, -x, +y, -y (east, west, north, south) when walls="landmark"
 LANDMARK_HUES = torch.tensor([0.02, 0.58, 0.30, 0.80])
+PAPERED = 0.4  # of the rooms, where there are panoramas
 COLUMNS = 18  # 3 colours (9), two directions (6), offset (2), pattern (1)
 
 
@@ -86,10 +87,10 @@ def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tens
     large = [*textures.NOISE, *textures.PICTURES]
     small = [*textures.NOISE, *textures.CHECKS, *textures.STRIPES, *textures.SPOTS, *textures.PICTURES[:4]]
     hung = textures.PICTURES
-    if config.texture in ("varied", "photographs"):
+    if config.texture in ("varied", "photographs", "panoramas"):
         small += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS, *textures.WRITING]
         large += [*textures.BRICKS, *textures.GRAIN, *textures.CELLS]
-    if config.texture == "photographs":
+    if config.texture in ("photographs", "panoramas"):
         small, large = small + [*textures.PHOTOGRAPHS], large + [*textures.PHOTOGRAPHS]
         hung = [*hung, *textures.PHOTOGRAPHS]
     pattern = rng.choice(small, num_shapes)
@@ -120,4 +121,9 @@ def sample_materials(rng: BatchRNG, layout: Layout, config: SceneConfig) -> Tens
     axes = torch.cat([directions(tile, skew), face_directions(room_tile, "xxyyzz")], dim=1)
     axes[:, pictures] = face_directions(tile[:, pictures], "x" * len(pictures))
     offset = rng.uniform(0, 1, num_surfaces, 2)
+    if config.texture == "panoramas":  # all faces of a room show one, turned by one angle
+        is_papered = rng.uniform(0, 1, 1) < PAPERED
+        one = rng.choice(panoramas.PATTERNS, 1)
+        pattern[:, -6:] = torch.where(is_papered, one, pattern[:, -6:])
+        offset[:, -6:] = offset[:, -1:]
     return torch.cat([colours.flatten(2), axes, offset, pattern[..., None].float()], dim=-1)

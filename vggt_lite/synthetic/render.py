@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vggt_lite.config import SceneConfig
-from vggt_lite.synthetic import shapes, textures
+from vggt_lite.synthetic import panoramas, shapes, textures
 from vggt_lite.synthetic.raycaster import World, along, cast, pixel_rays
 from vggt_lite.synthetic.shapes import Vector
 
@@ -80,7 +80,7 @@ def trace(
     spacing = float(pixels[0, 0, 0]) * 2  # of the grid, in pixels: its first point is half of it
     pixel_size = depth * spacing / intrinsics[:, 0, 0, None]
     normal, albedo = normal_and_albedo(world, surface, point, pixel_size)
-    colour = shade(world, point, normal, albedo, shadows)
+    colour = panoramas.paper(world, surface, point, shade(world, point, normal, albedo, shadows))
     return depth.unflatten(1, shape), torch.stack(point, -1).unflatten(1, shape), colour.unflatten(2, shape)
 
 
@@ -109,7 +109,7 @@ def normal_and_albedo(
     u, v = ux * x + uy * y + uz * z + u0, vx * x + vy * y + vz * z + v0
     tiles_per_metre = torch.maximum(ux.abs() + uy.abs(), vx.abs() + vy.abs())
     texels = pixel_size * tiles_per_metre * textures.SIZE
-    masks = textures.look_up(pattern, u, v, texels)
+    masks = textures.look_up(pattern.clamp_max(textures.NUM_PATTERNS - 1), u, v, texels)
     return normal, textures.paint(masks, mine[:, 10:13], mine[:, 13:16], mine[:, 16:19])
 
 
