@@ -3,9 +3,9 @@
     python tools/panoramas.py FOLDER     write vggt_lite/evaluation/panorama_views/ anew, and the panoramas
                                          that rooms are papered with, vggt_lite/synthetic/panoramas/
 
-FOLDER holds NAME.exr for each name of `NARROWEST` and `WALLS`: README.md in the written folders says where they
-come from.
-They are read by OpenEXR (pip install OpenEXR), which nothing else here needs. Same panoramas, same views.
+FOLDER holds NAME.exr for each name of `NARROWEST` and `WALLS`: README.md in the written folders says where
+they come from. They are read by OpenEXR (pip install OpenEXR), which nothing else here needs. Same panoramas,
+same views.
 
 A panorama is equirectangular, (H, W, 3), linear light: columns are longitudes from -180° to 180°, to the
 right; rows are latitudes from 90° (up) to -90°. In its world z points to longitude 0, x to its right, y down.

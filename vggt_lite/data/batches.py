@@ -9,6 +9,7 @@ world_size). Which scenes and views a batch has does not depend on how many shar
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -131,18 +132,28 @@ class RenderedScenes:
     """Batches of scenes that `render_ahead` wrote to a folder. Needs no memory but the disk's cache.
 
     The stored pictures are squares; `config.aspects` are cut from their middle, in whole patches.
+
+    Args:
+        window: Each step draws from so many neighbouring scenes, and over the run they move from the first
+            ones to the last: each scene is seen equally often, and the last may still be rendered while the
+            first are seen. 0 is all of them, at any time.
+        rendering: The process that renders, if it has not finished (`render_meanwhile`).
     """
 
     def __init__(
-        self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1), patch_size: int = 1
-    ) -> None:
-        self.reader, self.config, self.worker = ShardReader(folder), config, worker
-        self.patch_size = patch_size
+        self, folder: Path | str, config: TrainConfig, worker: tuple[int, int] = (0, 1), patch_size: int = 1,
+        window: int = 0, rendering: BaseProcess | None = None,
+    ) -> None:  # fmt: skip
+        self.reader, self.config, self.worker = ShardReader(folder, rendering), config, worker
+        self.patch_size, self.window = patch_size, window or self.reader.num_scenes
+        if not 0 <= window <= self.reader.num_scenes:
+            raise ValueError(f"window={window} must be 0 to {self.reader.num_scenes}, the scenes there are.")
         shard_batch(config.max_images // config.views[1], worker)  # raises if too few
 
     def batch_for_step(self, step: int) -> SceneBatch:
         num_scenes, num_views, progress, generator = draw_batch_shape(self.config, step)
-        chosen = torch.randint(self.reader.num_scenes, (num_scenes,), generator=generator)
+        first = (self.reader.num_scenes - self.window) * step // self.config.steps
+        chosen = first + torch.randint(self.window, (num_scenes,), generator=generator)
         which = choose_views(num_scenes, num_views, self.reader.num_views, progress, generator)
         mine = shard_batch(num_scenes, self.worker)
         images, depth, cameras, intrinsics = self.reader.read(chosen[mine], which[mine])
@@ -159,7 +170,8 @@ class RenderedScenes:
     def description(self) -> dict:
         """What was rendered, for `run_identity`; where it lies does not matter."""
         cut = {"patch_size": self.patch_size} if self.config.aspects != (1.0, 1.0) else {}
-        return {**self.reader.index, **cut}
+        moves = {"window": self.window} if self.window < self.reader.num_scenes else {}
+        return {**self.reader.index, **cut, **moves}
 
 
 @dataclass(eq=False)

@@ -11,6 +11,7 @@ from torch import nn
 from vggt_lite.config import (
     HEADS,
     NANO,
+    PAPERED_SCENES,
     PRECISIONS,
     TINY,
     VARIED_SCENES,
@@ -26,7 +27,7 @@ from vggt_lite.losses import heads_for
 from vggt_lite.model import VGGT, Block
 from vggt_lite.pretrained.loading import load_pretrained
 from vggt_lite.research.net2net import net2net_widen
-from vggt_lite.synthetic.prerender import render_ahead
+from vggt_lite.synthetic.prerender import render_ahead, render_meanwhile
 from vggt_lite.training.loop import BatchSource, TrainResult, train
 from vggt_lite.training.workers import Alone
 from vggt_lite.utils.guards import check_limit
@@ -41,6 +42,7 @@ class TrainStage:
     size: int
     config: TrainConfig
     num_scenes: int = 0  # rendered ahead; 0: rendered on the spot, never the same twice
+    window: int = 0  # so many of them at a time, the others are rendered meanwhile; 0: all, before it starts
     frozen: tuple[str, ...] = ()  # parts that do not learn: "aggregator", "camera_head"
 
 
@@ -117,6 +119,7 @@ _WIDE = _VARIED.with_(
     loss_weights={"camera": 5.0, "depth": 1.0, "matching": 0.05, "direction": 1.0},
 )  # fmt: skip
 _STILL = WIDE_SCENES.with_(moving_objects=0)  # what flies cannot be rendered ahead
+_PAPERED = PAPERED_SCENES.with_(moving_objects=0)
 PRESETS["tiny-wide"] = Preset(
     TINY, path_views=8, held_out=WIDE_SCENES, starts_from="tiny",
     stages={
@@ -147,6 +150,16 @@ PRESETS["tiny-wide"] = Preset(
             steps=500, learning_rate=5e-4, seed=26, dense_views=3,
             loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1},
         ), num_scenes=2_560, frozen=("aggregator", "camera_head")),
+        # Nine times as many scenes, most seen while others are rendered. Real panoramas on some walls, and
+        # cameras that only turn.
+        "papered": TrainStage(_PAPERED, 140, _WIDE.with_(
+            steps=6_500, learning_rate=5e-4, seed=27, dense_views=2,
+            loss_weights=_WIDE.loss_weights | {"direction": 2.0},
+        ), num_scenes=20_480, window=2_560),
+        "other_heads_again": TrainStage(_PAPERED, 140, _WIDE.with_(
+            steps=500, learning_rate=5e-4, seed=28, dense_views=3,
+            loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1},
+        ), num_scenes=20_480, frozen=("aggregator", "camera_head")),
     },
 )  # fmt: skip
 
@@ -270,8 +283,13 @@ def batch_source(
         return GeneratedScenes(
             stage.config, stage.scenes, stage.size, preset.path_views, device, preset.model.patch_size, worker
         )
-    folder = data / f"scenes_{stage.size}_{stage.scenes.walls}"
-    render_ahead(folder, stage.scenes, stage.num_scenes, preset.path_views, stage.size, worker=worker)
-    workers.gather(None)  # the others' shards are there now
-    source = RenderedScenes(folder, stage.config, worker, preset.model.patch_size)
+    folder = data / f"scenes_{stage.size}_{stage.scenes.walls}_{stage.scenes.texture}"
+    asked = folder, stage.scenes, stage.num_scenes, preset.path_views, stage.size
+    rendering = None
+    if stage.window and workers.world_size == 1:
+        rendering = render_meanwhile(*asked)
+    else:
+        render_ahead(*asked, worker=worker)
+        workers.gather(None)  # the others' shards are there now
+    source = RenderedScenes(folder, stage.config, worker, preset.model.patch_size, stage.window, rendering)
     return load_ahead(source, stage.config.steps, device)

@@ -1,4 +1,4 @@
-"""Camera paths: orbit, walk, forward, parallel, dolly, turn; in a ring round something, or through a corridor.
+"""Camera paths (orbit, walk, forward, parallel, dolly, turn) in a ring round something, or in a corridor.
 
 The world is the room: x points east, y north, z up, the floor's middle is the origin, metres. Cameras
 are OpenCV's (x right, y down, z forward). A path is a function of the view's number alone, so the first

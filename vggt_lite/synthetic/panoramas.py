@@ -1,8 +1,8 @@
 """Rooms papered with a panorama: real pixels on walls whose place is known, so that all truth stays exact.
 
-From the middle of the room, at eye height, its walls, floor and ceiling look like the place where the panorama
-was taken; from elsewhere like its projection on the box, which is as fixed to the world as any pattern. Where
-the panoramas come from stands in panoramas/README.md; none is among those that `evaluate --photographs` uses.
+From the middle of the room, at eye height, its walls, floor and ceiling look like the place where the
+panorama was taken; from elsewhere like its projection on the box, which stays where it is like any pattern.
+panoramas/README.md tells where they come from; `evaluate --photographs` uses others.
 """
 
 import math
@@ -27,10 +27,10 @@ EYE = 1.5  # metres above the floor
 
 @lru_cache(maxsize=2)
 def bank(device: torch.device) -> Tensor:
-    """(COUNT, 3, HEIGHT, WIDTH + 2) colours in [0, 1]; the first and last column are each other's neighbours."""
+    """(COUNT, 3, HEIGHT, WIDTH + 2) colours in [0, 1]; a column of the other edge stands at either edge."""
     with Image.open(FILE) as file:
         pixels = torch.from_numpy(np.asarray(file.convert("RGB"), np.float32) / 255)
-    pictures = pixels.unflatten(0, (COUNT, HEIGHT)).permute(0, 3, 1, 2)  # (COUNT · H, W, 3) → (COUNT, 3, H, W)
+    pictures = pixels.unflatten(0, (COUNT, HEIGHT)).permute(0, 3, 1, 2)  # (COUNT, 3, HEIGHT, WIDTH)
     return F.pad(pictures, (1, 1, 0, 0), mode="circular").to(device)
 
 

@@ -7,6 +7,10 @@ these and the cameras, so they are computed when a batch is made.
 
 import hashlib
 import json
+import os
+import time
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -151,27 +155,69 @@ def render_shard(seeds: range, num_views: int, size: int, config: SceneConfig) -
     return dict(zip(COLUMNS, tensors, strict=True))
 
 
-class ShardReader:
-    """Random access to a folder of scenes. The files stay on disk, mapped into memory."""
+def render_meanwhile(folder: Path | str, *scenes, **options) -> BaseProcess:
+    """`render_ahead` in a process of its own, on one thread, while this one goes on; arguments as there.
 
-    def __init__(self, folder: Path | str) -> None:
+    Returns:
+        The process, for `ShardReader`. It ends with this one. What `render_ahead` raises, it prints.
+    """
+    process = get_context("spawn").Process(
+        target=render_quietly, args=(folder, *scenes), kwargs=options, daemon=True
+    )
+    process.start()
+    return process
+
+
+def render_quietly(*scenes, **options) -> None:
+    """On one thread, without a bar: what runs in the process of `render_meanwhile`."""
+    torch.set_num_threads(1)
+    os.environ["VGGT_LITE_QUIET"] = "1"
+    render_ahead(*scenes, **options)
+
+
+class ShardReader:
+    """Random access to a folder of scenes. The files stay on disk, mapped into memory.
+
+    Args:
+        folder: From `render_ahead`.
+        rendering: The process that still renders it: scenes that are not there yet are waited for.
+    """
+
+    def __init__(self, folder: Path | str, rendering: BaseProcess | None = None) -> None:
         folder = Path(folder)
+        self.rendering = rendering
+        self.wait_for(folder / "index.json")
         if not (folder / "index.json").exists():
             make = "render_ahead(folder, SceneConfig(), num_scenes=2000)"
             raise FileNotFoundError(f"{folder} has no index.json: make a folder of scenes with {make}.")
         index = read_json(folder / "index.json", Index)
         self.index = msgspec.to_builtins(index)
         self.num_scenes, self.num_views = index.num_scenes, index.num_views
-        shards = index.shards(folder)
-        if missing := [shard.path.name for shard in shards if not shard.path.exists()]:
-            lacks = f"lacks {len(missing)} of {len(shards)} shards ({missing[0]} …)"
+        self.shards = index.shards(folder)
+        missing = [shard.path.name for shard in self.shards if not shard.path.exists()]
+        if missing and rendering is None:
+            lacks = f"lacks {len(missing)} of {len(self.shards)} shards ({missing[0]} …)"
             raise FileNotFoundError(f"{folder} {lacks}: rendering has not finished, call render_ahead again.")
-        self.shards = [shard.read(index) for shard in shards]
+        self.opened = {} if missing else {k: shard.read(index) for k, shard in enumerate(self.shards)}
+
+    def wait_for(self, path: Path) -> None:
+        """Raises: RuntimeError: the process that renders has ended without it."""
+        while self.rendering is not None and not path.exists():
+            if not self.rendering.is_alive() and not path.exists():
+                raise RuntimeError(f"{path} is missing: rendering ended early, its own message says why.")
+            time.sleep(0.1)
+
+    def shard(self, number: int) -> dict[str, Tensor]:
+        """The tensors of one shard, as soon as they are there."""
+        if number not in self.opened:
+            self.wait_for(self.shards[number].path)
+            self.opened[number] = self.shards[number].read(msgspec.convert(self.index, Index))
+        return self.opened[number]
 
     def read(self, scenes: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Chosen views (B, S) of chosen scenes (B): images uint8, depth, cam_from_world, intrinsics."""
         places = [divmod(scene, self.index["shard_scenes"]) for scene in scenes.tolist()]
-        rows = [(self.shards[shard], row, which) for (shard, row), which in zip(places, views, strict=True)]
+        rows = [(self.shard(number), row, which) for (number, row), which in zip(places, views, strict=True)]
         images, depth, cameras, intrinsics = (
             torch.stack([shard[name][row][which] for shard, row, which in rows]) for name in COLUMNS
         )
