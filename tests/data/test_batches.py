@@ -12,7 +12,7 @@ from vggt_lite.data.batches import GeneratedScenes, RenderedScenes, StepLoader, 
 from vggt_lite.data.tracks_from_depth import tracks_from_depth, visible_by_depth
 from vggt_lite.geometry import project_points
 from vggt_lite.synthetic import generate_scenes, textures
-from vggt_lite.synthetic.prerender import ShardReader, render_ahead
+from vggt_lite.synthetic.prerender import ShardReader, render_ahead, render_meanwhile
 from vggt_lite.training.identity import described
 
 CONFIG = TrainConfig(steps=100, max_images=12, num_tracks=8, augment=0.0)
@@ -102,6 +102,39 @@ def test_other_aspects_are_cut_from_the_middle_and_the_cameras_know_it(folder):
         )
         assert (pixels[:, 0] - 0.5).abs().max() < 1e-2  # the first pixel's point is seen in its middle
     assert shapes >= {(True, False), (False, True)}
+
+
+def test_a_window_moves_from_the_first_scenes_to_the_last(folder, monkeypatch):
+    source, asked = RenderedScenes(folder, CONFIG, window=4), []
+    read = source.reader.read
+    monkeypatch.setattr(
+        source.reader, "read", lambda scenes, views: asked.append(scenes) or read(scenes, views)
+    )
+    for step in range(CONFIG.steps):
+        source.batch_for_step(step)
+    for step, scenes in enumerate(asked):
+        first = 6 * step // CONFIG.steps
+        assert first <= scenes.min() and scenes.max() < first + 4
+    assert {int(scene) for scenes in asked for scene in scenes} == set(range(9))
+    assert "window" in source.description() and "window" not in RenderedScenes(folder, CONFIG).description()
+    with pytest.raises(ValueError, match="window=11 must be 0 to 10"):
+        RenderedScenes(folder, CONFIG, window=11)
+
+
+def test_scenes_are_read_while_others_are_rendered_and_are_the_same(folder, tmp_path):
+    rendering = render_meanwhile(tmp_path / "new", SceneConfig(), 10, 5, 32, shard_scenes=4)
+    source = RenderedScenes(tmp_path / "new", CONFIG, rendering=rendering)
+    for step in (0, 1):
+        assert_same(source.batch_for_step(step), RenderedScenes(folder, CONFIG).batch_for_step(step))
+    rendering.join(60)
+    assert rendering.exitcode == 0
+
+
+def test_rendering_that_failed_is_not_waited_for(tmp_path, capfd):
+    rendering = render_meanwhile(tmp_path / "new", SceneConfig(moving_objects=1), 4, 5, 32)
+    with pytest.raises(RuntimeError, match="index.json is missing: rendering ended early"):
+        RenderedScenes(tmp_path / "new", CONFIG, rendering=rendering)
+    assert "moving_objects=0" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

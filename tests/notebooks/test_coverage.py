@@ -24,7 +24,8 @@ DERIVED = {
         losses.masked synthetic.corruptions synthetic.between_views
         metrics.consistency""",
     "09": """geometry.visibility synthetic.generate synthetic.layout synthetic.furniture synthetic.shapes
-        synthetic.materials synthetic.textures synthetic.raycaster synthetic.render synthetic.cameras
+        synthetic.materials synthetic.textures synthetic.panoramas synthetic.raycaster synthetic.render
+        synthetic.cameras
         data.tracks_from_depth losses.scene_batch data.normalize
         data.augment data.batches data.scene_io data.scene_check data.consistency_check
         training.grad_accumulation training.ema training.clipping training.loop training.schedule""",

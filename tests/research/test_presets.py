@@ -73,6 +73,14 @@ def test_what_is_frozen_stays_and_the_rest_learns(monkeypatch, tmp_path):
     assert changed == {"camera_head", "depth_head", "point_head", "track_head"}
 
 
+def test_a_stage_with_a_window_trains_while_its_scenes_are_rendered(monkeypatch, tmp_path):
+    stage = replace(MICRO.stages["all"], num_scenes=300, window=100)  # two files of 256
+    monkeypatch.setitem(presets.PRESETS, "micro", replace(MICRO, stages={"all": stage}))
+    monkeypatch.setattr(presets, "render_ahead", None)
+    assert presets.train_preset("micro", tmp_path).finished
+    assert len(list(tmp_path.glob("scenes_*/*.safetensors"))) == 2
+
+
 def test_a_fast_run_compiles_the_blocks_and_no_exact_one_goes_on_from_it(monkeypatch, tmp_path):
     compiled = []
     monkeypatch.setattr(presets, "compile_blocks", compiled.append)
