@@ -13,14 +13,17 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vggt_lite import VGGT
 from vggt_lite.config import ModelConfig
 from vggt_lite.model.layers import Attention, Block, Rotary, rotate
 from vggt_lite.research.comparison import compare_runs
 from vggt_lite.research.experiment import SMALL_RECIPE, Variant, read_runs, run_experiment
+from vggt_lite.synthetic import generate_scenes
+from vggt_lite.synthetic.generate import FIRST_EVALUATION_SEED
 from vggt_lite.utils.files import write_text
+from vggt_lite.utils.runtime import progress
 
 SEEDS = (0, 1, 2)
 ALTERNATING = Variant("alternating")
@@ -82,6 +85,36 @@ def spread_registers(config: ModelConfig) -> VGGT:
     return model
 
 
+COMPLETION = 150  # steps, which the training after it lacks
+HIDDEN = 0.75  # of the patches of every view but the first
+
+
+def completed_first(config: ModelConfig) -> VGGT:
+    """The trunk has learned to fill in hidden patches before the run: what other views show helps with it.
+
+    It has seen as many pictures in a step as the run will, of the same kind, and never a camera.
+    """
+    model, patch = VGGT(config), config.patch_size
+    to_pixels = nn.Linear(2 * config.dim, 3 * patch**2)
+    learner = torch.optim.AdamW([*model.aggregator.parameters(), *to_pixels.parameters()], lr=1e-3)
+    seeds = torch.randint(FIRST_EVALUATION_SEED - 8, (COMPLETION,))
+    for seed in progress(seeds.tolist(), desc="completion", unit="step"):
+        scenes = generate_scenes(seed, 4, 3, RECIPE.size, RECIPE.size, config=RECIPE.scenes)
+        images = scenes.images  # (B, S, 3, H, W)
+        patches = F.pixel_unshuffle(images.flatten(0, 1), patch).flatten(2).mT  # (B · S, P, 3 · patch²)
+        patches = patches.unflatten(0, images.shape[:2])
+        hidden = torch.rand(patches.shape[:3]) < HIDDEN
+        hidden[:, 0] = False
+        side = images.shape[-1] // patch
+        mask = hidden.unflatten(2, (side, side)).repeat_interleave(patch, 2).repeat_interleave(patch, 3)
+        _, kept = model.aggregator(torch.where(mask[:, :, None], 0.5, images))
+        loss = F.mse_loss(to_pixels(kept[config.depth - 1])[hidden], patches[hidden])
+        learner.zero_grad()
+        loss.backward()
+        learner.step()
+    return model
+
+
 # How to train: losses on cameras, depth and matches only, for these decide what the trunk learns
 CAMERAS = {"camera": 5.0, "depth": 1.0, "matching": 0.3}
 RECIPE = replace(
@@ -100,6 +133,12 @@ TRAINING = (
     Variant("positions on values", build=positions_on_values),
     Variant("looped blocks", build=looped_blocks),
     Variant("special tokens apart", build=spread_registers, own_weights=True),
+    Variant(
+        "masked completion first",
+        train={"steps": SMALL_RECIPE.train.steps - COMPLETION},
+        build=completed_first,
+        own_weights=True,
+    ),
 )
 SETS = {"ablations": (SMALL_RECIPE, PAPER + LATER), "recipe": (RECIPE, TRAINING)}
 GATHERED = Path(__file__).parents[1] / "data" / "experiments"

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vggt_lite"
 FOLDERS = (
     ROOT / "data", PACKAGE / "pretrained" / "bundled", PACKAGE / "evaluation" / "panorama_views",
-    PACKAGE / "synthetic" / "photographs",
+    PACKAGE / "synthetic" / "photographs", PACKAGE / "synthetic" / "panoramas",
 )  # fmt: skip
 BEGIN, END = "<!-- files: begin -->", "<!-- files: end -->"
 HEADS = ("file", "bytes", "sha256", "origin", "licence")

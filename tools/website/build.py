@@ -31,6 +31,8 @@ PAGES += ("data/README.md", "tests/golden/README.md", "vggt_lite/*/*/README.md")
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 KEYS = re.compile(r"teaching/.*(key|solution)")  # answers that a class should not find by searching
+# A picture for light pages, with another one for dark pages before it: here the light one serves both
+THEMED = re.compile(r'<picture>.*?<img src="(.+?)" alt="(.+?)"></picture>')
 REFERENCE = ("glossary", "equations", "syllabus")  # named in index.template
 
 
@@ -63,7 +65,7 @@ def gather(folder: Path, published: Repository | None) -> None:
 
 def first_page(pages: set[str]) -> str:
     """index.template, with pictures and table from the README, which holds the only copy of them."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = THEMED.sub(r"![\2](\1)", (ROOT / "README.md").read_text(encoding="utf-8"))
     pictures = re.findall(r"^!\[.+?\]\(.+?\)$", readme, re.MULTILINE)
     table = re.search(r"^\| \| notebook \|.*?(?=\n\n)", readme, re.MULTILINE | re.DOTALL)[0]
     notes = sorted(n.removesuffix(".md") for n in pages if n.startswith("teaching/"))
@@ -97,7 +99,7 @@ def page(text: str, name: str, pages: set[str], linked: set[str]) -> str:
         up = "../" * (len(PurePosixPath(name).parts) - 1)
         return f'<a href="{up}{source_pages.page_of(file)}.html{anchor and "#" + anchor}">{words}</a>'
 
-    parts = CODE.split(text)
+    parts = CODE.split(THEMED.sub(r"![\2](\1)", text))
     return "".join(part if part.startswith("`") else LINK.sub(moved, part) for part in parts)
 
 
