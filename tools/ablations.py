@@ -3,7 +3,7 @@
 "ablations" are those of lessons 11 and 13, on what VGGT is; "recipe" asks what helps a small model to learn
 cameras. Trains every variant of the set with seeds 0, 1 and 2, one run after the other, and goes on where it
 was stopped. `show SET FOLDER` prints what has finished so far, `gather SET FOLDER` puts it into
-data/experiments/SET.json.
+data/experiments/SET.json, and the tables of "recipe" into docs/what_helped.md.
 """
 
 import argparse
@@ -125,9 +125,19 @@ RECIPE = replace(
 TRAINING = (
     Variant("cameras, depth, matches"),
     Variant("with a direction term", train={"loss_weights": CAMERAS | {"direction": 1.0}}),
+    Variant("direction weighs three", train={"loss_weights": CAMERAS | {"direction": 3.0}}),
+    Variant(
+        "with points, too",
+        model={"heads": ("camera", "depth", "point")},
+        train={"loss_weights": CAMERAS | {"point": 1.0}},
+    ),
     Variant("without matches", train={"loss_weights": CAMERAS | {"matching": 0.0}}),
     Variant("matches weigh a tenth", train={"loss_weights": CAMERAS | {"matching": 0.03}}),
     Variant("half the rate", train={"learning_rate": SMALL_RECIPE.train.learning_rate / 2}),
+    Variant("twice the rate", train={"learning_rate": SMALL_RECIPE.train.learning_rate * 2}),
+    Variant(
+        "half the batch, twice the steps", train={"max_images": 6, "steps": 1_200, "checkpoint_every": 240}
+    ),
     Variant("depth of one view", train={"dense_views": 1}),
     Variant("finer patches, half the width", model={"patch_size": 4, "dim": 64}),
     Variant("positions on values", build=positions_on_values),
@@ -141,7 +151,17 @@ TRAINING = (
     ),
 )
 SETS = {"ablations": (SMALL_RECIPE, PAPER + LATER), "recipe": (RECIPE, TRAINING)}
-GATHERED = Path(__file__).parents[1] / "data" / "experiments"
+ROOT = Path(__file__).resolve().parents[1]
+GATHERED = ROOT / "data" / "experiments"
+PAGE, BEGIN, END = ROOT / "docs" / "what_helped.md", "<!-- runs: begin -->", "<!-- runs: end -->"
+ASKED = ("auc_30", "rotation_median_deg", "depth_abs_rel")  # of "recipe": the first decides
+
+
+def page_of(runs: list[dict]) -> str:
+    """docs/what_helped.md with the tables of these runs."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    tables = compare_runs(runs, TRAINING[0].name).to_markdown(ASKED).strip()
+    return f"{before}{BEGIN}\n{tables}\n{END}{rest.split(END)[1]}"
 
 
 def main() -> None:
@@ -166,6 +186,8 @@ def main() -> None:
         lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)  # one run a line
         write_text(gathered, f"[\n{lines}\n]\n")
         print(f"Gathered in {gathered}.")
+        if arguments.set == "recipe":
+            write_text(PAGE, page_of(runs))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch import nn
 
 import vggt_lite
 from tests.training.test_parts import SMALL
+from tools import ablations
 from vggt_lite import VGGT
 from vggt_lite.config import SceneConfig, TrainConfig
 from vggt_lite.evaluation import scores
@@ -144,6 +145,12 @@ def test_a_result_without_fingerprint_is_shown_as_such_and_not_taken_for_one_of_
 def test_committed_results_still_load_and_compare():
     runs = read_runs(Path(vggt_lite.__file__).parents[1] / "data" / "experiments" / "ablations.json")
     assert len(runs) == 30 and "Recorded before fingerprints" in repr(compare_runs(runs, "alternating"))
+
+
+def test_the_page_on_what_helped_shows_the_committed_runs():
+    runs = read_runs(ablations.GATHERED / "recipe.json")
+    assert len(runs) == len(ablations.TRAINING) * len(ablations.SEEDS)
+    assert ablations.page_of(runs) == ablations.PAGE.read_text(encoding="utf-8")
 
 
 def test_runs_of_different_code_are_not_compared_in_silence(finished):
