@@ -286,7 +286,7 @@ def batch_source(
     folder = data / f"scenes_{stage.size}_{stage.scenes.walls}_{stage.scenes.texture}"
     asked = folder, stage.scenes, stage.num_scenes, preset.path_views, stage.size
     rendering = None
-    if stage.window and workers.world_size == 1:
+    if stage.window and device.type == "cpu" and workers.world_size == 1:  # one process reads
         rendering = render_meanwhile(*asked)
     else:
         render_ahead(*asked, worker=worker)
