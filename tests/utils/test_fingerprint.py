@@ -165,6 +165,15 @@ def test_another_process_finds_the_same_fingerprint():
     assert done.stdout.strip() == fingerprint(modules=TRAINING_CODE)
 
 
+def test_a_library_object_that_prints_its_address_is_the_same_in_another_process(tmp_path):
+    """The public VGGT leads to pages, whose templates print themselves with their place in memory."""
+    code = "import vggt_lite; from vggt_lite.training.identity import own_code; print(own_code(vggt_lite.VGGT))"
+    path = tmp_path / "print_it.py"
+    path.write_text(code, encoding="utf-8")
+    runs = [subprocess.run([sys.executable, path], capture_output=True, text=True, check=True) for _ in "ab"]
+    assert len(runs[0].stdout.strip()) == 12 and runs[0].stdout == runs[1].stdout
+
+
 def test_a_module_that_does_not_exist_is_named():
     with pytest.raises(ValueError, match="no module 'vggt_lite.modle'"):
         fingerprint(modules=["vggt_lite.modle"])

@@ -207,8 +207,9 @@ class _Reader:
                 self.read_all(functions)
             elif isinstance(thing, nn.Module) or not is_library(file_of(type(thing).__module__)):
                 self.read_all((type(thing), getattr(thing, "__dict__", {})))
-            else:  # a library's object: as it is printed, without its address
-                self.write(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing)))
+            else:  # a library's object: as it is printed, without addresses, which differ from run to run
+                printed = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+                self.write(printed.replace(f"{id(thing):x}", ""))
 
     def read_all(self, things: Iterable) -> None:
         things = list(things)
