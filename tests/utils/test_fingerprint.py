@@ -167,7 +167,8 @@ def test_another_process_finds_the_same_fingerprint():
 
 def test_a_library_object_that_prints_its_address_is_the_same_in_another_process(tmp_path):
     """The public VGGT leads to pages, whose templates print themselves with their place in memory."""
-    code = "import vggt_lite; from vggt_lite.training.identity import own_code; print(own_code(vggt_lite.VGGT))"
+    load = "from vggt_lite import VGGT; from vggt_lite.training.identity import own_code"
+    code = f"{load}; print(own_code(VGGT))"
     path = tmp_path / "print_it.py"
     path.write_text(code, encoding="utf-8")
     runs = [subprocess.run([sys.executable, path], capture_output=True, text=True, check=True) for _ in "ab"]
