@@ -50,9 +50,9 @@ def clouds(scene, truth, height: int) -> list[list[Image.Image]]:
     for cloud, cameras in parts:
         figure = viz.draw_scene(cloud, cameras, percentile=HIDDEN if cloud is parts[0][0] else 0, frame=frame)
         figure.update_layout(
-            width=CLOUD, height=height, annotations=[], margin={"t": 0, "b": 0, "l": 0, "r": 0},
-            paper_bgcolor="rgba(0,0,0,0)",
-        )  # fmt: skip
+            width=CLOUD, height=height, margin={"t": 0, "b": 0, "l": 0, "r": 0}, paper_bgcolor="rgba(0,0,0,0)"
+        )
+        figure.layout.annotations = ()
         figures.append(figure.update_scenes(xaxis_visible=False, yaxis_visible=False, zaxis_visible=False))
     asked = [
         json.loads(figure.update_scenes(camera_eye=eye_after(step)).to_json())

@@ -157,7 +157,7 @@ PRESETS["tiny-wide"] = Preset(
             loss_weights=_WIDE.loss_weights | {"direction": 2.0},
         ), num_scenes=20_480, window=2_560),
         "other_heads_again": TrainStage(_PAPERED, 140, _WIDE.with_(
-            steps=500, learning_rate=5e-4, seed=28, dense_views=3,
+            steps=300, learning_rate=5e-4, seed=28, dense_views=3,
             loss_weights={"camera": 5.0, "depth": 1.0, "point": 1.0, "track": 0.1},
         ), num_scenes=20_480, frozen=("aggregator", "camera_head")),
     },
