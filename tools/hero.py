@@ -31,7 +31,7 @@ FOLDER = ROOT / "teaching" / "figures"
 SIDE, HEAD, GAP = 160, 24, 8  # pixels of one view, of the words above it, and between pictures
 CLOUD = 330  # pixels of the width of a cloud
 HIDDEN = 15  # per cent of the points, the least trusted: what `make demo` hides with its slider
-STEPS, SWING, MILLISECONDS = 13, 0.55, 90  # pictures from one end to the other; radians to either side
+STEPS, SWING, MILLISECONDS = 9, 0.55, 130  # pictures from one end to the other; radians to either side
 EYE = np.array([0.0, -0.5, -1.05])  # of the middle picture, nearer than a figure that one can turn
 
 
@@ -89,7 +89,7 @@ def main(seed: int = 1_000_003) -> None:
         pages = [page(views, pair, ground, words) for pair in pairs]
         pages += pages[-2:0:-1]  # and back
         with atomic_write(FOLDER / name) as temporary:
-            options = {"duration": MILLISECONDS, "loop": 0, "quality": 75, "method": 6}
+            options = {"duration": MILLISECONDS, "loop": 0, "quality": 60, "method": 6}
             pages[0].save(temporary, "WEBP", save_all=True, append_images=pages[1:], **options)
         print(f"{FOLDER / name}, {(FOLDER / name).stat().st_size:,} bytes, {len(pages)} pictures")
 
