@@ -130,11 +130,19 @@ def test_scenes_are_read_while_others_are_rendered_and_are_the_same(folder, tmp_
     assert rendering.exitcode == 0
 
 
-def test_rendering_that_failed_is_not_waited_for(tmp_path, capfd):
-    rendering = render_meanwhile(tmp_path / "new", SceneConfig(moving_objects=1), 4, 5, 32)
-    with pytest.raises(RuntimeError, match="index.json is missing: rendering ended early"):
-        RenderedScenes(tmp_path / "new", CONFIG, rendering=rendering)
-    assert "moving_objects=0" in capfd.readouterr().err
+def test_rendering_that_failed_is_not_waited_for(tmp_path):
+    with pytest.raises(ValueError, match="moving_objects=0"):
+        render_meanwhile(tmp_path / "new", SceneConfig(moving_objects=1), 4, 5, 32)
+    rendering = render_meanwhile(tmp_path / "new", SceneConfig(), 10, 5, 32, shard_scenes=4)
+    rendering.kill()
+    rendering.join()
+    with pytest.raises(RuntimeError, match="safetensors is missing: rendering ended early"):
+        RenderedScenes(tmp_path / "new", CONFIG, rendering=rendering).batch_for_step(0)
+
+
+def test_a_folder_of_other_scenes_is_not_read_meanwhile(folder):
+    with pytest.raises(ValueError, match="holds other scenes: num_views was 5, now 6"):
+        render_meanwhile(folder, SceneConfig(), 10, 6, 32, shard_scenes=4)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -28,6 +28,7 @@ from vggt_lite.utils.fingerprint import differences, fingerprint
 from vggt_lite.utils.reading import read_json, reading
 from vggt_lite.utils.runtime import progress
 
+NO_SHARE = (2**31, 1)  # as `worker`: renders none of the shards, but checks and writes the index
 AT_ONCE = 16  # scenes rendered in one call, to bound the memory
 COLUMNS = ("images", "depth", "cam_from_world", "intrinsics")  # of a shard
 Count = Annotated[int, msgspec.Meta(ge=1, le=FIRST_EVALUATION_SEED)]
@@ -159,8 +160,12 @@ def render_meanwhile(folder: Path | str, *scenes, **options) -> BaseProcess:
     """`render_ahead` in a process of its own, on one thread, while this one goes on; arguments as there.
 
     Returns:
-        The process, for `ShardReader`. It ends with this one. What `render_ahead` raises, it prints.
+        The process, for `ShardReader`. It ends with this one.
+
+    Raises:
+        ValueError: as `render_ahead`, and before anything is rendered or read.
     """
+    render_ahead(folder, *scenes, **options, worker=NO_SHARE)
     process = get_context("spawn").Process(
         target=render_quietly, args=(folder, *scenes), kwargs=options, daemon=True
     )
@@ -186,7 +191,6 @@ class ShardReader:
     def __init__(self, folder: Path | str, rendering: BaseProcess | None = None) -> None:
         folder = Path(folder)
         self.rendering = rendering
-        self.wait_for(folder / "index.json")
         if not (folder / "index.json").exists():
             make = "render_ahead(folder, SceneConfig(), num_scenes=2000)"
             raise FileNotFoundError(f"{folder} has no index.json: make a folder of scenes with {make}.")
